@@ -1,0 +1,116 @@
+#include "base/file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "hone/error.hpp"
+
+namespace hone {
+namespace {
+
+Error io_error(const std::string& path, const char* what) {
+  const int e = errno;
+  const ErrorCode code = e == ENOSPC || e == EDQUOT || e == EFBIG ? ErrorCode::no_space : ErrorCode::failed;
+  return Error(code, std::string("[file] cannot ") + what + " (" + std::strerror(e) + ")", path,
+               code == ErrorCode::no_space ? "free some space or choose another --out" : "check the path and its permissions");
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw Error(ErrorCode::unreadable, std::string("[file] cannot open (") + std::strerror(errno) + ")", path, "check the path");
+  struct stat st {};
+  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    ::close(fd);
+    throw Error(ErrorCode::unreadable, "[file] not a regular file", path, "name a file");
+  }
+  std::shared_ptr<MappedFile> f(new MappedFile);
+  f->path_ = path;
+  f->size_ = size_t(st.st_size);
+  if (f->size_ > 0) {
+    void* p = mmap(nullptr, f->size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+      const int e = errno;
+      ::close(fd);
+      throw Error(ErrorCode::unreadable, std::string("[file] cannot map (") + std::strerror(e) + ")", path);
+    }
+    f->data_ = static_cast<const uint8_t*>(p);
+  }
+  ::close(fd);
+  return f;
+}
+
+MappedFile::~MappedFile() {
+  if (data_) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  temporary_ = path_ + ".tmp" + std::to_string(getpid());
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw io_error(path_, "create");
+  buffer_.reserve(1 << 20);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) {
+    ::close(fd_);
+    ::unlink(temporary_.c_str());
+  }
+}
+
+void AtomicFile::flush() {
+  size_t done = 0;
+  while (done < buffer_.size()) {
+    const ssize_t n = ::write(fd_, buffer_.data() + done, buffer_.size() - done);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      throw io_error(path_, "write");
+    }
+    done += size_t(n);
+  }
+  buffer_.clear();
+}
+
+void AtomicFile::write(const void* data, size_t n) {
+  const auto* p = static_cast<const uint8_t*>(data);
+  position_ += n;
+  while (n > 0) {
+    const size_t chunk = std::min(n, size_t{1} << 20);
+    buffer_.insert(buffer_.end(), p, p + chunk);
+    p += chunk;
+    n -= chunk;
+    if (buffer_.size() >= (1 << 20)) flush();
+  }
+}
+
+void AtomicFile::align(size_t alignment) {
+  static constexpr uint8_t zeros[64] = {};
+  while (position_ % alignment != 0) write(zeros, std::min<size_t>(64, alignment - position_ % alignment));
+}
+
+void AtomicFile::commit() {
+  flush();
+  if (fsync(fd_) != 0 && errno != EINVAL && errno != EROFS) throw io_error(path_, "sync");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw io_error(path_, "rename");
+  ::close(fd_);
+  fd_ = -1;
+}
+
+std::string read_text_file(const std::string& path) {
+  auto f = MappedFile::open(path);
+  return std::string(reinterpret_cast<const char*>(f->bytes().data()), f->bytes().size());
+}
+
+void write_file(const std::string& path, std::string_view content) {
+  AtomicFile f(path);
+  f.write(content);
+  f.commit();
+}
+
+}  // namespace hone
