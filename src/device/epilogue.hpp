@@ -1,0 +1,54 @@
+// Epilogues: the elementwise operators that run on a result while it is still in registers or L1.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace hone {
+
+enum class EpilogueOp : uint8_t {
+  // two operands
+  add, subtract, multiply, divide, maximum, minimum,
+  prelu,  ///< a where a >= 0, else a * b
+  // one operand; alpha and beta are the operator's constants
+  relu,
+  clamp,  ///< to [alpha, beta]
+  sigmoid,
+  tanh,
+  swish,         ///< a * sigmoid(alpha * a)
+  hswish,        ///< a * min(max(a + 3, 0), 6) / 6
+  hsigmoid,      ///< min(max(a + 3, 0), 6) / 6
+  hard_sigmoid,  ///< clamp(alpha * a + beta, 0, 1)
+  gelu_erf, gelu_tanh,
+  elu,        ///< a where a > 0, else alpha * (exp(a) - 1)
+  leaky_relu, ///< a where a >= 0, else alpha * a
+  softplus, mish, exp, abs, negative, sqrt,
+  scale_shift,  ///< alpha * a + beta
+};
+
+/// Values are numbered: 0 is the kernel's result, 1..n the operands, then one for each step. The last value is stored.
+struct EpilogueStep {
+  EpilogueOp op;
+  int16_t a = 0, b = -1;
+  float alpha = 0, beta = 0;
+};
+
+/// How an operand is spread over the result [N, C, spatial...] (or [..., C] for matrix products: the last axis).
+enum class Spread : uint8_t {
+  scalar,       ///< one element
+  per_channel,  ///< C elements
+  full,         ///< the shape and layout of the result
+  per_row,      ///< N x C elements, broadcast over space (squeeze-excite scale)
+};
+
+struct EpilogueOperand {
+  uint32_t input = 0;  ///< index into KernelQuery::inputs; its element type may differ from the result's
+  Spread spread = Spread::scalar;
+};
+
+struct Epilogue {
+  std::vector<EpilogueOperand> operands;
+  std::vector<EpilogueStep> steps;
+  bool empty() const { return steps.empty(); }
+};
+
+}  // namespace hone
