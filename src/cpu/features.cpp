@@ -1,0 +1,129 @@
+#include "cpu/features.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+
+#include "hone/error.hpp"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+namespace hone::cpu {
+namespace {
+
+std::atomic<const Features*> replaced{nullptr};
+
+#if defined(__x86_64__)
+uint64_t xcr0() {
+  uint32_t lo, hi;
+  __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+  return (uint64_t(hi) << 32) | lo;
+}
+
+bool amx_granted() {
+  // Linux: a process must ask for the 8 KiB of tile data once before its first tile instruction.
+  constexpr long arch_req_xcomp_perm = 0x1023;
+  constexpr long xtile_data = 18;
+  return syscall(SYS_arch_prctl, arch_req_xcomp_perm, xtile_data) == 0;
+}
+#endif
+
+}  // namespace
+
+Features detect_features() {
+  Features f;
+#if defined(__x86_64__)
+  uint32_t a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return f;
+  const bool osxsave = c & (1u << 27);
+  const bool fma = c & (1u << 12), avx = c & (1u << 28), f16c = c & (1u << 29);
+  if (!osxsave || !avx) return f;
+  const uint64_t state = xcr0();
+  const bool ymm = (state & 0x6) == 0x6, zmm = (state & 0xe6) == 0xe6, tiles = (state & 0x60000) == 0x60000;
+  uint32_t b7 = 0, c7 = 0, d7 = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7)) return f;
+  const uint32_t subleaves = a;
+  uint32_t a71 = 0;
+  if (subleaves >= 1) __get_cpuid_count(7, 1, &a71, &b, &c, &d);
+  f.avx2 = ymm && fma && f16c && (b7 & (1u << 5));
+  const uint32_t avx512_bits = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
+  f.avx512 = f.avx2 && zmm && (b7 & avx512_bits) == avx512_bits;
+  f.avx512_vnni = f.avx512 && (c7 & (1u << 11));
+  f.avx512_bf16 = f.avx512 && (a71 & (1u << 5));
+  const bool amx_tile = f.avx512 && tiles && (d7 & (1u << 24));
+  if (amx_tile && (d7 & ((1u << 22) | (1u << 25))) && amx_granted()) {
+    f.amx_bf16 = d7 & (1u << 22);
+    f.amx_int8 = d7 & (1u << 25);
+  }
+#elif defined(__aarch64__)
+  const unsigned long cap = getauxval(AT_HWCAP), cap2 = getauxval(AT_HWCAP2);
+  f.neon = cap & (1ul << 1);
+  f.dotprod = cap & (1ul << 20);
+  f.i8mm = cap2 & (1ul << 13);
+  f.neon_bf16 = cap2 & (1ul << 14);
+#endif
+  return f;
+}
+
+Features capped(Features f, std::string_view level) {
+  static constexpr std::string_view x86[] = {"reference", "avx2", "avx512", "vnni", "bf16", "amx"};
+  static constexpr std::string_view arm[] = {"reference", "neon", "dotprod", "i8mm"};
+  for (int i = 0; i < 6; ++i) {
+    if (level != x86[i]) continue;
+    f.avx2 = f.avx2 && i >= 1;
+    f.avx512 = f.avx512 && i >= 2;
+    f.avx512_vnni = f.avx512_vnni && i >= 3;
+    f.avx512_bf16 = f.avx512_bf16 && i >= 4;
+    f.amx_int8 = f.amx_int8 && i >= 5;
+    f.amx_bf16 = f.amx_bf16 && i >= 5;
+    if (i == 0) f.neon = f.dotprod = f.i8mm = f.neon_bf16 = false;
+    return f;
+  }
+  for (int i = 1; i < 4; ++i) {
+    if (level != arm[i]) continue;
+    f.dotprod = f.dotprod && i >= 2;
+    f.i8mm = f.i8mm && i >= 3;
+    f.neon_bf16 = f.neon_bf16 && i >= 3;
+    return f;
+  }
+  throw Error(ErrorCode::usage, "[cpu] HONE_ISA is '" + std::string(level) + "'", {},
+              "use reference, avx2, avx512, vnni, bf16 or amx (ARM: neon, dotprod, i8mm)");
+}
+
+const Features& features() {
+  if (const Features* f = replaced.load(std::memory_order_acquire)) return *f;
+  static const Features found = [] {
+    const char* cap = std::getenv("HONE_ISA");
+    return cap && *cap ? capped(detect_features(), cap) : detect_features();
+  }();
+  return found;
+}
+
+std::string to_string(const Features& f) {
+  std::string s;
+  auto add = [&s](bool has, const char* name) {
+    if (has) s += s.empty() ? name : std::string(" ") + name;
+  };
+  add(f.avx2, "avx2");
+  add(f.avx512, "avx512");
+  add(f.avx512_vnni, "vnni");
+  add(f.avx512_bf16, "bf16");
+  add(f.amx_int8, "amx_int8");
+  add(f.amx_bf16, "amx_bf16");
+  add(f.neon, "neon");
+  add(f.dotprod, "dotprod");
+  add(f.i8mm, "i8mm");
+  add(f.neon_bf16, "neon_bf16");
+  return s.empty() ? "reference" : s;
+}
+
+ScopedFeatures::ScopedFeatures(const Features& f) : f_(f) { replaced.store(&f_, std::memory_order_release); }
+ScopedFeatures::~ScopedFeatures() { replaced.store(nullptr, std::memory_order_release); }
+
+}  // namespace hone::cpu
