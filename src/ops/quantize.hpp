@@ -24,6 +24,7 @@ struct Quantize {
     f("low", o.low);
     f("high", o.high);
   }
+  static constexpr bool raw_types = true;
   HONE_OP("Quantize") HONE_GRAD
 };
 /// (x - zero point) * scale. Inputs: x, scale, zero point (optional).
@@ -31,6 +32,7 @@ struct Dequantize {
   int64_t axis = 1;
   ElementType output_type = ElementType::f32;
   static void fields(auto& o, auto&& f) { f("axis", o.axis); f("output_type", o.output_type); }
+  static constexpr bool raw_types = true;
   HONE_OP("Dequantize") HONE_GRAD
 };
 
