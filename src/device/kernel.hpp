@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/thread_pool.hpp"
@@ -83,7 +84,20 @@ struct PackedInput {
 struct KernelPlan {
   std::vector<PackedInput> packs;
   int in_place_input = -1;  ///< output 0 may share memory with this input when nobody else reads it
+  /// More pairs (output, input) that may share memory, all at once: updated parameters, optimizer states, running statistics.
+  std::vector<std::pair<uint32_t, uint32_t>> in_place;
   double cost = 0;          ///< expected microseconds on one thread; only compared between rows of one operator
+};
+
+/// Where a run reports what only data can reveal (an index out of range). The first report stays.
+struct RunError {
+  bool failed = false;
+  char message[240] = {};
+  void set(const char* text) noexcept {
+    if (failed) return;
+    failed = true;
+    for (size_t i = 0; i + 1 < sizeof message && text[i]; ++i) message[i] = text[i];
+  }
 };
 
 /// Everything a run gets. Pointers of absent tensors are null; tensors are aligned to 64 bytes and readable one vector past their end.
@@ -92,6 +106,7 @@ struct KernelArgs {
   std::span<void* const> outputs;
   void* scratch;  ///< scratch_bytes(), aligned to 64
   ThreadPool& pool;
+  RunError* error = nullptr;  ///< null where nobody asks
 };
 
 class PreparedKernel {
