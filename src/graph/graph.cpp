@@ -26,6 +26,17 @@ Type epilogue_type(Type t) {
 
 }  // namespace
 
+Values Node::inputs() const {
+  Values v;
+  for (size_t i = 0; i < num_inputs(); ++i) v.push_back(input(i));
+  return v;
+}
+Values Node::outputs() const {
+  Values v;
+  for (size_t i = 0; i < num_outputs(); ++i) v.push_back(output(i));
+  return v;
+}
+
 Graph::Graph(const Graph& o)
     : name(o.name), info(o.info), nodes_(o.nodes_), values_(o.values_), parameters_(o.parameters_), results_(o.results_) {}
 
