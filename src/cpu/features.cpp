@@ -123,7 +123,11 @@ std::string to_string(const Features& f) {
   return s.empty() ? "reference" : s;
 }
 
-ScopedFeatures::ScopedFeatures(const Features& f) : f_(f) { replaced.store(&f_, std::memory_order_release); }
-ScopedFeatures::~ScopedFeatures() { replaced.store(nullptr, std::memory_order_release); }
+ScopedFeatures::ScopedFeatures(const Features& f) : f_(f) {
+  replaced.store(&f_, std::memory_order_release);
+}
+ScopedFeatures::~ScopedFeatures() {
+  replaced.store(nullptr, std::memory_order_release);
+}
 
 }  // namespace hone::cpu

@@ -1,7 +1,7 @@
 // What the CPU at hand can do. Kernels ask for exact bits, never for a vendor or a model.
 //
-// The environment variable HONE_ISA caps the answer: reference | avx2 | avx512 | vnni | bf16 | amx (each includes those before it)
-// on x86, reference | neon | dotprod | i8mm on ARM. So every path can be tested on a machine that has more.
+// The environment variable HONE_ISA caps the answer: reference | avx2 | avx512 | vnni | bf16 | amx (each includes those
+// before it) on x86, reference | neon | dotprod | i8mm on ARM. So every path can be tested on a machine that has more.
 #pragma once
 #include <string>
 #include <string_view>
@@ -33,7 +33,8 @@ const Features& features();
 /// "avx512 vnni bf16": for reports and logs.
 std::string to_string(const Features& f);
 
-/// Replaces the answer of `features()` while it lives. For tests: not thread-safe, one at a time; the hardware must have what is claimed.
+/// Replaces the answer of `features()` while it lives. For tests: not thread-safe, one at a time; the hardware must
+/// have what is claimed.
 class ScopedFeatures {
  public:
   explicit ScopedFeatures(const Features& f);

@@ -32,7 +32,9 @@ TEST(Features, cap_removes_what_lies_beyond_the_level) {
   EXPECT_FALSE(dotprod.i8mm);
 }
 
-TEST(Features, cap_never_adds) { EXPECT_EQ(capped(Features{}, "amx"), Features{}); }
+TEST(Features, cap_never_adds) {
+  EXPECT_EQ(capped(Features{}, "amx"), Features{});
+}
 
 TEST(Features, unknown_level_is_a_usage_error) {
   try {

@@ -3,41 +3,15 @@
 #include <cstdint>
 #include <vector>
 
-namespace hone {
+#include "device/epilogue_op.hpp"
 
-enum class EpilogueOp : uint8_t {
-  // two operands
-  add, subtract, multiply, divide, maximum, minimum,
-  prelu,  ///< a where a >= 0, else a * b
-  // one operand; alpha and beta are the operator's constants
-  relu,
-  clamp,  ///< to [alpha, beta]
-  sigmoid,
-  tanh,
-  swish,         ///< a * sigmoid(alpha * a)
-  hswish,        ///< a * min(max(a + 3, 0), 6) / 6
-  hsigmoid,      ///< min(max(a + 3, 0), 6) / 6
-  hard_sigmoid,  ///< clamp(alpha * a + beta, 0, 1)
-  gelu_erf, gelu_tanh,
-  elu,        ///< a where a > 0, else alpha * (exp(a) - 1)
-  leaky_relu, ///< a where a >= 0, else alpha * a
-  softplus, mish, exp, abs, negative, sqrt,
-  scale_shift,  ///< alpha * a + beta
-};
+namespace hone {
 
 /// Values are numbered: 0 is the kernel's result, 1..n the operands, then one for each step. The last value is stored.
 struct EpilogueStep {
   EpilogueOp op;
   int16_t a = 0, b = -1;
   float alpha = 0, beta = 0;
-};
-
-/// How an operand is spread over the result [N, C, spatial...] (or [..., C] for matrix products: the last axis).
-enum class Spread : uint8_t {
-  scalar,       ///< one element
-  per_channel,  ///< C elements
-  full,         ///< the shape and layout of the result
-  per_row,      ///< N x C elements, broadcast over space (squeeze-excite scale)
 };
 
 struct EpilogueOperand {

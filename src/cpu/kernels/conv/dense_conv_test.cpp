@@ -1,0 +1,355 @@
+// Every row of Convolution and GroupConvolution against a plain double loop.
+#include "cpu/kernels/kernel_test.hpp"
+#include "ops/convolution.hpp"
+
+namespace hone::cpu::test {
+namespace {
+
+struct Case {
+  int64_t n = 1, c = 1, h = 1, w = 1, o = 1, kh = 1, kw = 1;
+  int64_t sh = 1, sw = 1, dh = 1, dw = 1, pt = 0, pl = 0, pb = 0, pr = 0;
+  int64_t groups = 1;  ///< 0 in `op`: Convolution
+  bool grouped = false;
+  ElementType x = ElementType::f32, wt = ElementType::f32, y = ElementType::f32;
+  int chain = 0;  ///< which epilogue
+  bool bf16_compute = false, constant = true;
+  Layout in_layout = Layout::channels_last;
+  std::string text() const {
+    return "n" + std::to_string(n) + " c" + std::to_string(c) + " " + std::to_string(h) + "x" + std::to_string(w) +
+           " o" + std::to_string(o) + " k" + std::to_string(kh) + "x" + std::to_string(kw) + " s" + std::to_string(sh) +
+           std::to_string(sw) + " d" + std::to_string(dh) + std::to_string(dw) + " p" + std::to_string(pt) +
+           std::to_string(pl) + std::to_string(pb) + std::to_string(pr) + " g" + std::to_string(groups) + " " +
+           name_of(x) + "x" + name_of(wt) + "->" + name_of(y) + " chain " + std::to_string(chain) +
+           (bf16_compute ? " bf16_compute" : "") + (constant ? "" : " loose");
+  }
+};
+
+// 0 none; 1 bias+relu; 2 bias+residual+relu; 3 bias+hswish; 4 swish then a product with a value per image and channel,
+// residual after it
+Epilogue epilogue_of(int chain, uint32_t first) {
+  Epilogue e;
+  auto operand = [&](Spread s) { e.operands.push_back({first + uint32_t(e.operands.size()), s}); };
+  if (chain == 1 || chain == 3) {
+    operand(Spread::per_channel);
+    e.steps = {{EpilogueOp::add, 0, 1}, {chain == 1 ? EpilogueOp::relu : EpilogueOp::hswish, 2}};
+  } else if (chain == 2) {
+    operand(Spread::per_channel);
+    operand(Spread::full);
+    e.steps = {{EpilogueOp::add, 0, 1}, {EpilogueOp::add, 3, 2}, {EpilogueOp::clamp, 4, -1, -0.5f, 2.0f}};
+  } else if (chain == 4) {
+    operand(Spread::per_channel);
+    operand(Spread::per_row);
+    operand(Spread::full);
+    operand(Spread::scalar);
+    e.steps = {{EpilogueOp::add, 0, 1}, {EpilogueOp::swish, 5, -1, 1.0f}, {EpilogueOp::multiply, 6, 2},
+               {EpilogueOp::add, 7, 3}, {EpilogueOp::maximum, 8, 4},      {EpilogueOp::multiply, 9, 6}};
+  }
+  return e;
+}
+
+void check(const Case& k, int* rows_run) {
+  std::mt19937 rng(unsigned(k.c * 31 + k.h * 7 + k.o));
+  const int64_t oh = (k.h + k.pt + k.pb - (k.kh - 1) * k.dh - 1) / k.sh + 1,
+                ow = (k.w + k.pl + k.pr - (k.kw - 1) * k.dw - 1) / k.sw + 1;
+  const int64_t cg = k.c / k.groups, og = k.o / k.groups;
+  KernelQuery q;
+  auto set = [&](auto op) {
+    op.strides = {k.sh, k.sw};
+    op.dilations = {k.dh, k.dw};
+    op.pads_begin = {k.pt, k.pl};
+    op.pads_end = {k.pb, k.pr};
+    return attributes_of(op);
+  };
+  const auto attributes = k.grouped ? set(GroupConvolution{}) : set(Convolution{});
+  q.op = k.grouped ? "GroupConvolution" : "Convolution";
+  q.attributes = attributes;
+  q.bf16_compute = k.bf16_compute;
+  TensorDesc x, w, y;
+  x.type = k.x;
+  x.shape = {k.n, k.c, k.h, k.w};
+  x.layout = k.in_layout;
+  w.type = k.wt;
+  w.shape = k.grouped ? Shape{k.groups, og, cg, k.kh, k.kw} : Shape{k.o, k.c, k.kh, k.kw};
+  w.constant = k.constant;
+  y.type = k.y;
+  y.shape = {k.n, k.o, oh, ow};
+  y.layout = Layout::channels_last;
+  const bool integer = is_integer(k.x);
+  if (integer) {
+    x.quantization = per_tensor(0.02f, k.x == ElementType::u8 ? 113 : -7);
+    auto wq = std::make_shared<Quantization>();
+    for (int64_t i = 0; i < k.o; ++i) wq->scales.push_back(0.004f + 0.0001f * float(i % 9));
+    wq->axis = 0;
+    w.quantization = wq;
+  }
+  if (is_integer(k.y)) y.quantization = per_tensor(integer ? 0.05f : 0.03f, k.y == ElementType::u8 ? 100 : 3);
+  Buffer xb = random_buffer(x, rng), wb = random_buffer(w, rng);
+  w.value = Tensor(w.type, w.shape, wb.data);
+  q.inputs = {x, w};
+  q.num_op_inputs = 2;
+  q.outputs = {y};
+  q.epilogue = epilogue_of(k.chain, 2);
+  std::vector<Buffer> operands;
+  std::vector<const void*> inputs = {xb.data, wb.data};
+  for (const EpilogueOperand& o : q.epilogue.operands) {
+    TensorDesc d;
+    d.type = ElementType::f32;
+    d.layout = Layout::channels_last;
+    if (o.spread == Spread::scalar) d.shape = {1};
+    if (o.spread == Spread::per_channel) d.shape = {k.o};
+    if (o.spread == Spread::per_row) d.shape = {k.n, k.o, 1, 1};
+    if (o.spread == Spread::full) {
+      d.shape = y.shape;
+      d.type = k.y;
+      d.quantization = y.quantization;
+    }
+    q.inputs.push_back(d);
+    operands.push_back(random_buffer(d, rng));
+    inputs.push_back(operands.back().data);
+  }
+  // exact result and the sum of magnitudes that rounding errors are measured by
+  std::vector<double> want(y.size()), magnitude(y.size());
+  auto value_w = [&](int64_t o, size_t i) {
+    const double v = get_element(w.value, i);
+    return integer ? v * double(w.quantization->scale(size_t(o))) : v;
+  };
+  for (int64_t n = 0; n < k.n; ++n) {
+    for (int64_t o = 0; o < k.o; ++o) {
+      const int64_t g = o / og;
+      for (int64_t s = 0; s < oh * ow; ++s) {
+        double sum = 0, mag = 0;
+        for (int64_t c = 0; c < cg; ++c) {
+          for (int64_t y0 = 0; y0 < k.kh; ++y0) {
+            for (int64_t x0 = 0; x0 < k.kw; ++x0) {
+              const int64_t iy = (s / ow) * k.sh + y0 * k.dh - k.pt, ix = (s % ow) * k.sw + x0 * k.dw - k.pl;
+              if (iy < 0 || ix < 0 || iy >= k.h || ix >= k.w) continue;
+              const double a = read(x, xb.data, at(x.layout, k.c, k.h * k.w, n, g * cg + c, iy * k.w + ix));
+              const double b = value_w(o, size_t(((o * cg + c) * k.kh + y0) * k.kw + x0));
+              sum += a * b;
+              mag += std::fabs(a * b);
+            }
+          }
+        }
+        const size_t i = at(Layout::channels_last, k.o, oh * ow, n, o, s);
+        want[i] = apply_epilogue(q.epilogue, sum, [&](size_t e) {
+          const Spread spread = q.epilogue.operands[e].spread;
+          const size_t j = spread == Spread::full          ? i
+                           : spread == Spread::scalar      ? 0
+                           : spread == Spread::per_channel ? size_t(o)
+                                                           : size_t(n * k.o + o);
+          return read(q.inputs[2 + e], operands[e].data, j);
+        });
+        magnitude[i] = mag + 1;
+      }
+    }
+  }
+  for (const std::string& level : levels()) {
+    ScopedFeatures cap(capped(detect_features(), level));
+    for (const Kernel* row : kernels_for(q.op)) {
+      if (std::string(row->provider) != "hone" || !row->supports(q)) continue;
+      ++*rows_run;
+      const bool rounds = std::string(row->name).find("bf16") != std::string::npos;
+      // f32: error grows with the square root of K; bf16 factors carry 2^-9 each, of f32 inputs only
+      const double tolerance = integer                                                           ? 1e-6
+                               : rounds && (k.x == ElementType::f32 || k.wt == ElementType::f32) ? 6e-3
+                                                                                                 : 2e-6;
+      const std::string where = std::string(row->name) + " (" + level + ") " + k.text();
+      Buffer first = run_row(*row, q, inputs, 1);
+      for (size_t i = 0; i < want.size(); ++i) {
+        expect_close(y, first, i, want[i], magnitude[i] * (k.chain == 4 ? 4 : 1), tolerance, where);
+        if (testing::Test::HasFatalFailure()) return;
+      }
+      for (int threads : {2, 3}) {
+        Buffer other = run_row(*row, q, inputs, threads);
+        ASSERT_EQ(std::memcmp(first.data, other.data, first.size), 0)
+            << where << " differs with " << threads << " threads";
+      }
+    }
+  }
+}
+
+std::vector<Case> shapes() {
+  return {
+      {.n = 1, .c = 16, .h = 9, .w = 7, .o = 16, .kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1},
+      {.n = 2, .c = 64, .h = 7, .w = 7, .o = 80, .kh = 1, .kw = 1},
+      {.n = 1, .c = 24, .h = 8, .w = 8, .o = 100, .kh = 1, .kw = 1, .sh = 2, .sw = 2},
+      {.n = 3,
+       .c = 32,
+       .h = 5,
+       .w = 6,
+       .o = 20,
+       .kh = 3,
+       .kw = 3,
+       .sh = 2,
+       .sw = 2,
+       .pt = 0,
+       .pl = 0,
+       .pb = 1,
+       .pr = 1},
+      {.n = 1,
+       .c = 3,
+       .h = 15,
+       .w = 13,
+       .o = 33,
+       .kh = 7,
+       .kw = 7,
+       .sh = 2,
+       .sw = 2,
+       .pt = 3,
+       .pl = 3,
+       .pb = 3,
+       .pr = 3},
+      {.n = 1,
+       .c = 5,
+       .h = 11,
+       .w = 9,
+       .o = 7,
+       .kh = 2,
+       .kw = 3,
+       .sh = 1,
+       .sw = 2,
+       .dh = 2,
+       .dw = 3,
+       .pt = 2,
+       .pl = 1,
+       .pb = 0,
+       .pr = 4},
+      {.n = 9, .c = 16, .h = 4, .w = 4, .o = 48, .kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1},
+      {.n = 1, .c = 19, .h = 1, .w = 1, .o = 1000, .kh = 1, .kw = 1},
+      {.n = 1, .c = 8, .h = 20, .w = 3, .o = 130, .kh = 5, .kw = 1, .pt = 2, .pb = 2},
+  };
+}
+
+TEST(Convolution, matches_the_plain_loop_in_f32_and_bf16) {
+  int rows = 0;
+  for (Case k : shapes()) {
+    for (int chain : {0, 1, 2, 3, 4}) {
+      k.chain = chain;
+      for (auto [x, y] : {std::pair{ElementType::f32, ElementType::f32},
+                          {ElementType::bf16, ElementType::bf16},
+                          {ElementType::bf16, ElementType::f32},
+                          {ElementType::f32, ElementType::u8}}) {
+        k.x = x;
+        k.y = y;
+        k.wt = chain == 3 ? ElementType::bf16 : ElementType::f32;
+        k.bf16_compute = chain == 1;
+        k.constant = chain != 2;
+        check(k, &rows);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
+TEST(Convolution, matches_the_plain_loop_in_int8) {
+  int rows = 0;
+  for (Case k : shapes()) {
+    for (int chain : {0, 1, 2, 3, 4}) {
+      k.chain = chain;
+      k.wt = ElementType::i8;
+      for (auto [x, y] : {std::pair{ElementType::u8, ElementType::u8},
+                          {ElementType::i8, ElementType::i8},
+                          {ElementType::u8, ElementType::f32},
+                          {ElementType::i8, ElementType::bf16}}) {
+        k.x = x;
+        k.y = y;
+        check(k, &rows);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
+TEST(Convolution, reads_the_plain_layout_of_thin_inputs) {
+  int rows = 0;
+  for (auto [x, wt] : {std::pair{ElementType::f32, ElementType::f32},
+                       {ElementType::bf16, ElementType::f32},
+                       {ElementType::u8, ElementType::i8},
+                       {ElementType::i8, ElementType::i8}}) {
+    Case k{.n = 2,
+           .c = 3,
+           .h = 12,
+           .w = 10,
+           .o = 18,
+           .kh = 3,
+           .kw = 3,
+           .sh = 2,
+           .sw = 2,
+           .pt = 1,
+           .pl = 1,
+           .pb = 1,
+           .pr = 1};
+    k.x = x;
+    k.wt = wt;
+    k.chain = 1;
+    k.in_layout = Layout::plain;
+    check(k, &rows);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(rows, 0);
+}
+
+TEST(GroupConvolution, matches_the_plain_loop) {
+  int rows = 0;
+  for (auto [x, wt, y] : {std::tuple{ElementType::f32, ElementType::f32, ElementType::f32},
+                          {ElementType::bf16, ElementType::f32, ElementType::bf16},
+                          {ElementType::u8, ElementType::i8, ElementType::u8},
+                          {ElementType::i8, ElementType::i8, ElementType::f32}}) {
+    for (int64_t stride : {1, 2}) {
+      Case k{.n = 2,
+             .c = 20,
+             .h = 7,
+             .w = 9,
+             .o = 30,
+             .kh = 3,
+             .kw = 3,
+             .sh = stride,
+             .sw = stride,
+             .pt = 1,
+             .pl = 1,
+             .pb = 1,
+             .pr = 1};
+      k.groups = 5;
+      k.grouped = true;
+      k.x = x;
+      k.wt = wt;
+      k.y = y;
+      k.chain = stride == 1 ? 1 : 2;
+      check(k, &rows);
+      k.kh = k.kw = 1;
+      k.pt = k.pl = k.pb = k.pr = 0;
+      check(k, &rows);
+      if (HasFatalFailure()) return;
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
+TEST(Convolution, refuses_with_a_sentence) {
+  ScopedFeatures none{Features{}};
+  KernelQuery q;
+  const auto attributes = attributes_of(Convolution{});
+  q.op = "Convolution";
+  q.attributes = attributes;
+  TensorDesc x;
+  x.type = ElementType::f32;
+  x.shape = {1, 16, 4, 4};
+  x.layout = Layout::channels_last;
+  TensorDesc w = x;
+  w.shape = {16, 16, 1, 1};
+  w.layout = Layout::plain;
+  w.constant = true;
+  q.inputs = {x, w};
+  q.num_op_inputs = 2;
+  q.outputs = {x};
+  for (const Kernel* row : kernels_for("Convolution")) {
+    const Support s = row->supports(q);
+    EXPECT_FALSE(s) << row->name;
+    EXPECT_NE(s.why().find("the CPU has no"), std::string::npos) << row->name << ": " << s.why();
+  }
+}
+
+}  // namespace
+}  // namespace hone::cpu::test

@@ -1,0 +1,213 @@
+#include "cpu/kernels/epilogue.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+namespace hone::cpu {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+bool has_two_operands(EpilogueOp op) {
+  return op <= EpilogueOp::prelu;
+}
+
+// Slots needed at once, or an empty list where more than max_slots are. Value 0 starts in slot 0.
+std::vector<SlotStep> slots_for(const Epilogue& e, int* result_slot) {
+  const int operands = int(e.operands.size());
+  const int values = 1 + operands + int(e.steps.size());
+  std::vector<int> last_use(values, -1), slot(values, -1);
+  for (size_t i = 0; i < e.steps.size(); ++i) {
+    last_use[e.steps[i].a] = int(i);
+    if (has_two_operands(e.steps[i].op)) last_use[e.steps[i].b] = int(i);
+  }
+  bool taken[max_slots] = {true};
+  slot[0] = 0;
+  auto allocate = [&]() {
+    for (int s = 0; s < max_slots; ++s) {
+      if (!taken[s]) {
+        taken[s] = true;
+        return s;
+      }
+    }
+    return -1;
+  };
+  std::vector<SlotStep> out;
+  auto source = [&](int v) {
+    if (slot[v] < 0 && v >= 1 && v <= operands) {
+      slot[v] = allocate();
+      SlotStep load{};
+      load.dst = int8_t(slot[v]);
+      load.a = load.b = -1;
+      load.operand = int8_t(v - 1);
+      out.push_back(load);
+    }
+    return slot[v];
+  };
+  for (size_t i = 0; i < e.steps.size(); ++i) {
+    const EpilogueStep& s = e.steps[i];
+    SlotStep step{};
+    step.op = uint8_t(s.op);
+    step.operand = -1;
+    step.alpha = s.alpha;
+    step.beta = s.beta;
+    step.a = int8_t(source(s.a));
+    step.b = int8_t(has_two_operands(s.op) ? source(s.b) : -1);
+    // A source that is not read again makes room for the result, which may lie in the same place: steps are
+    // elementwise.
+    if (last_use[s.a] == int(i)) taken[slot[s.a]] = false;
+    if (has_two_operands(s.op) && last_use[s.b] == int(i)) taken[slot[s.b]] = false;
+    const int v = 1 + operands + int(i);
+    slot[v] = allocate();
+    step.dst = int8_t(slot[v]);
+    if (step.a < 0 || step.dst < 0 || (has_two_operands(s.op) && step.b < 0)) return {};
+    out.push_back(step);
+  }
+  *result_slot = e.steps.empty() ? 0 : slot[values - 1];
+  return out;
+}
+
+}  // namespace
+
+std::optional<Num> num_of(ElementType t) {
+  switch (t) {
+    case ElementType::f32:
+      return Num::f32;
+    case ElementType::bf16:
+      return Num::bf16;
+    case ElementType::u8:
+      return Num::u8;
+    case ElementType::i8:
+      return Num::s8;
+    case ElementType::i32:
+      return Num::i32;
+    default:
+      return std::nullopt;
+  }
+}
+
+size_t num_bytes(Num n) {
+  return n == Num::f32 || n == Num::i32 ? 4 : n == Num::bf16 ? 2 : 1;
+}
+
+OperandView operand_of(const TensorDesc& d) {
+  OperandView o{nullptr, num_of(d.type).value_or(Num::f32), uint8_t(Spread::full), 1.0f, 0.0f};
+  if (d.quantization) {
+    o.scale = d.quantization->scale(0);
+    o.zero = float(d.quantization->zero_point(0));
+  }
+  return o;
+}
+
+Support supports_epilogue(const KernelQuery& q) {
+  const TensorDesc& out = q.outputs[0];
+  const auto type = num_of(out.type);
+  if (!type || *type == Num::i32) return Support::no(std::string("writes no ") + name_of(out.type));
+  if ((*type == Num::u8 || *type == Num::s8) && out.quantization && out.quantization->scales.size() != 1) {
+    return Support::no("the output is quantized per channel");
+  }
+  if (q.epilogue.empty()) return Support::yes();
+  if (q.epilogue.operands.size() > EpiloguePlan::max_operands)
+    return Support::no("the epilogue has more than 8 operands");
+  if (q.epilogue.steps.size() > 100) return Support::no("the epilogue has more than 100 steps");
+  for (const EpilogueOperand& o : q.epilogue.operands) {
+    const TensorDesc& d = q.inputs[o.input];
+    const auto n = num_of(d.type);
+    if (!n) return Support::no(std::string("an operand of the epilogue is ") + name_of(d.type));
+    if (d.quantization && d.quantization->scales.size() != 1) return Support::no("an operand is quantized per channel");
+    if (o.spread == Spread::full && d.layout != out.layout) return Support::no("an operand lies in another layout");
+  }
+  int result = 0;
+  if (slots_for(q.epilogue, &result).empty()) return Support::no("the epilogue keeps more than 8 values at a time");
+  return Support::yes();
+}
+
+EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_per_image, bool integer) {
+  const TensorDesc& out = q.outputs[0];
+  base_.integer = integer;
+  base_.out_type = *num_of(out.type);
+  base_.ld_out = columns;
+  base_.channels = columns;
+  base_.rows_per_image = rows_per_image;
+  const OperandView o = operand_of(out);
+  base_.out_inv_scale = 1.0f / o.scale;
+  base_.out_zero = o.zero;
+  base_.out_low = base_.out_type == Num::s8 ? -128.0f : 0.0f;
+  base_.out_high = base_.out_type == Num::s8 ? 127.0f : 255.0f;
+  for (const EpilogueOperand& e : q.epilogue.operands) {
+    OperandView v = operand_of(q.inputs[e.input]);
+    v.spread = uint8_t(e.spread);
+    operands_.push_back(v);
+    operand_inputs_.push_back(e.input);
+  }
+  find_fast_form(q.epilogue);
+  if (!fast_) steps_ = slots_for(q.epilogue, &base_.result_slot);
+  base_.fast = fast_;
+  base_.num_steps = int(steps_.size());
+}
+
+// bias?, then residual?, then at most one activation; each step must continue the chain.
+void EpiloguePlan::find_fast_form(const Epilogue& e) {
+  base_.clamp_low = -infinity;
+  base_.clamp_high = infinity;
+  const int operands = int(e.operands.size());
+  int current = 0, stage = 0;
+  for (size_t i = 0; i < e.steps.size(); ++i) {
+    const EpilogueStep& s = e.steps[i];
+    if (s.op == EpilogueOp::add) {
+      const int other = s.a == current ? s.b : s.b == current ? s.a : -1;
+      if (other < 1 || other > operands) return;
+      const EpilogueOperand& o = e.operands[other - 1];
+      if (o.spread == Spread::per_channel && operands_[other - 1].type == Num::f32 && stage == 0) {
+        bias_operand_ = other - 1;
+        stage = 1;
+      } else if (o.spread == Spread::full && stage <= 1) {
+        residual_operand_ = other - 1;
+        base_.has_residual = true;
+        stage = 2;
+      } else {
+        return;
+      }
+    } else if (!has_two_operands(s.op) && s.a == current && stage <= 2) {
+      stage = 3;
+      if (s.op == EpilogueOp::relu) {
+        base_.clamp_low = 0;
+      } else if (s.op == EpilogueOp::clamp) {
+        base_.clamp_low = s.alpha;
+        base_.clamp_high = s.beta;
+      } else {
+        base_.activation = uint8_t(1 + int(s.op));
+        base_.alpha = s.alpha;
+        base_.beta = s.beta;
+      }
+    } else {
+      return;
+    }
+    current = 1 + operands + int(i);
+  }
+  fast_ = true;
+}
+
+void EpiloguePlan::set_dequant(std::vector<float> dequant) {
+  dequant.resize((dequant.size() + 15) / 16 * 16);
+  dequant_ = std::move(dequant);
+}
+
+EpilogueView EpiloguePlan::bind(const KernelArgs& args, OperandView* operands, const int32_t* comp) const {
+  EpilogueView v = base_;
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    operands[i] = operands_[i];
+    operands[i].data = args.inputs[operand_inputs_[i]];
+  }
+  v.operands = operands;
+  v.steps = steps_.data();
+  v.comp = comp;
+  v.dequant = dequant_.data();
+  if (bias_operand_ >= 0) v.bias = static_cast<const float*>(operands[bias_operand_].data);
+  if (residual_operand_ >= 0) v.residual = operands[residual_operand_];
+  v.out = args.outputs[0];
+  return v;
+}
+
+}  // namespace hone::cpu

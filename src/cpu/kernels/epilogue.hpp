@@ -1,0 +1,47 @@
+// Epilogues at plan time: what can be run, and in which form.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "cpu/kernels/epilogue_view.hpp"
+#include "device/kernel.hpp"
+
+namespace hone::cpu {
+
+/// The type as kernels know it; nothing for types they do not touch.
+std::optional<Num> num_of(ElementType t);
+size_t num_bytes(Num n);
+/// Zero point and scale of a tensor with per-tensor quantization; (1, 0) without.
+OperandView operand_of(const TensorDesc& d);
+
+/// Can the epilogue of the query and the type of its output be done on f32 tiles?
+Support supports_epilogue(const KernelQuery& query);
+
+/// The epilogue of one node, ready to be bound to the pointers of a run.
+class EpiloguePlan {
+ public:
+  EpiloguePlan() = default;
+  /// `columns`: length of the result's last axis in memory (channels); `rows_per_image`: rows of one n. `integer`: i32
+  /// accumulators.
+  EpiloguePlan(const KernelQuery& query, int64_t columns, int64_t rows_per_image, bool integer);
+  /// Scales of integer accumulators, one per column; `comp` may be set later through `bind`.
+  void set_dequant(std::vector<float> dequant);
+  /// A view for one run. `comp` holds the zero-point corrections of integer accumulators (readable to a multiple of
+  /// 16).
+  EpilogueView bind(const KernelArgs& args, OperandView* operands, const int32_t* comp = nullptr) const;
+  bool fast() const { return fast_; }
+  static constexpr size_t max_operands = 8;
+
+ private:
+  void find_fast_form(const Epilogue& e);
+
+  EpilogueView base_{};
+  bool fast_ = false;
+  int bias_operand_ = -1, residual_operand_ = -1;
+  std::vector<OperandView> operands_;
+  std::vector<uint32_t> operand_inputs_;
+  std::vector<SlotStep> steps_;
+  std::vector<float> dequant_;
+};
+
+}  // namespace hone::cpu

@@ -1,0 +1,313 @@
+// Execution of epilogues, for ISA files only. Two ways: one pass in registers for the common chains (bias, residual,
+// one activation), else an interpreter that runs each step over the whole tile in L1.
+#pragma once
+#include "cpu/kernels/epilogue_view.hpp"
+#include "cpu/kernels/math.hpp"
+#include "device/epilogue_op.hpp"
+
+namespace hone::cpu::HONE_NS {
+
+HONE_INLINE vf load_raw(Num type, const void* p, int64_t i) {
+  switch (type) {
+    case Num::f32:
+      return load(static_cast<const float*>(p) + i);
+    case Num::bf16:
+      return load_bf16(static_cast<const uint16_t*>(p) + i);
+    case Num::u8:
+      return load_u8(static_cast<const uint8_t*>(p) + i);
+    case Num::s8:
+      return load_s8(static_cast<const int8_t*>(p) + i);
+    case Num::i32:
+      return to_float(load_i32(static_cast<const int32_t*>(p) + i));
+  }
+  return vf{};
+}
+HONE_INLINE float load_one(Num type, const void* p, int64_t i) {
+  switch (type) {
+    case Num::f32:
+      return static_cast<const float*>(p)[i];
+    case Num::bf16: {
+      const uint32_t u = uint32_t(static_cast<const uint16_t*>(p)[i]) << 16;
+      float f;
+      __builtin_memcpy(&f, &u, 4);
+      return f;
+    }
+    case Num::u8:
+      return static_cast<const uint8_t*>(p)[i];
+    case Num::s8:
+      return static_cast<const int8_t*>(p)[i];
+    case Num::i32:
+      return float(static_cast<const int32_t*>(p)[i]);
+  }
+  return 0;
+}
+HONE_INLINE vf load_operand(const OperandView& o, int64_t i) {
+  const vf v = load_raw(o.type, o.data, i);
+  return o.type == Num::f32 || o.type == Num::bf16 ? v : (v - o.zero) * o.scale;
+}
+
+HONE_INLINE vf quantized(const EpilogueView& e, vf v) {
+  return clamp_to(nearest(v * e.out_inv_scale) + e.out_zero, set1(e.out_low), set1(e.out_high));
+}
+// Stores n (<= lanes) values at element i of the output.
+template <Num OUT>
+HONE_INLINE void store_out(const EpilogueView& e, int64_t i, vf v, int n) {
+  if constexpr (OUT == Num::f32) {
+    float* p = static_cast<float*>(e.out) + i;
+    if (n == lanes) {
+      store(p, v);
+    } else {
+      store_n(p, v, n);
+    }
+  } else if constexpr (OUT == Num::bf16) {
+    uint16_t* p = static_cast<uint16_t*>(e.out) + i;
+    if (n == lanes) {
+      store_bf16(p, v);
+    } else {
+      const vh h = to_bf16(v);
+      for (int k = 0; k < n; ++k) p[k] = h[k];
+    }
+  } else {
+    uint8_t* p = static_cast<uint8_t*>(e.out) + i;
+    const vb b = narrow_u8(round_to_int(quantized(e, v)));
+    if (n == lanes) {
+      *reinterpret_cast<vb_any*>(p) = b;
+    } else {
+      for (int k = 0; k < n; ++k) p[k] = b[k];
+    }
+  }
+}
+HONE_INLINE void store_any(const EpilogueView& e, int64_t i, vf v, int n) {
+  switch (e.out_type) {
+    case Num::f32:
+      return store_out<Num::f32>(e, i, v, n);
+    case Num::bf16:
+      return store_out<Num::bf16>(e, i, v, n);
+    default:
+      return store_out<Num::u8>(e, i, v, n);
+  }
+}
+
+HONE_INLINE vf one_operand(EpilogueOp op, vf a, float alpha, float beta) {
+  switch (op) {
+    case EpilogueOp::relu:
+      return maximum(vf{}, a);
+    case EpilogueOp::clamp:
+      return clamp_to(a, set1(alpha), set1(beta));
+    case EpilogueOp::sigmoid:
+      return logistic(a);
+    case EpilogueOp::tanh:
+      return hyperbolic_tangent(a);
+    case EpilogueOp::swish:
+      return a * logistic(alpha * a);
+    case EpilogueOp::hswish:
+      return hard_swish(a);
+    case EpilogueOp::hsigmoid:
+      return hard_sigmoid_6(a);
+    case EpilogueOp::hard_sigmoid:
+      return clamp_to(alpha * a + beta, vf{}, set1(1.0f));
+    case EpilogueOp::gelu_erf:
+      return gelu_by_erf(a);
+    case EpilogueOp::gelu_tanh:
+      return gelu_by_tanh(a);
+    case EpilogueOp::elu:
+      return select(a > 0.0f, a, alpha * exp_minus_one(minimum(vf{}, a)));
+    case EpilogueOp::leaky_relu:
+      return select(a >= 0.0f, a, alpha * a);
+    case EpilogueOp::softplus:
+      return soft_plus(a);
+    case EpilogueOp::mish:
+      return mish_of(a);
+    case EpilogueOp::exp:
+      return exponential(a);
+    case EpilogueOp::abs:
+      return absolute(a);
+    case EpilogueOp::negative:
+      return -a;
+    case EpilogueOp::sqrt:
+      return square_root(a);
+    case EpilogueOp::scale_shift:
+      return alpha * a + beta;
+    default:
+      return a;
+  }
+}
+HONE_INLINE vf two_operands(EpilogueOp op, vf a, vf b) {
+  switch (op) {
+    case EpilogueOp::add:
+      return a + b;
+    case EpilogueOp::subtract:
+      return a - b;
+    case EpilogueOp::multiply:
+      return a * b;
+    case EpilogueOp::divide:
+      return a / b;
+    case EpilogueOp::maximum:
+      return maximum(a, b);
+    case EpilogueOp::minimum:
+      return minimum(a, b);
+    case EpilogueOp::prelu:
+      return select(a >= 0.0f, a, a * b);
+    default:
+      return a;
+  }
+}
+
+template <bool INTEGER, bool RESIDUAL, bool CLAMP, Num OUT>
+HONE_INLINE void fast_tile(const EpilogueView& e, const TileView& t) {
+  const vf low = set1(e.clamp_low), high = set1(e.clamp_high);
+  for (int j = 0; j < t.cols; j += lanes) {
+    const int n = t.cols - j < lanes ? t.cols - j : lanes;
+    const int64_t c = t.col0 + j;
+    const vf bias = e.bias ? load(e.bias + c) : vf{};
+    vi comp = {};
+    vf dequant = {};
+    if constexpr (INTEGER) {
+      comp = load_i32(e.comp + c);
+      dequant = load(e.dequant + c);
+    }
+    int64_t at = t.row0 * e.ld_out + c;
+    for (int r = 0; r < t.rows; ++r, at += e.ld_out) {
+      vf v;
+      if constexpr (INTEGER) {
+        v = to_float(load_i32(static_cast<const int32_t*>(t.acc) + r * t.ld + j) - comp) * dequant + bias;
+      } else {
+        v = load(static_cast<const float*>(t.acc) + r * t.ld + j) + bias;
+      }
+      if constexpr (RESIDUAL) v = v + load_operand(e.residual, at);
+      if constexpr (CLAMP) {
+        v = clamp_to(v, low, high);
+      } else {
+        v = one_operand(EpilogueOp(e.activation - 1), v, e.alpha, e.beta);
+      }
+      store_out<OUT>(e, at, v, n);
+    }
+  }
+}
+template <bool INTEGER, bool RESIDUAL, bool CLAMP>
+HONE_INLINE void fast_any(const EpilogueView& e, const TileView& t) {
+  switch (e.out_type) {
+    case Num::f32:
+      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::f32>(e, t);
+    case Num::bf16:
+      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::bf16>(e, t);
+    default:
+      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::u8>(e, t);
+  }
+}
+template <bool INTEGER>
+static void fast_form(const EpilogueView& e, const TileView& t) {
+  if (e.activation == 0) {
+    if (e.has_residual) return fast_any<INTEGER, true, true>(e, t);
+    return fast_any<INTEGER, false, true>(e, t);
+  }
+  if (e.has_residual) return fast_any<INTEGER, true, false>(e, t);
+  fast_any<INTEGER, false, false>(e, t);
+}
+
+// The operand spread over the tile.
+static void load_slot(const EpilogueView& e, const OperandView& o, const TileView& t, float* slot) {
+  for (int r = 0; r < t.rows; ++r) {
+    float* row = slot + r * t.ld;
+    int64_t at = 0;
+    switch (Spread(o.spread)) {
+      case Spread::scalar: {
+        float x = load_one(o.type, o.data, 0);
+        if (o.type != Num::f32 && o.type != Num::bf16) x = (x - o.zero) * o.scale;
+        for (int j = 0; j < t.cols; j += lanes) store(row + j, set1(x));
+        continue;
+      }
+      case Spread::per_channel:
+        at = t.col0;
+        break;
+      case Spread::full:
+        at = (t.row0 + r) * e.ld_out + t.col0;
+        break;
+      case Spread::per_row:
+        at = (t.row0 + r) / e.rows_per_image * e.channels + t.col0;
+        break;
+    }
+    for (int j = 0; j < t.cols; j += lanes) store(row + j, load_operand(o, at + j));
+  }
+}
+
+// One loop for each operator keeps the switch out of it.
+static void run_step(const SlotStep& s, float* dst, const float* a, const float* b, int64_t n) {
+  const auto op = EpilogueOp(s.op);
+  switch (op) {
+#define HONE_TWO(OP)                                                                                               \
+  case EpilogueOp::OP:                                                                                             \
+    for (int64_t i = 0; i < n; i += lanes) store(dst + i, two_operands(EpilogueOp::OP, load(a + i), load(b + i))); \
+    break;
+    HONE_TWO(add)
+    HONE_TWO(subtract) HONE_TWO(multiply) HONE_TWO(divide) HONE_TWO(maximum) HONE_TWO(minimum) HONE_TWO(prelu)
+#undef HONE_TWO
+#define HONE_ONE(OP)                                                                                                  \
+  case EpilogueOp::OP:                                                                                                \
+    for (int64_t i = 0; i < n; i += lanes) store(dst + i, one_operand(EpilogueOp::OP, load(a + i), s.alpha, s.beta)); \
+    break;
+        HONE_ONE(relu) HONE_ONE(clamp) HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish)
+            HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu)
+                HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative)
+                    HONE_ONE(sqrt) HONE_ONE(scale_shift)
+#undef HONE_ONE
+  }
+}
+
+static void general_form(const EpilogueView& e, const TileView& t) {
+  alignas(64) float slots[max_slots][tile_capacity];
+  for (int r = 0; r < t.rows; ++r) {
+    for (int j = 0; j < t.cols; j += lanes) {
+      vf v;
+      if (e.integer) {
+        const vi acc = load_i32(static_cast<const int32_t*>(t.acc) + r * t.ld + j);
+        v = to_float(acc - load_i32(e.comp + t.col0 + j)) * load(e.dequant + t.col0 + j);
+      } else {
+        v = load(static_cast<const float*>(t.acc) + r * t.ld + j);
+      }
+      store(slots[0] + r * t.ld + j, v);
+    }
+  }
+  for (int i = 0; i < e.num_steps; ++i) {
+    const SlotStep& s = e.steps[i];
+    if (s.operand >= 0) {
+      load_slot(e, e.operands[s.operand], t, slots[s.dst]);
+    } else {
+      for (int r = 0; r < t.rows; ++r) {
+        const int64_t at = r * t.ld;
+        run_step(s, slots[s.dst] + at, slots[s.a] + at, s.b >= 0 ? slots[s.b] + at : nullptr, t.cols);
+      }
+    }
+  }
+  for (int r = 0; r < t.rows; ++r) {
+    const int64_t at = (t.row0 + r) * e.ld_out + t.col0;
+    const float* row = slots[e.result_slot] + r * t.ld;
+    for (int j = 0; j < t.cols; j += lanes)
+      store_any(e, at + j, load(row + j), t.cols - j < lanes ? t.cols - j : lanes);
+  }
+}
+
+void epilogue_tile(const EpilogueView& e, const TileView& t) {
+  if (!e.fast) return general_form(e, t);
+  if (e.integer) return fast_form<true>(e, t);
+  fast_form<false>(e, t);
+}
+
+void f32_to_bf16(const float* from, uint16_t* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store_bf16(to + i, load(from + i));
+  if (i < n) {
+    const vh h = to_bf16(load_n(from + i, int(n - i)));
+    for (int k = 0; i + k < n; ++k) to[i + k] = h[k];
+  }
+}
+void bf16_to_f32(const uint16_t* from, float* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store(to + i, load_bf16(from + i));
+  for (; i < n; ++i) {
+    const uint32_t u = uint32_t(from[i]) << 16;
+    __builtin_memcpy(to + i, &u, 4);
+  }
+}
+
+}  // namespace hone::cpu::HONE_NS

@@ -1,0 +1,80 @@
+// What the code of an instruction set sees of an epilogue: plain data only, so that ISA files can include it.
+#pragma once
+#include <stdint.h>
+
+namespace hone::cpu {
+
+/// Element types that kernels read and write directly.
+enum class Num : uint8_t { f32, bf16, u8, s8, i32 };
+
+/// An operand: real = (x - zero) * scale.
+struct OperandView {
+  const void* data;
+  Num type;
+  uint8_t spread;  ///< hone::Spread
+  float scale, zero;
+};
+
+/// A step of the tile interpreter on slots of one tile each. Source -1 is absent.
+struct SlotStep {
+  uint8_t op;  ///< hone::EpilogueOp
+  int8_t dst, a, b;
+  int8_t operand;  ///< >= 0: this step only loads that operand into `dst`
+  float alpha, beta;
+};
+
+/// How a tile of results becomes output: accumulators to real numbers, the epilogue, conversion to the output type.
+struct EpilogueView {
+  // integer accumulators: real = (acc - comp[c]) * dequant[c]; both readable to a multiple of 16
+  const int32_t* comp;
+  const float* dequant;
+  bool integer;
+  // fast form: clamp or activation of (acc + bias[c] + residual)
+  bool fast;
+  bool has_residual;
+  uint8_t activation;  ///< 0: clamp to [clamp_low, clamp_high]; else 1 + hone::EpilogueOp
+  float alpha, beta;
+  float clamp_low, clamp_high;
+  const float* bias;  ///< per channel or null
+  OperandView residual;
+  // general form
+  const SlotStep* steps;
+  int num_steps;
+  int result_slot;
+  const OperandView* operands;
+  // output
+  void* out;
+  Num out_type;
+  int64_t ld_out;  ///< elements between rows
+  float out_inv_scale, out_zero, out_low, out_high;
+  int64_t rows_per_image;  ///< rows of one n, for operands spread per row
+  int64_t channels;
+};
+
+/// A tile of at most `tile_capacity` accumulators, f32 or i32, rows `ld` apart (a multiple of 16); it may be
+/// overwritten.
+struct TileView {
+  void* acc;
+  int64_t ld;
+  int rows, cols;
+  int64_t row0;  ///< index of the first row in the whole result
+  int64_t col0;
+};
+
+constexpr int tile_capacity = 512;
+constexpr int max_slots = 8;
+
+using EpilogueFn = void (*)(const EpilogueView&, const TileView&);
+
+#define HONE_EPILOGUE_ISA(ISA)                                  \
+  namespace ISA {                                               \
+  void epilogue_tile(const EpilogueView& e, const TileView& t); \
+  void f32_to_bf16(const float* from, uint16_t* to, int64_t n); \
+  void bf16_to_f32(const uint16_t* from, float* to, int64_t n); \
+  }
+HONE_EPILOGUE_ISA(avx2)
+HONE_EPILOGUE_ISA(avx512)
+HONE_EPILOGUE_ISA(neon)
+#undef HONE_EPILOGUE_ISA
+
+}  // namespace hone::cpu

@@ -1,0 +1,330 @@
+#include "cpu/kernels/gemm/dense.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hone::cpu {
+namespace {
+
+// A strip should leave room in L2 for a block of B; a few hundred pixels are enough to hide the start of a column
+// block.
+constexpr int64_t strip_target_bytes = 256 << 10;
+constexpr int64_t strip_target_pixels = 1024;
+
+int64_t round_up(int64_t n, int64_t m) {
+  return (n + m - 1) / m * m;
+}
+int64_t part_begin(int64_t n, int64_t part, int64_t parts) {
+  return n * part / parts;
+}
+
+}  // namespace
+
+PackedB DenseSpec::packed() const {
+  PackedB p;
+  p.kind = kind;
+  p.groups = groups;
+  p.columns = columns;
+  p.runs = taps_are_contiguous() ? kernel_h : kernel_h * kernel_w;
+  p.run_length = taps_are_contiguous() ? kernel_w * channels : channels;
+  return p;
+}
+
+DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilogue, int threads,
+                         std::unique_ptr<LooseB> loose_b)
+    : spec_(std::move(spec)),
+      packed_(spec_.packed()),
+      isa_(isa),
+      epilogue_(std::move(epilogue)),
+      threads_(std::max(1, threads)),
+      loose_(std::move(loose_b)) {
+  a_bytes_ = spec_.kind == DenseKind::f32 ? 4 : spec_.kind == DenseKind::bf16 ? 2 : 1;
+  plan_copy();
+  cut_strips();
+  // Offsets of the runs from the first pixel of a window.
+  const int64_t pixel = copy_ ? spec_.channels * spec_.groups : spec_.a_pixel;
+  const int64_t row = copy_ ? copy_w_ * pixel : spec_.a_row;
+  for (int64_t y = 0; y < spec_.kernel_h; ++y) {
+    if (spec_.taps_are_contiguous()) {
+      run_offsets_.push_back(y * spec_.dilation_h * row * a_bytes_);
+    } else {
+      for (int64_t x = 0; x < spec_.kernel_w; ++x) {
+        run_offsets_.push_back((y * spec_.dilation_h * row + x * spec_.dilation_w * pixel) * a_bytes_);
+      }
+    }
+  }
+  b_bytes_ = round_up(int64_t(packed_.bytes()), 64);
+  if (spec_.kind == DenseKind::int8) {
+    comp_bytes_ = round_up(packed_.groups * packed_.columns * 4, 64) + 64;
+    zero_comp_.assign(size_t(comp_bytes_ / 4), 0);
+  }
+}
+
+// A is copied where it is padded, of another type, not channels-last, signed (the products want u8), or ends a run
+// inside a step.
+void DenseKernel::plan_copy() {
+  const DenseSpec& s = spec_;
+  const Num wanted = s.kind == DenseKind::f32 ? Num::f32 : s.kind == DenseKind::bf16 ? Num::bf16 : Num::u8;
+  const int64_t reach_h = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
+  const int64_t reach_w = (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
+  const bool padded = s.pad_top > 0 || s.pad_left > 0 || reach_h - s.pad_top > s.in_h || reach_w - s.pad_left > s.in_w;
+  const bool odd_run = s.kind == DenseKind::bf16 && packed_.run_length % 2 != 0;
+  const bool dense_taps = s.a_channel == 1 && (s.kernel_w == 1 || !s.taps_are_contiguous() || s.a_pixel == s.channels);
+  copy_ = padded || odd_run || s.a_type != wanted || !dense_taps;
+  copy_w_ = reach_w;
+}
+
+void DenseKernel::cut_strips() {
+  const DenseSpec& s = spec_;
+  const int64_t pixel_bytes = s.channels * s.groups * a_bytes_;
+  const int64_t row_bytes = std::max<int64_t>(1, (copy_ ? copy_w_ * s.stride_h : s.out_w) * pixel_bytes);
+  const bool same_b = s.b_image.empty();
+  int64_t rows = std::max<int64_t>(
+      1, std::min(strip_target_bytes / row_bytes, strip_target_pixels / std::max<int64_t>(1, s.out_w)));
+  if (rows >= s.out_h && same_b && s.images > 1) {
+    // Whole images, as many as fit, but enough strips to share them out evenly.
+    int64_t per = std::max<int64_t>(1, rows / s.out_h);
+    per = std::min(per, std::max<int64_t>(1, s.images / (4 * threads_)));
+    for (int64_t n = 0; n < s.images; n += per) strips_.push_back({n, std::min(per, s.images - n), 0, s.out_h});
+  } else {
+    int64_t cuts = (s.out_h + rows - 1) / std::max<int64_t>(1, rows);
+    if (s.images == 1 && s.out_h >= 4 * threads_) cuts = round_up(cuts, threads_);
+    cuts = std::max<int64_t>(1, std::min(cuts, s.out_h));
+    for (int64_t n = 0; n < s.images; ++n) {
+      for (int64_t c = 0; c < cuts; ++c) {
+        const int64_t begin = part_begin(s.out_h, c, cuts), end = part_begin(s.out_h, c + 1, cuts);
+        if (end > begin) strips_.push_back({n, 1, begin, end - begin});
+      }
+    }
+  }
+  int64_t most_pixels = 0, most_bytes = 0;
+  for (const Strip& t : strips_) {
+    most_pixels = std::max(most_pixels, t.images * t.rows * s.out_w);
+    const int64_t in_rows = (t.rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
+    most_bytes = std::max(most_bytes, t.images * in_rows * copy_w_ * pixel_bytes);
+  }
+  pointer_bytes_ = round_up((most_pixels + max_tile_rows) * int64_t(sizeof(void*)), 64);
+  copy_bytes_ = copy_ ? round_up(most_bytes, 64) + 128 : 0;  // readable a vector past the end
+
+  // Column blocks are shared out where the strips cannot be shared evenly.
+  const int64_t panels = packed_.panels();
+  column_blocks_ = (panels + isa_.max_panels - 1) / isa_.max_panels;
+  const int64_t n = int64_t(strips_.size());
+  const int64_t rounds = (n + threads_ - 1) / threads_;
+  const double even = double(n) / double(rounds * threads_);
+  if (threads_ > 1 && even < 0.93 && s.groups == 1) {
+    const int64_t blocks = std::max<int64_t>(column_blocks_, std::min<int64_t>(threads_, panels));
+    const int64_t block_rounds = (blocks + threads_ - 1) / threads_;
+    if (double(blocks) / double(block_rounds * threads_) > even) {
+      column_blocks_ = blocks;
+      column_parts_ = threads_;
+    }
+  }
+}
+
+size_t DenseKernel::scratch_bytes() const {
+  const int64_t thread = copy_bytes_ + pointer_bytes_;
+  return size_t(thread * threads_ + comp_bytes_ + (loose_ ? b_bytes_ * spec_.num_b : 0));
+}
+
+struct DenseKernel::Job {
+  const uint8_t* a;
+  const uint8_t* b;
+  EpilogueView epilogue;
+  uint8_t* thread_scratch;
+};
+
+void DenseKernel::run(const KernelArgs& args) noexcept {
+  uint8_t* scratch = static_cast<uint8_t*>(args.scratch);
+  Job job{};
+  job.a = static_cast<const uint8_t*>(args.inputs[0]);
+  if (loose_) {
+    uint8_t* b = scratch;
+    scratch += b_bytes_ * spec_.num_b;
+    job.b = b;
+    SourceB source = loose_->source;
+    source.run_offsets = loose_->run_offsets.data();
+    const int64_t per = packed_.groups * packed_.panels();
+    const size_t element = num_bytes(source.type);
+    args.pool.parallel_for(per * spec_.num_b, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end;) {
+        const int64_t which = i / per, stop = std::min(end, (which + 1) * per);
+        SourceB from = source;
+        from.data = static_cast<const uint8_t*>(args.inputs[1]) + loose_->b_offsets[size_t(which)] * int64_t(element);
+        pack_panels(packed_, from, b + which * b_bytes_, i - which * per, stop - which * per);
+        i = stop;
+      }
+    });
+  } else {
+    job.b = static_cast<const uint8_t*>(args.inputs[1]);
+  }
+  const int32_t* comp = zero_comp_.data();
+  if (spec_.kind == DenseKind::int8) {
+    const int32_t zero = spec_.a_zero + (spec_.a_type == Num::s8 ? 128 : 0);
+    if (zero != 0) {
+      int32_t* c = reinterpret_cast<int32_t*>(scratch);
+      const int32_t* sums = reinterpret_cast<const int32_t*>(job.b + packed_.sums_offset());
+      for (int64_t i = 0; i < packed_.groups * packed_.columns; ++i) c[i] = zero * sums[i];
+      comp = c;
+    }
+    scratch += comp_bytes_;
+  }
+  OperandView operands[EpiloguePlan::max_operands];
+  job.epilogue = epilogue_.bind(args, operands, comp);
+  job.thread_scratch = scratch;
+  args.pool.parallel_for(threads_, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t part = begin; part < end; ++part) run_part(job, int(part));
+  });
+}
+
+void DenseKernel::run_part(const Job& job, int part) const {
+  uint8_t* scratch = job.thread_scratch + part * (copy_bytes_ + pointer_bytes_);
+  if (column_parts_ > 1) {
+    const int64_t begin = part_begin(column_blocks_, part, column_parts_),
+                  end = part_begin(column_blocks_, part + 1, column_parts_);
+    if (begin == end) return;
+    for (const Strip& s : strips_) run_strip(job, s, begin, end, scratch);
+    return;
+  }
+  const int64_t n = int64_t(strips_.size());
+  for (int64_t i = part_begin(n, part, threads_); i < part_begin(n, part + 1, threads_); ++i) {
+    run_strip(job, strips_[size_t(i)], 0, column_blocks_, scratch);
+  }
+}
+
+void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin, int64_t block_end,
+                            uint8_t* scratch) const {
+  const DenseSpec& d = spec_;
+  auto** pointers = reinterpret_cast<const uint8_t**>(scratch);
+  uint8_t* copy = scratch + pointer_bytes_;
+  const int64_t pixel = (copy_ ? d.channels * d.groups : d.a_pixel) * a_bytes_ * d.stride_w;
+  const int64_t row = (copy_ ? copy_w_ * d.channels * d.groups : d.a_row) * a_bytes_;
+  const int64_t in_rows = (s.rows - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
+  if (copy_) copy_strip(job, s, copy);
+  int64_t pixels = 0;
+  for (int64_t n = 0; n < s.images; ++n) {
+    const uint8_t* image = copy_ ? copy + n * in_rows * row
+                                 : job.a + (d.a_image[size_t(s.image + n)] + s.row * d.stride_h * d.a_row) * a_bytes_;
+    for (int64_t y = 0; y < s.rows; ++y) {
+      const uint8_t* at = image + y * d.stride_h * row;
+      for (int64_t x = 0; x < d.out_w; ++x, at += pixel) pointers[pixels++] = at;
+    }
+  }
+  for (int i = 0; i < max_tile_rows; ++i) pointers[pixels + i] = pointers[pixels - 1];
+
+  alignas(64) float tile[tile_capacity];
+  TileArgs t;
+  t.run_offsets = run_offsets_.data();
+  t.runs = packed_.runs;
+  t.steps = packed_.steps();
+  t.panel_stride = packed_.panel_stride();
+  t.run_stride = packed_.run_stride();
+  t.c = tile;
+  TileView view;
+  view.acc = tile;
+  const uint8_t* b = job.b + (d.b_image.empty() ? 0 : d.b_image[size_t(s.image)] * b_bytes_);
+  const int64_t row0 = (s.image * d.out_h + s.row) * d.out_w;
+  for (int64_t g = 0; g < d.groups; ++g) {
+    if (g > 0) {
+      const int64_t step = (copy_ ? d.channels : d.a_group) * a_bytes_;
+      for (int64_t i = 0; i < pixels + max_tile_rows; ++i) pointers[i] += step;
+    }
+    for (int64_t block = block_begin; block < block_end; ++block) {
+      const int64_t p0 = part_begin(packed_.panels(), block, column_blocks_);
+      const int panels = int(part_begin(packed_.panels(), block + 1, column_blocks_) - p0);
+      if (panels == 0) continue;
+      t.b = b + g * packed_.group_stride() + p0 * t.panel_stride;
+      view.ld = 16 * panels;
+      view.col0 = g * d.columns + p0 * 16;
+      view.cols = int(std::min<int64_t>(16 * panels, d.columns - p0 * 16));
+      const int64_t tiles = (pixels + isa_.max_rows[panels - 1] - 1) / isa_.max_rows[panels - 1];
+      const TileFn* fns = isa_.tiles[panels - 1];
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t begin = part_begin(pixels, i, tiles);
+        int rows = int(part_begin(pixels, i + 1, tiles) - begin);
+        view.rows = rows;
+        view.row0 = row0 + begin;
+        while (!fns[rows - 1]) ++rows;
+        t.a = pointers + begin;
+        fns[rows - 1](t);
+        isa_.epilogue(job.epilogue, view);
+      }
+    }
+  }
+}
+
+void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const {
+  const DenseSpec& d = spec_;
+  const int64_t channels = d.channels * d.groups;
+  if (d.a_channel == 1 && d.a_pixel == channels) {
+    const int64_t n = pixels * channels;
+    if (d.kind == DenseKind::f32 && d.a_type == Num::bf16) {
+      isa_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), n);
+    } else if (d.kind == DenseKind::bf16 && d.a_type == Num::f32) {
+      isa_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), n);
+    } else if (d.a_type == Num::s8) {
+      for (int64_t i = 0; i < n; ++i) to[i] = from[i] ^ 0x80;
+    } else {
+      std::memcpy(to, from, size_t(n * a_bytes_));
+    }
+    return;
+  }
+  const int64_t source_bytes = int64_t(num_bytes(d.a_type));
+  auto each = [&](auto read, auto* out) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const uint8_t* p = from + c * d.a_channel * source_bytes;
+      for (int64_t x = 0; x < pixels; ++x) out[x * channels + c] = read(p + x * d.a_pixel * source_bytes);
+    }
+  };
+  if (d.kind == DenseKind::f32) {
+    auto* out = reinterpret_cast<float*>(to);
+    if (d.a_type == Num::f32) {
+      each([](const uint8_t* p) { return *reinterpret_cast<const float*>(p); }, out);
+    } else {
+      each(
+          [](const uint8_t* p) {
+            const uint32_t u = uint32_t(*reinterpret_cast<const uint16_t*>(p)) << 16;
+            float f;
+            std::memcpy(&f, &u, 4);
+            return f;
+          },
+          out);
+    }
+  } else if (d.kind == DenseKind::bf16) {
+    auto* out = reinterpret_cast<uint16_t*>(to);
+    if (d.a_type == Num::bf16) {
+      each([](const uint8_t* p) { return *reinterpret_cast<const uint16_t*>(p); }, out);
+    } else {
+      each([](const uint8_t* p) { return bfloat16(*reinterpret_cast<const float*>(p)).bits; }, out);
+    }
+  } else {
+    const uint8_t flip = d.a_type == Num::s8 ? 0x80 : 0;
+    each([flip](const uint8_t* p) { return uint8_t(*p ^ flip); }, to);
+  }
+}
+
+void DenseKernel::copy_strip(const Job& job, const Strip& s, uint8_t* to) const {
+  const DenseSpec& d = spec_;
+  const int64_t pixel = d.channels * d.groups * a_bytes_;
+  const int64_t in_rows = (s.rows - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
+  const int padding = d.kind == DenseKind::int8 ? (d.a_zero + (d.a_type == Num::s8 ? 128 : 0)) & 0xff : 0;
+  const int64_t source_bytes = int64_t(num_bytes(d.a_type));
+  // Columns [left, right) of the copy come from the input.
+  const int64_t left = std::min(d.pad_left, copy_w_), right = std::max(left, std::min(copy_w_, d.pad_left + d.in_w));
+  for (int64_t n = 0; n < s.images; ++n) {
+    for (int64_t y = 0; y < in_rows; ++y, to += copy_w_ * pixel) {
+      const int64_t in_y = s.row * d.stride_h + y - d.pad_top;
+      if (in_y < 0 || in_y >= d.in_h) {
+        std::memset(to, padding, size_t(copy_w_ * pixel));
+        continue;
+      }
+      std::memset(to, padding, size_t(left * pixel));
+      copy_pixels(job.a + (d.a_image[size_t(s.image + n)] + in_y * d.a_row) * source_bytes, to + left * pixel,
+                  right - left);
+      std::memset(to + right * pixel, padding, size_t((copy_w_ - right) * pixel));
+    }
+  }
+  std::memset(to, 0, 64);
+}
+
+}  // namespace hone::cpu

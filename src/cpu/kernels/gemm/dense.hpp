@@ -1,0 +1,78 @@
+// Dense products: convolutions and matrix products on the tile kernels of one instruction set.
+//
+// The result is cut into strips of output rows. A strip whose input needs padding, conversion or another layout is
+// first copied into a buffer of the thread, which stays in its L2; else A is read in place. The strip then meets all
+// column blocks of B. Threads share the strips, and where those are too few, the column blocks. K is never cut, so
+// results do not depend on the split.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "cpu/kernels/epilogue.hpp"
+#include "cpu/kernels/gemm/dense_view.hpp"
+#include "cpu/kernels/gemm/packed_b.hpp"
+#include "device/kernel.hpp"
+
+namespace hone::cpu {
+
+/// A product of `images` planes in_h x in_w with windows; a matrix product is a plane of M x 1 with 1 x 1 windows.
+struct DenseSpec {
+  DenseKind kind = DenseKind::f32;
+  int64_t images = 1, in_h = 1, in_w = 1, out_h = 1, out_w = 1;
+  int64_t groups = 1, channels = 0, columns = 0;  ///< of one group
+  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int64_t pad_top = 0, pad_left = 0;
+  // A: element type and strides in elements
+  Num a_type = Num::f32;
+  std::vector<int64_t> a_image;  ///< offset of each image
+  int64_t a_row = 0, a_pixel = 0, a_channel = 1, a_group = 0;
+  int32_t a_zero = 0;  ///< zero point of integer A: the value of padding
+  // B
+  std::vector<int64_t> b_image;  ///< index of the packed B that an image uses; empty: one for all
+  int64_t num_b = 1;
+
+  PackedB packed() const;
+  bool taps_are_contiguous() const { return dilation_w == 1 && groups == 1; }
+};
+
+class DenseKernel : public PreparedKernel {
+ public:
+  /// `b_input`: index of B among the inputs. `source`: how to read B when it comes unpacked (its data pointer is set at
+  /// run time, B number i begins `b_offsets[i]` elements on).
+  struct LooseB {
+    SourceB source;
+    std::vector<int64_t> run_offsets, b_offsets;
+  };
+  DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilogue, int threads, std::unique_ptr<LooseB> loose_b);
+  size_t scratch_bytes() const override;
+  void run(const KernelArgs& args) noexcept override;
+
+ private:
+  struct Strip {
+    int64_t image, images, row, rows;
+  };
+  struct Job;
+  void cut_strips();
+  void plan_copy();
+  void run_part(const Job& job, int part) const;
+  void run_strip(const Job& job, const Strip& s, int64_t block_begin, int64_t block_end, uint8_t* scratch) const;
+  void copy_strip(const Job& job, const Strip& s, uint8_t* to) const;
+  void copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const;
+
+  DenseSpec spec_;
+  PackedB packed_;
+  const DenseIsa& isa_;
+  EpiloguePlan epilogue_;
+  int threads_;
+  std::unique_ptr<LooseB> loose_;
+  std::vector<Strip> strips_;
+  std::vector<int64_t> run_offsets_;
+  std::vector<int32_t> zero_comp_;
+  int64_t column_blocks_ = 1, column_parts_ = 1;
+  bool copy_ = false;
+  int64_t copy_w_ = 0;   ///< pixels in a row of the copy
+  int64_t a_bytes_ = 4;  ///< of an element of A as the tiles read it
+  int64_t copy_bytes_ = 0, pointer_bytes_ = 0, b_bytes_ = 0, comp_bytes_ = 0;
+};
+
+}  // namespace hone::cpu

@@ -1,0 +1,23 @@
+#define HONE_NS avx512bf16
+#define HONE_LANES 16
+#define HONE_EPILOGUE_NS avx512
+#include "cpu/kernels/gemm/tile_isa.hpp"
+
+namespace hone::cpu::avx512bf16 {
+
+struct DotBf16 {
+  using Acc = vf;
+  using A = vi;
+  using B = vi;
+  HONE_INLINE A load_a(const uint8_t* p) {
+    return set1i(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(p));
+  }
+  HONE_INLINE B load_b(const uint8_t* p) { return load_i32(reinterpret_cast<const int32_t*>(p)); }
+  HONE_INLINE Acc step(Acc c, A a, B b) { return (vf)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
+  HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
+  HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
+};
+
+HONE_DENSE_TABLE_32(dense_bf16, DotBf16)
+
+}  // namespace hone::cpu::avx512bf16

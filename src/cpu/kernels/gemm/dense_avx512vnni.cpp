@@ -1,0 +1,24 @@
+#define HONE_NS avx512vnni
+#define HONE_LANES 16
+#define HONE_EPILOGUE_NS avx512
+#include "cpu/kernels/gemm/tile_isa.hpp"
+
+namespace hone::cpu::avx512vnni {
+
+// u8 x s8, four products a lane, exact in 32 bits.
+struct DotInt8 {
+  using Acc = vi;
+  using A = vi;
+  using B = vi;
+  HONE_INLINE A load_a(const uint8_t* p) {
+    return set1i(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(p));
+  }
+  HONE_INLINE B load_b(const uint8_t* p) { return load_i32(reinterpret_cast<const int32_t*>(p)); }
+  HONE_INLINE Acc step(Acc c, A a, B b) { return (vi)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+  HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
+  HONE_INLINE void put(void* c, int64_t i, Acc v) { store_i32(static_cast<int32_t*>(c) + i, v); }
+};
+
+HONE_DENSE_TABLE_32(dense_int8, DotInt8)
+
+}  // namespace hone::cpu::avx512vnni

@@ -1,0 +1,33 @@
+// Which tile kernels exist, for which element type, and what they need of the CPU: the rows of Convolution and MatMul
+// are made from this.
+#pragma once
+#include <cstddef>
+
+#include "cpu/features.hpp"
+#include "cpu/kernels/gemm/dense_view.hpp"
+#include "cpu/kernels/gemm/packed_b.hpp"
+
+namespace hone::cpu {
+
+struct DenseRow {
+  const char* suffix;  ///< end of the kernel's name
+  DenseKind kind;
+  const DenseIsa* isa;
+  bool Features::*has;
+  const char* needs;  ///< in words, for refusals
+  double gflops;      ///< of one core, roughly; only the order matters
+};
+
+#if defined(__x86_64__)
+constexpr DenseRow dense_rows[] = {
+    {"f32_6x64__avx512", DenseKind::f32, &avx512::dense_f32, &Features::avx512, "AVX-512", 115},
+    {"bf16_6x64__avx512bf16", DenseKind::bf16, &avx512bf16::dense_bf16, &Features::avx512_bf16, "AVX-512 BF16", 225},
+    {"int8_6x64__avx512vnni", DenseKind::int8, &avx512vnni::dense_int8, &Features::avx512_vnni, "AVX-512 VNNI", 440},
+    {"bf16_8x32__avx512", DenseKind::bf16, &avx512::dense_bf16, &Features::avx512, "AVX-512", 80},
+};
+#elif defined(__aarch64__)
+constexpr DenseRow dense_rows[] = {};
+#endif
+constexpr size_t num_dense_rows = sizeof(dense_rows) / sizeof(DenseRow);
+
+}  // namespace hone::cpu

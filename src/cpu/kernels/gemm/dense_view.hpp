@@ -1,0 +1,52 @@
+// The tile kernels of dense products, as plain data for ISA files.
+//
+// All element types share one shape of kernel: a step multiplies 4 bytes of a row of A (1 f32, 2 bf16 or 4 int8),
+// broadcast, with 64 bytes of a panel of B (16 columns). K is cut into runs that are contiguous in A: the taps of one
+// kernel row of a convolution.
+#pragma once
+#include <stdint.h>
+
+#include "cpu/kernels/epilogue_view.hpp"
+
+namespace hone::cpu {
+
+struct TileArgs {
+  const uint8_t* const* a;     ///< one pointer per row, to its first run
+  const int64_t* run_offsets;  ///< bytes to add for each run
+  int64_t runs, steps;         ///< steps of 4 bytes in each run
+  // b = [panels][runs][padded steps][16][4 bytes]
+  const uint8_t* b;
+  int64_t panel_stride, run_stride;
+  void* c;  ///< rows x (16 * panels) accumulators, f32 or i32, 16 * panels apart
+};
+using TileFn = void (*)(const TileArgs&);
+
+constexpr int max_tile_rows = 14;
+constexpr int max_tile_panels = 4;
+
+/// The kernels of one instruction set for one element type.
+struct DenseIsa {
+  /// [panels - 1][rows - 1]; a missing row count is null: the next larger one serves with repeated pointers.
+  TileFn tiles[max_tile_panels][max_tile_rows];
+  int max_rows[max_tile_panels];
+  int max_panels;
+  EpilogueFn epilogue;
+  void (*f32_to_bf16)(const float* from, uint16_t* to, int64_t n);
+  void (*bf16_to_f32)(const uint16_t* from, float* to, int64_t n);
+};
+
+#define HONE_DENSE_ISA(ISA)         \
+  namespace ISA {                   \
+  extern const DenseIsa dense_f32;  \
+  extern const DenseIsa dense_bf16; \
+  extern const DenseIsa dense_int8; \
+  }
+HONE_DENSE_ISA(avx2)
+HONE_DENSE_ISA(avx512)
+HONE_DENSE_ISA(avx512vnni)
+HONE_DENSE_ISA(avx512bf16)
+HONE_DENSE_ISA(neon)
+HONE_DENSE_ISA(neondot)
+#undef HONE_DENSE_ISA
+
+}  // namespace hone::cpu

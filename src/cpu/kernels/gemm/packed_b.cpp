@@ -1,0 +1,111 @@
+#include "cpu/kernels/gemm/packed_b.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "hone/tensor.hpp"
+
+namespace hone::cpu {
+namespace {
+
+uint16_t bf16_bits(float v) {
+  uint32_t u;
+  std::memcpy(&u, &v, 4);
+  if ((u & 0x7fffffffu) > 0x7f800000u) return uint16_t((u >> 16) | 0x40u);
+  return uint16_t((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+float f32_value(uint16_t bits) {
+  const uint32_t u = uint32_t(bits) << 16;
+  float f;
+  std::memcpy(&f, &u, 4);
+  return f;
+}
+
+template <class From, class To>
+To convert(From v) {
+  if constexpr (std::is_same_v<From, To>)
+    return v;
+  else if constexpr (std::is_same_v<To, uint16_t>)
+    return bf16_bits(v);
+  else
+    return f32_value(v);
+}
+
+// src = column-run-k (any strides)  dst = column/16-run-k/V-16-V
+template <class From, class To, int V>
+void pack_panel(const PackedB& s, const SourceB& b, int64_t group, int64_t panel, To* to) {
+  const From* base = static_cast<const From*>(b.data) + group * b.group + panel * 16 * b.column;
+  const int64_t columns = std::min<int64_t>(16, s.columns - panel * 16);
+  for (int64_t r = 0; r < s.runs; ++r) {
+    To* run = to + r * s.padded_steps() * 16 * V;
+    std::memset(run, 0, size_t(s.padded_steps()) * 64);
+    const From* from = base + b.run_offsets[r];
+    for (int64_t tap = 0, k0 = 0; k0 < s.run_length; ++tap, k0 += b.inner) {
+      const From* p = from + tap * b.outer_step;
+      const int64_t n = std::min(b.inner, s.run_length - k0);
+      // The walk follows the smaller stride of the source.
+      if (b.column <= b.inner_step) {
+        for (int64_t i = 0; i < n; ++i) {
+          const int64_t k = k0 + i;
+          To* t = run + (k / V) * 16 * V + k % V;
+          for (int64_t c = 0; c < columns; ++c) t[c * V] = convert<From, To>(p[i * b.inner_step + c * b.column]);
+        }
+      } else {
+        for (int64_t c = 0; c < columns; ++c) {
+          for (int64_t i = 0; i < n; ++i) {
+            const int64_t k = k0 + i;
+            run[(k / V) * 16 * V + c * V + k % V] = convert<From, To>(p[i * b.inner_step + c * b.column]);
+          }
+        }
+      }
+    }
+  }
+}
+
+void column_sums(const PackedB& s, const int8_t* panel, int64_t columns, int32_t* sums) {
+  for (int64_t c = 0; c < columns; ++c) sums[c] = 0;
+  for (int64_t k = 0; k < s.runs * s.padded_steps(); ++k) {
+    for (int64_t c = 0; c < columns; ++c) {
+      const int8_t* v = panel + (k * 16 + c) * 4;
+      sums[c] += v[0] + v[1] + v[2] + v[3];
+    }
+  }
+}
+
+}  // namespace
+
+const char* packed_form(DenseKind kind) {
+  return kind == DenseKind::f32 ? "b16_f32" : kind == DenseKind::bf16 ? "b16x2_bf16" : "b16x4_s8_colsum";
+}
+
+void pack_panels(const PackedB& s, const SourceB& from, uint8_t* to, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t group = i / s.panels(), panel = i % s.panels();
+    uint8_t* at = to + i * s.panel_stride();
+    if (s.kind == DenseKind::f32) {
+      if (from.type == Num::f32) {
+        pack_panel<float, float, 1>(s, from, group, panel, reinterpret_cast<float*>(at));
+      } else {
+        pack_panel<uint16_t, float, 1>(s, from, group, panel, reinterpret_cast<float*>(at));
+      }
+    } else if (s.kind == DenseKind::bf16) {
+      if (from.type == Num::f32) {
+        pack_panel<float, uint16_t, 2>(s, from, group, panel, reinterpret_cast<uint16_t*>(at));
+      } else {
+        pack_panel<uint16_t, uint16_t, 2>(s, from, group, panel, reinterpret_cast<uint16_t*>(at));
+      }
+    } else {
+      pack_panel<int8_t, int8_t, 4>(s, from, group, panel, reinterpret_cast<int8_t*>(at));
+      int32_t* sums = reinterpret_cast<int32_t*>(to + s.sums_offset()) + group * s.columns + panel * 16;
+      column_sums(s, reinterpret_cast<const int8_t*>(at), std::min<int64_t>(16, s.columns - panel * 16), sums);
+    }
+  }
+}
+
+void pack_b(const PackedB& s, const SourceB& from, uint8_t* to, ThreadPool* pool) {
+  const int64_t n = s.groups * s.panels();
+  if (!pool) return pack_panels(s, from, to, 0, n);
+  pool->parallel_for(n, 1, [&](int64_t begin, int64_t end, int) { pack_panels(s, from, to, begin, end); });
+}
+
+}  // namespace hone::cpu

@@ -1,0 +1,112 @@
+// Register tiles of dense products, for ISA files only. `Dot` says what a step of 4 bytes means.
+#pragma once
+#include "cpu/kernels/gemm/dense_view.hpp"
+#include "cpu/kernels/simd.hpp"
+
+namespace hone::cpu::HONE_NS {
+
+constexpr int panel_vectors = 16 / lanes;
+
+// Keeps a broadcast in a register: gcc would fold it into every multiply-add, which costs a load each.
+#if defined(__x86_64__)
+#define HONE_KEEP(x) __asm__("" : "+x"(x))
+#else
+#define HONE_KEEP(x) __asm__("" : "+w"(x))
+#endif
+
+struct DotF32 {
+  using Acc = vf;
+  using A = vf;
+  using B = vf;
+  HONE_INLINE A load_a(const uint8_t* p) { return set1(*reinterpret_cast<const float __attribute__((may_alias))*>(p)); }
+  HONE_INLINE B load_b(const uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
+  HONE_INLINE Acc step(Acc c, A a, B b) { return c + a * b; }
+  HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
+  HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
+};
+
+// bf16 pairs without an instruction of their own: the halves are widened by shifts.
+struct DotBf16Wide {
+  using Acc = vf;
+  struct A {
+    vf even, odd;
+  };
+  using B = A;
+  HONE_INLINE A split(vu u) { return {(vf)(u << 16), (vf)(u & 0xffff0000u)}; }
+  HONE_INLINE A load_a(const uint8_t* p) {
+    return split((vu)set1i(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(p)));
+  }
+  HONE_INLINE B load_b(const uint8_t* p) { return split((vu)load_i32(reinterpret_cast<const int32_t*>(p))); }
+  HONE_INLINE Acc step(Acc c, A a, B b) { return (c + a.even * b.even) + a.odd * b.odd; }
+  HONE_INLINE void keep(A&) {}
+  HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
+};
+
+template <class Dot, int ROWS, int PANELS>
+static void dense_tile(const TileArgs& t) {
+  constexpr int vectors = PANELS * panel_vectors;
+  typename Dot::Acc acc[ROWS][vectors];
+  for (int m = 0; m < ROWS; ++m) {
+    for (int j = 0; j < vectors; ++j) acc[m][j] = typename Dot::Acc{};
+  }
+  const int64_t panel = t.panel_stride;
+  for (int64_t r = 0; r < t.runs; ++r) {
+    const uint8_t* b = t.b + r * t.run_stride;
+    const int64_t offset = t.run_offsets[r];
+    const uint8_t* a[ROWS];
+    for (int m = 0; m < ROWS; ++m) a[m] = t.a[m] + offset;
+    int64_t k = 0;
+    // With one panel each broadcast serves one product, so steps are taken by four: a row's pointer is fetched once for
+    // all.
+    if constexpr (vectors == 1) {
+      for (; k + 4 <= t.steps; k += 4) {
+        typename Dot::B bv[4];
+        for (int u = 0; u < 4; ++u) bv[u] = Dot::load_b(b + 64 * u);
+        for (int m = 0; m < ROWS; ++m) {
+          const uint8_t* p = a[m] + 4 * k;
+          for (int u = 0; u < 4; ++u) acc[m][0] = Dot::step(acc[m][0], Dot::load_a(p + 4 * u), bv[u]);
+        }
+        b += 256;
+      }
+    }
+    for (; k < t.steps; ++k) {
+      typename Dot::B bv[vectors];
+      for (int j = 0; j < vectors; ++j) {
+        bv[j] = Dot::load_b(b + (j / panel_vectors) * panel + (j % panel_vectors) * (4 * lanes));
+      }
+      for (int m = 0; m < ROWS; ++m) {
+        typename Dot::A x = Dot::load_a(a[m] + 4 * k);
+        if constexpr (vectors > 1) Dot::keep(x);
+        for (int j = 0; j < vectors; ++j) acc[m][j] = Dot::step(acc[m][j], x, bv[j]);
+      }
+      b += 64;
+    }
+  }
+  for (int m = 0; m < ROWS; ++m) {
+    for (int j = 0; j < vectors; ++j) Dot::put(t.c, m * (16 * PANELS) + j * lanes, acc[m][j]);
+  }
+}
+
+#define HONE_T(DOT, R, P) dense_tile<DOT, R, P>
+// Up to 6 (or 7) rows of 4 or 3 panels, 14 rows of 2 or 1: at most 28 accumulators in 32 registers.
+#define HONE_TILES_32(DOT)                                                                                             \
+  {                                                                                                                    \
+    {HONE_T(DOT, 1, 1), HONE_T(DOT, 2, 1),  HONE_T(DOT, 3, 1), HONE_T(DOT, 4, 1), HONE_T(DOT, 5, 1),                   \
+     HONE_T(DOT, 6, 1), HONE_T(DOT, 7, 1),  HONE_T(DOT, 8, 1), nullptr,           HONE_T(DOT, 10, 1),                  \
+     nullptr,           HONE_T(DOT, 12, 1), nullptr,           HONE_T(DOT, 14, 1)},                                    \
+        {HONE_T(DOT, 1, 2), HONE_T(DOT, 2, 2),  HONE_T(DOT, 3, 2), HONE_T(DOT, 4, 2), HONE_T(DOT, 5, 2),               \
+         HONE_T(DOT, 6, 2), HONE_T(DOT, 7, 2),  HONE_T(DOT, 8, 2), nullptr,           HONE_T(DOT, 10, 2),              \
+         nullptr,           HONE_T(DOT, 12, 2), nullptr,           HONE_T(DOT, 14, 2)},                                \
+        {HONE_T(DOT, 1, 3), HONE_T(DOT, 2, 3), HONE_T(DOT, 3, 3), HONE_T(DOT, 4, 3),                                   \
+         HONE_T(DOT, 5, 3), HONE_T(DOT, 6, 3), HONE_T(DOT, 7, 3), HONE_T(DOT, 8, 3)},                                  \
+    {                                                                                                                  \
+      HONE_T(DOT, 1, 4), HONE_T(DOT, 2, 4), HONE_T(DOT, 3, 4), HONE_T(DOT, 4, 4), HONE_T(DOT, 5, 4), HONE_T(DOT, 6, 4) \
+    }                                                                                                                  \
+  }
+#define HONE_DENSE_TABLE_32(NAME, DOT)                                                                                 \
+  extern const DenseIsa NAME;                                                                                          \
+  const DenseIsa NAME = {                                                                                              \
+      HONE_TILES_32(DOT),           {14, 14, 8, 6}, 4, HONE_EPILOGUE_NS::epilogue_tile, HONE_EPILOGUE_NS::f32_to_bf16, \
+      HONE_EPILOGUE_NS::bf16_to_f32};
+
+}  // namespace hone::cpu::HONE_NS

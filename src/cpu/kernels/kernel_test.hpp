@@ -1,0 +1,201 @@
+// What kernel tests share: tensors of random values, running one row of the registry, and epilogues computed in plain
+// double loops.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cpu/features.hpp"
+#include "cpu/registry.hpp"
+#include "device/kernel.hpp"
+
+namespace hone::cpu::test {
+
+/// Instruction-set levels that this machine can run, and "amx_stand_in": AMX kernels on scalar code.
+inline std::vector<std::string> levels() {
+#if defined(__x86_64__)
+  std::vector<std::string> all = {"avx2", "avx512", "vnni", "bf16", "amx"};
+#else
+  std::vector<std::string> all = {"neon", "dotprod", "i8mm"};
+#endif
+  std::vector<std::string> out;
+  Features last{};
+  for (const auto& l : all) {
+    const Features f = capped(detect_features(), l);
+    if (f == last) continue;
+    last = f;
+    out.push_back(l);
+  }
+  return out;
+}
+
+/// Memory of a tensor with the room that kernels may read past the end, filled with NaN bits to catch those who use it.
+struct Buffer {
+  std::vector<uint8_t> bytes;
+  uint8_t* data = nullptr;
+  size_t size = 0;
+  explicit Buffer(size_t n = 0) : bytes(n + 192, 0xff), size(n) {
+    data = bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer(Buffer&&) = default;
+  Buffer& operator=(Buffer&&) = default;
+};
+
+inline double read(const TensorDesc& d, const void* data, size_t i) {
+  Tensor t(d.type, {int64_t(i) + 1}, const_cast<void*>(data));
+  double v = get_element(t, i);
+  if (d.quantization && is_integer(d.type)) v = (v - d.quantization->zero_point(0)) * double(d.quantization->scale(0));
+  return v;
+}
+
+/// Index in memory of logical element (n, c, s) of [N, C, spatial] in the layout.
+inline size_t at(Layout layout, int64_t channels, int64_t space, int64_t n, int64_t c, int64_t s) {
+  return size_t(layout == Layout::channels_last ? (n * space + s) * channels + c : (n * channels + c) * space + s);
+}
+
+inline Buffer random_buffer(const TensorDesc& d, std::mt19937& rng, double low = -1, double high = 1) {
+  Buffer b(d.bytes());
+  Tensor t(d.type, {int64_t(d.size())}, b.data);
+  std::uniform_real_distribution<double> real(low, high);
+  std::uniform_int_distribution<int> integer(d.type == ElementType::i8 ? -128 : 0,
+                                             d.type == ElementType::i8 ? 127 : 255);
+  for (size_t i = 0; i < d.size(); ++i) set_element(t, i, is_integer(d.type) ? integer(rng) : real(rng));
+  return b;
+}
+
+inline QuantizationPtr per_tensor(float scale, int zero) {
+  auto q = std::make_shared<Quantization>();
+  q->scales = {scale};
+  q->zero_points = {zero};
+  return q;
+}
+
+template <class Op>
+std::vector<uint8_t> attributes_of(Op op) {
+  FieldWriter w;
+  visit_fields(op, w);
+  return w.take();
+}
+
+/// Runs `row` on the inputs (packing constants first) with `threads` threads; returns output 0.
+inline Buffer run_row(const Kernel& row, KernelQuery q, std::vector<const void*> inputs, int threads) {
+  q.threads = threads;
+  const KernelPlan plan = row.plan(q);
+  std::vector<Tensor> packs;
+  for (const PackedInput& p : plan.packs) {
+    packs.push_back(row.pack(q, p));
+    inputs[p.input] = packs.back().raw();
+  }
+  auto prepared = row.prepare(q);
+  std::vector<Buffer> outs;
+  std::vector<void*> out_pointers;
+  for (const TensorDesc& o : q.outputs) {
+    outs.emplace_back(o.present ? o.bytes() : 0);
+    out_pointers.push_back(o.present ? outs.back().data : nullptr);
+  }
+  Buffer scratch(prepared->scratch_bytes());
+  ThreadPool pool(threads);
+  KernelArgs args{inputs, out_pointers, scratch.data, pool};
+  prepared->run(args);
+  prepared->run(args);  // a second run must not depend on what the first one left behind
+  for (size_t i = 0; i < outs.size(); ++i) {
+    for (size_t k = 0; k < 64; ++k)
+      EXPECT_EQ(outs[i].data[outs[i].size + k], 0xff) << row.name << " wrote past output " << i;
+  }
+  return std::move(outs[0]);
+}
+
+inline double apply_step(const EpilogueStep& s, double a, double b) {
+  const double al = s.alpha, be = s.beta;
+  auto clamp = [](double v, double lo, double hi) { return std::min(std::max(v, lo), hi); };
+  auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
+  switch (s.op) {
+    case EpilogueOp::add:
+      return a + b;
+    case EpilogueOp::subtract:
+      return a - b;
+    case EpilogueOp::multiply:
+      return a * b;
+    case EpilogueOp::divide:
+      return a / b;
+    case EpilogueOp::maximum:
+      return std::max(a, b);
+    case EpilogueOp::minimum:
+      return std::min(a, b);
+    case EpilogueOp::prelu:
+      return a >= 0 ? a : a * b;
+    case EpilogueOp::relu:
+      return std::max(a, 0.0);
+    case EpilogueOp::clamp:
+      return clamp(a, al, be);
+    case EpilogueOp::sigmoid:
+      return sigmoid(a);
+    case EpilogueOp::tanh:
+      return std::tanh(a);
+    case EpilogueOp::swish:
+      return a * sigmoid(al * a);
+    case EpilogueOp::hswish:
+      return a * clamp(a + 3, 0, 6) / 6;
+    case EpilogueOp::hsigmoid:
+      return clamp(a + 3, 0, 6) / 6;
+    case EpilogueOp::hard_sigmoid:
+      return clamp(al * a + be, 0, 1);
+    case EpilogueOp::gelu_erf:
+      return 0.5 * a * (1 + std::erf(a / std::sqrt(2.0)));
+    case EpilogueOp::gelu_tanh:
+      return 0.5 * a * (1 + std::tanh(std::sqrt(2 / M_PI) * (a + 0.044715 * a * a * a)));
+    case EpilogueOp::elu:
+      return a > 0 ? a : al * std::expm1(a);
+    case EpilogueOp::leaky_relu:
+      return a >= 0 ? a : al * a;
+    case EpilogueOp::softplus:
+      return std::max(a, 0.0) + std::log1p(std::exp(-std::fabs(a)));
+    case EpilogueOp::mish:
+      return a * std::tanh(std::log1p(std::exp(a)));
+    case EpilogueOp::exp:
+      return std::exp(a);
+    case EpilogueOp::abs:
+      return std::fabs(a);
+    case EpilogueOp::negative:
+      return -a;
+    case EpilogueOp::sqrt:
+      return std::sqrt(a);
+    case EpilogueOp::scale_shift:
+      return al * a + be;
+  }
+  return 0;
+}
+
+/// The epilogue on one value: `operand(i)` gives operand i at that place.
+inline double apply_epilogue(const Epilogue& e, double v, const std::function<double(size_t)>& operand) {
+  std::vector<double> values = {v};
+  for (size_t i = 0; i < e.operands.size(); ++i) values.push_back(operand(i));
+  for (const EpilogueStep& s : e.steps)
+    values.push_back(apply_step(s, values[size_t(s.a)], s.b >= 0 ? values[size_t(s.b)] : 0));
+  return values.back();
+}
+
+/// Compares output element i with the exact value: relative to `magnitude` for floats, one step of the grid for
+/// integers.
+inline void expect_close(const TensorDesc& d, const Buffer& out, size_t i, double want, double magnitude,
+                         double tolerance, const std::string& where) {
+  const double got = read(d, out.data, i);
+  if (is_integer(d.type)) {
+    const double scale = d.quantization ? d.quantization->scale(0) : 1,
+                 zero = d.quantization ? d.quantization->zero_point(0) : 0;
+    const double lo = d.type == ElementType::i8 ? -128 : 0, hi = lo + 255;
+    const double exact = std::min(std::max(want / scale + zero, lo), hi);
+    ASSERT_NEAR(got / scale + zero, exact, 0.502 + tolerance * magnitude / scale) << where << " at " << i;
+    return;
+  }
+  const double relative = d.type == ElementType::bf16 ? std::ldexp(1.0, -8) : 0;
+  ASSERT_NEAR(got, want, tolerance * magnitude + relative * std::fabs(want) + 1e-30) << where << " at " << i;
+}
+
+}  // namespace hone::cpu::test

@@ -1,0 +1,140 @@
+// Elementary functions on vectors, for ISA files only (see simd.hpp). Measured against double precision over the whole
+// range: exp, expm1, sigmoid <= 2 ulp; tanh <= 3 ulp; erf <= 4 ulp; log, log1p <= 2 ulp. Results below 2^-126 are
+// flushed to zero by exp.
+#pragma once
+#include "cpu/kernels/simd.hpp"
+
+namespace hone::cpu::HONE_NS {
+
+// 2^n for n in [-127, 128]: zero at -127.
+HONE_INLINE vf power_of_two(vi n) {
+  return (vf)((n + 127) << 23);
+}
+
+// x = n ln 2 + r with |r| <= ln 2 / 2; returns exp(r) - 1 and n. Coefficients: Cephes expf.
+HONE_INLINE vf reduced_expm1(vf x, vi* n) {
+  const vf t = nearest(x * 1.44269504088896341f);
+  *n = round_to_int(t);
+  vf r = x - t * 0.693359375f;
+  r = r + t * 2.12194440e-4f;
+  vf p = set1(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return p * (r * r) + r;
+}
+
+HONE_INLINE vf exponential(vf x) {
+  const vf clamped = clamp_to(x, set1(-87.33654f), set1(88.8f));
+  vi n;
+  const vf p = reduced_expm1(clamped, &n);
+  // 2^n in two factors, since n may be 128.
+  const vi half = n >> 1;
+  vf y = (p + 1.0f) * power_of_two(half) * power_of_two(n - half);
+  y = select(x < -87.33654f, vf{}, y);
+  return y;
+}
+
+HONE_INLINE vf exp_minus_one(vf x) {
+  const vf clamped = clamp_to(x, set1(-25.0f), set1(88.8f));
+  vi n;
+  const vf p = reduced_expm1(clamped, &n);
+  const vi half = n >> 1;
+  const vf s1 = power_of_two(half), s2 = power_of_two(n - half);
+  // 2^n p + (2^n - 1): exact enough around zero, where n is 0.
+  return select(n > 126, (p + 1.0f) * s1 * s2, p * (s1 * s2) + (s1 * s2 - 1.0f));
+}
+
+HONE_INLINE vf logistic(vf x) {
+  return 1.0f / (1.0f + exponential(-x));
+}
+
+HONE_INLINE vf hyperbolic_tangent(vf x) {
+  const vf a = absolute(x);
+  const vf e = exp_minus_one(2.0f * minimum(set1(10.0f), a));
+  const vf t = e / (e + 2.0f);
+  return select(x != x, x, (vf)((vi)t | ((vi)x & set1i(int32_t(0x80000000u)))));
+}
+
+// Rational approximation on [-4, 4], where erf reaches 1 (the one of Eigen and XLA).
+HONE_INLINE vf error_function(vf x0) {
+  const vf x = clamp_to(x0, set1(-3.832506856900711f), set1(3.832506856900711f));
+  const vf s = x * x;
+  vf p = set1(0.00022905065861350646f);
+  p = p * s + 0.0034082910107109506f;
+  p = p * s + 0.050955695062380861f;
+  p = p * s + 0.18520832239976145f;
+  p = p * s + 1.128379143519084f;
+  vf q = set1(-1.1791602954361697e-7f);
+  q = q * s + 0.000023547966471313185f;
+  q = q * s + 0.0010179625278914885f;
+  q = q * s + 0.014070470171167667f;
+  q = q * s + 0.11098505178285362f;
+  q = q * s + 0.49746925110067538f;
+  q = q * s + 1.0f;
+  return x * p / q;
+}
+
+// Cephes logf: mantissa in [sqrt(1/2), sqrt(2)).
+HONE_INLINE vf natural_log(vf x) {
+  const vf tiny = set1(1.17549435e-38f);
+  vf v = maximum(tiny, x);
+  const vi bits = (vi)v;
+  vi e = ((bits >> 23) & 0xff) - 126;
+  vf m = (vf)((bits & 0x007fffff) | 0x3f000000);
+  const vi low = m < 0.707106781186547524f;
+  e = e + low;
+  m = m + select(low, m, vf{}) - 1.0f;
+  const vf z = m * m;
+  vf p = set1(7.0376836292e-2f);
+  p = p * m - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  const vf ef = to_float(e);
+  vf y = p * (m * z);
+  y = y + ef * -2.12194440e-4f;
+  y = y - 0.5f * z;
+  vf r = m + y;
+  r = r + ef * 0.693359375f;
+  const float inf = __builtin_inff(), nan = __builtin_nanf("");
+  r = select(x == 0.0f, set1(-inf), r);
+  r = select(x == inf, set1(inf), r);
+  return select((x < 0.0f) | (x != x), set1(nan), r);
+}
+
+// log(1 + y) for y >= 0: the rounding error of 1 + y is added back.
+HONE_INLINE vf log_one_plus(vf y) {
+  const vf u = 1.0f + y;
+  return natural_log(u) + (y - (u - 1.0f)) / u;
+}
+
+HONE_INLINE vf soft_plus(vf x) {
+  return maximum(vf{}, x) + log_one_plus(exponential(-absolute(x)));
+}
+HONE_INLINE vf hard_swish(vf x) {
+  return x * clamp_to(x + 3.0f, vf{}, set1(6.0f)) * (1.0f / 6.0f);
+}
+HONE_INLINE vf hard_sigmoid_6(vf x) {
+  return clamp_to(x + 3.0f, vf{}, set1(6.0f)) * (1.0f / 6.0f);
+}
+HONE_INLINE vf gelu_by_erf(vf x) {
+  return 0.5f * x * (1.0f + error_function(x * 0.70710678118654752f));
+}
+HONE_INLINE vf gelu_by_tanh(vf x) {
+  return 0.5f * x * (1.0f + hyperbolic_tangent(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+}
+// x tanh(log(1 + e^x)) with tanh(log u) = (u^2 - 1) / (u^2 + 1).
+HONE_INLINE vf mish_of(vf x) {
+  const vf e = exponential(minimum(set1(20.0f), x));
+  const vf n = e * (e + 2.0f);
+  return x * (n / (n + 2.0f));
+}
+
+}  // namespace hone::cpu::HONE_NS

@@ -1,0 +1,200 @@
+// Vectors of one instruction set, on GCC's vector extensions. For ISA files only: define HONE_NS (the namespace of the
+// instruction set) and HONE_LANES (floats in a vector: 16 AVX-512, 8 AVX2, 4 NEON) before including it. Everything is
+// static and forced inline and nothing comes from the standard library, so no function compiled for one instruction set
+// can be linked into code for another.
+#pragma once
+#if !defined(HONE_NS) || !defined(HONE_LANES)
+#error "define HONE_NS and HONE_LANES"
+#endif
+#include <stdint.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define HONE_INLINE static inline __attribute__((always_inline, unused))
+
+namespace hone::cpu::HONE_NS {
+
+constexpr int lanes = HONE_LANES;
+typedef float vf __attribute__((vector_size(4 * HONE_LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * HONE_LANES)));
+typedef uint32_t vu __attribute__((vector_size(4 * HONE_LANES)));
+typedef float vf_any __attribute__((vector_size(4 * HONE_LANES), aligned(1), may_alias));
+typedef int32_t vi_any __attribute__((vector_size(4 * HONE_LANES), aligned(1), may_alias));
+typedef uint16_t vh __attribute__((vector_size(2 * HONE_LANES)));
+typedef uint16_t vh_any __attribute__((vector_size(2 * HONE_LANES), aligned(1), may_alias));
+typedef uint8_t vb __attribute__((vector_size(HONE_LANES)));
+typedef uint8_t vb_any __attribute__((vector_size(HONE_LANES), aligned(1), may_alias));
+typedef int8_t vs __attribute__((vector_size(HONE_LANES)));
+typedef int8_t vs_any __attribute__((vector_size(HONE_LANES), aligned(1), may_alias));
+
+HONE_INLINE vf set1(float x) {
+  return x - vf{};
+}
+HONE_INLINE vi set1i(int32_t x) {
+  return x - vi{};
+}
+HONE_INLINE vf load(const float* p) {
+  return *reinterpret_cast<const vf_any*>(p);
+}
+HONE_INLINE void store(float* p, vf v) {
+  *reinterpret_cast<vf_any*>(p) = v;
+}
+HONE_INLINE vi load_i32(const int32_t* p) {
+  return *reinterpret_cast<const vi_any*>(p);
+}
+HONE_INLINE void store_i32(int32_t* p, vi v) {
+  *reinterpret_cast<vi_any*>(p) = v;
+}
+HONE_INLINE vf to_float(vi v) {
+  return __builtin_convertvector(v, vf);
+}
+
+// maximum(a, b) and minimum(a, b) give b where one of them is not a number (x86); so keep the data in b.
+#if HONE_LANES == 16
+HONE_INLINE vf maximum(vf a, vf b) {
+  return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+}
+HONE_INLINE vf minimum(vf a, vf b) {
+  return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+}
+HONE_INLINE vi round_to_int(vf v) {
+  return (vi)_mm512_cvtps_epi32((__m512)v);
+}
+HONE_INLINE vf square_root(vf v) {
+  return (vf)_mm512_sqrt_ps((__m512)v);
+}
+HONE_INLINE vf floor_of(vf v) {
+  return (vf)_mm512_roundscale_ps((__m512)v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+HONE_INLINE vf nearest(vf v) {
+  return (vf)_mm512_roundscale_ps((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+HONE_INLINE __mmask16 first_lanes(int n) {
+  return (__mmask16)((1u << n) - 1u);
+}
+HONE_INLINE vf load_n(const float* p, int n) {
+  return (vf)_mm512_maskz_loadu_ps(first_lanes(n), p);
+}
+HONE_INLINE void store_n(float* p, vf v, int n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
+}
+#elif HONE_LANES == 8
+HONE_INLINE vf maximum(vf a, vf b) {
+  return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+}
+HONE_INLINE vf minimum(vf a, vf b) {
+  return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+}
+HONE_INLINE vi round_to_int(vf v) {
+  return (vi)_mm256_cvtps_epi32((__m256)v);
+}
+HONE_INLINE vf square_root(vf v) {
+  return (vf)_mm256_sqrt_ps((__m256)v);
+}
+HONE_INLINE vf floor_of(vf v) {
+  return (vf)_mm256_floor_ps((__m256)v);
+}
+HONE_INLINE vf nearest(vf v) {
+  return (vf)_mm256_round_ps((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+HONE_INLINE __m256i first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+HONE_INLINE vf load_n(const float* p, int n) {
+  return (vf)_mm256_maskload_ps(p, first_lanes(n));
+}
+HONE_INLINE void store_n(float* p, vf v, int n) {
+  _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
+}
+#else
+HONE_INLINE vf maximum(vf a, vf b) {
+  return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
+}
+HONE_INLINE vf minimum(vf a, vf b) {
+  return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b);
+}
+HONE_INLINE vi round_to_int(vf v) {
+  return (vi)vcvtnq_s32_f32((float32x4_t)v);
+}
+HONE_INLINE vf square_root(vf v) {
+  return (vf)vsqrtq_f32((float32x4_t)v);
+}
+HONE_INLINE vf floor_of(vf v) {
+  return (vf)vrndmq_f32((float32x4_t)v);
+}
+HONE_INLINE vf nearest(vf v) {
+  return (vf)vrndnq_f32((float32x4_t)v);
+}
+HONE_INLINE vf load_n(const float* p, int n) {
+  vf v = {};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+HONE_INLINE void store_n(float* p, vf v, int n) {
+  for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+#endif
+
+HONE_INLINE vf clamp_to(vf v, vf lo, vf hi) {
+  return minimum(hi, maximum(lo, v));
+}
+HONE_INLINE vf select(vi mask, vf a, vf b) {
+  return (vf)((mask & (vi)a) | (~mask & (vi)b));
+}
+HONE_INLINE vf absolute(vf v) {
+  return (vf)((vi)v & set1i(0x7fffffff));
+}
+HONE_INLINE float sum_of(vf v) {
+  float part[HONE_LANES];
+  store(part, v);
+  for (int w = HONE_LANES / 2; w > 0; w /= 2) {
+    for (int i = 0; i < w; ++i) part[i] += part[i + w];
+  }
+  return part[0];
+}
+HONE_INLINE float max_of(vf v) {
+  float m = v[0];
+  for (int i = 1; i < HONE_LANES; ++i) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+// bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one.
+HONE_INLINE vf from_bf16(vh h) {
+  return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+HONE_INLINE vh to_bf16(vf v) {
+  const vu u = (vu)v;
+  const vu rounded = u + 0x7fffu + ((u >> 16) & 1u);
+  const vu quiet = u | 0x400000u;
+  const vu nan = (vu)(v != v);
+  return __builtin_convertvector(((nan & quiet) | (~nan & rounded)) >> 16, vh);
+}
+HONE_INLINE vf load_bf16(const uint16_t* p) {
+  return from_bf16(*reinterpret_cast<const vh_any*>(p));
+}
+HONE_INLINE void store_bf16(uint16_t* p, vf v) {
+  *reinterpret_cast<vh_any*>(p) = to_bf16(v);
+}
+HONE_INLINE vf load_u8(const uint8_t* p) {
+  return to_float(__builtin_convertvector((vb) * reinterpret_cast<const vb_any*>(p), vi));
+}
+HONE_INLINE vf load_s8(const int8_t* p) {
+  return to_float(__builtin_convertvector((vs) * reinterpret_cast<const vs_any*>(p), vi));
+}
+// v has been rounded and clamped to the range of the type.
+HONE_INLINE vb narrow_u8(vi v) {
+#if HONE_LANES == 16
+  return (vb)_mm512_cvtepi32_epi8((__m512i)v);
+#else
+  return __builtin_convertvector(v, vb);
+#endif
+}
+HONE_INLINE void store_u8(uint8_t* p, vi v) {
+  *reinterpret_cast<vb_any*>(p) = narrow_u8(v);
+}
+
+}  // namespace hone::cpu::HONE_NS
