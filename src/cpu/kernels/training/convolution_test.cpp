@@ -1,0 +1,166 @@
+// Convolutions with variable weights, and both gradients, against plain double loops.
+#include "ops/convolution.hpp"
+
+#include "cpu/kernels/training/row_test.hpp"
+
+namespace hone::cpu::test {
+namespace {
+
+struct Case {
+  int64_t batch, groups, in, out;  ///< channels of one group
+  int64_t height, width, kernel_y, kernel_x, stride, dilation, pad_begin, pad_end;
+  std::string text() const {
+    std::string s;
+    for (int64_t v : {batch, groups, in, out, height, width, kernel_y, kernel_x, stride, dilation, pad_begin, pad_end})
+      s += std::to_string(v) + " ";
+    return s;
+  }
+  int64_t result(int64_t size, int64_t kernel) const {
+    return (size + pad_begin + pad_end - (kernel - 1) * dilation - 1) / stride + 1;
+  }
+  int64_t oh() const { return result(height, kernel_y); }
+  int64_t ow() const { return result(width, kernel_x); }
+};
+
+const Case kCases[] = {
+    {2, 1, 16, 16, 28, 28, 3, 3, 1, 1, 1, 1},  // the layers of a ResNet-20
+    {3, 1, 1, 16, 28, 28, 3, 3, 1, 1, 1, 1},   //
+    {2, 1, 16, 32, 28, 28, 3, 3, 2, 1, 1, 1},  //
+    {2, 1, 32, 32, 14, 14, 3, 3, 1, 1, 1, 1},  //
+    {5, 1, 64, 64, 7, 7, 3, 3, 1, 1, 1, 1},    //
+    {2, 1, 32, 64, 14, 14, 1, 1, 2, 1, 0, 0},  //
+    {1, 1, 3, 8, 23, 19, 7, 7, 2, 1, 3, 3},    // first layers
+    {1, 1, 5, 7, 9, 11, 5, 3, 1, 1, 2, 1},     // odd everything
+    {2, 1, 24, 40, 9, 13, 3, 3, 1, 2, 2, 2},   // dilation
+    {2, 1, 8, 8, 12, 10, 3, 3, 2, 1, 0, 1},    // the pad at one side only
+    {1, 1, 6, 20, 13, 13, 5, 5, 3, 1, 2, 2},   // stride 3
+    {2, 1, 4, 6, 8, 8, 2, 2, 2, 1, 0, 0},      // patches
+    {1, 1, 17, 70, 5, 31, 1, 3, 1, 1, 1, 1},   // five vectors of outputs
+    {3, 2, 4, 6, 7, 9, 3, 3, 1, 1, 1, 1},      // groups
+    {2, 4, 8, 8, 9, 9, 3, 3, 2, 1, 1, 1},      //
+    {1, 1, 2, 3, 1, 1, 1, 1, 1, 1, 0, 0},      // one element
+    {1, 1, 16, 16, 40, 61, 3, 3, 1, 1, 1, 1},  // several tiles in a row
+    {2, 1, 3, 4, 6, 6, 3, 3, 1, 1, 0, 0},      // no padding
+};
+
+struct Reference {
+  std::vector<double> y, dx, dw, magnitude_y, magnitude_dx, magnitude_dw;
+};
+
+/// y, dx (of dy) and dw, and the sums of absolute products that bound rounding errors.
+Reference reference(const Case& c, const std::vector<double>& x, const std::vector<double>& w,
+                    const std::vector<double>& dy) {
+  Reference r;
+  const int64_t oh = c.oh(), ow = c.ow(), ci = c.groups * c.in, co = c.groups * c.out;
+  r.y.assign(static_cast<size_t>(c.batch * co * oh * ow), 0);
+  r.dx.assign(x.size(), 0);
+  r.dw.assign(w.size(), 0);
+  r.magnitude_y = r.y, r.magnitude_dx = r.dx, r.magnitude_dw = r.dw;
+  for (int64_t n = 0; n < c.batch; ++n)
+    for (int64_t g = 0; g < c.groups; ++g)
+      for (int64_t o = 0; o < c.out; ++o)
+        for (int64_t oy = 0; oy < oh; ++oy)
+          for (int64_t ox = 0; ox < ow; ++ox)
+            for (int64_t i = 0; i < c.in; ++i)
+              for (int64_t ky = 0; ky < c.kernel_y; ++ky)
+                for (int64_t kx = 0; kx < c.kernel_x; ++kx) {
+                  const int64_t iy = oy * c.stride + ky * c.dilation - c.pad_begin,
+                                ix = ox * c.stride + kx * c.dilation - c.pad_begin;
+                  if (iy < 0 || ix < 0 || iy >= c.height || ix >= c.width) continue;
+                  const auto at_y = static_cast<size_t>(((n * co + g * c.out + o) * oh + oy) * ow + ox);
+                  const auto at_x = static_cast<size_t>(((n * ci + g * c.in + i) * c.height + iy) * c.width + ix);
+                  const auto at_w =
+                      static_cast<size_t>((((g * c.out + o) * c.in + i) * c.kernel_y + ky) * c.kernel_x + kx);
+                  r.y[at_y] += x[at_x] * w[at_w], r.magnitude_y[at_y] += std::fabs(x[at_x] * w[at_w]);
+                  r.dx[at_x] += dy[at_y] * w[at_w], r.magnitude_dx[at_x] += std::fabs(dy[at_y] * w[at_w]);
+                  r.dw[at_w] += dy[at_y] * x[at_x], r.magnitude_dw[at_w] += std::fabs(dy[at_y] * x[at_x]);
+                }
+  return r;
+}
+
+void expect_products(const TensorDesc& d, const Buffer& got, const std::vector<double>& want,
+                     const std::vector<double>& magnitude, double tolerance, const std::string& where) {
+  const std::vector<double> values = logical(d, got);
+  const double storage = d.type == ElementType::bf16 ? std::ldexp(1.0, -8) : 0;
+  for (size_t i = 0; i < want.size(); ++i)
+    ASSERT_NEAR(values[i], want[i], tolerance * magnitude[i] + storage * std::fabs(want[i]) + 1e-30)
+        << where << " at " << i;
+}
+
+/// f32: sums of some thousand terms lose less than 2^-18 of the sum of absolute products. bf16 weights: 2^-9 of each
+/// product.
+class TrainingConvolution : public testing::TestWithParam<ElementType> {};
+
+TEST_P(TrainingConvolution, matches_plain_loops_forward_and_backward) {
+  const ElementType type = GetParam();
+  std::mt19937 rng(7);
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text());
+    const bool grouped = c.groups > 1;
+    const Shape wide = {c.batch, c.groups * c.in, c.height, c.width},
+                result = {c.batch, c.groups * c.out, c.oh(), c.ow()};
+    const Shape weights =
+        grouped ? Shape{c.groups, c.out, c.in, c.kernel_y, c.kernel_x} : Shape{c.out, c.in, c.kernel_y, c.kernel_x};
+    const TensorDesc dx = desc(type, wide), dy = desc(type, result), dw = desc(ElementType::f32, weights, false);
+    const Buffer x = random_buffer(dx, rng), g = random_buffer(dy, rng), w = random_buffer(dw, rng);
+    const Reference want = reference(c, logical(dx, x), logical(dw, w), logical(dy, g));
+    const double products = type == ElementType::bf16 ? std::ldexp(1.0, -8) : std::ldexp(1.0, -18);
+    const std::vector<int64_t> strides = {c.stride, c.stride}, dilations = {c.dilation, c.dilation};
+    const std::vector<int64_t> begin = {c.pad_begin, c.pad_begin}, end = {c.pad_end, c.pad_end};
+
+    auto forward = [&](const auto& op) {
+      Asked asked(op, {dx, dw}, {dy});
+      const int ran = for_each_row(asked.q, {x.data, w.data}, [&](const Kernel& row, std::vector<Buffer>& out) {
+        expect_products(dy, out[0], want.y, want.magnitude_y, products, row.name);
+      });
+      EXPECT_GT(ran, 0);
+    };
+    auto backward = [&](const auto& op) {
+      const TensorDesc shape = desc(ElementType::i64, {2});
+      Asked asked(op, {dy, dw, shape}, {dx});
+      const int64_t space[2] = {c.height, c.width};
+      const int ran = for_each_row(asked.q, {g.data, w.data, space}, [&](const Kernel& row, std::vector<Buffer>& out) {
+        expect_products(dx, out[0], want.dx, want.magnitude_dx, products, row.name);
+      });
+      EXPECT_GT(ran, 0);
+    };
+    if (grouped) {
+      forward(GroupConvolution{strides, begin, end, dilations, AutoPad::explicit_});
+      backward(GroupConvolutionBackpropData{strides, begin, end, dilations, AutoPad::explicit_, {}});
+    } else {
+      forward(Convolution{strides, begin, end, dilations, AutoPad::explicit_});
+      backward(ConvolutionBackpropData{strides, begin, end, dilations, AutoPad::explicit_, {}});
+    }
+    ConvolutionBackpropWeights op{strides, begin, end, dilations, {c.kernel_y, c.kernel_x}, c.groups, grouped};
+    Asked asked(op, {dx, dy}, {dw});
+    const int ran = for_each_row(asked.q, {x.data, g.data}, [&](const Kernel& row, std::vector<Buffer>& out) {
+      // the factors are exact in bf16, sums are f32
+      expect_products(dw, out[0], want.dw, want.magnitude_dw, std::ldexp(1.0, -18), row.name);
+    });
+    EXPECT_GT(ran, 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, TrainingConvolution, testing::Values(ElementType::f32, ElementType::bf16),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+TEST(TrainingConvolutionRows, say_why_they_decline) {
+  const TensorDesc dx = desc(ElementType::f32, {1, 16, 8, 8}), dy = desc(ElementType::f32, {1, 16, 8, 8}, false),
+                   dw = desc(ElementType::f32, {16, 16, 3, 3}, false);
+  ConvolutionBackpropWeights op{{}, {1, 1}, {1, 1}, {}, {3, 3}, 1, false};
+  Asked asked(op, {dx, dy}, {dw});
+  int rows = 0;
+  for (const Kernel* row : kernels_for(ConvolutionBackpropWeights::name)) {
+    if (!std::string(row->name).starts_with("ConvolutionBackpropWeights_direct")) continue;
+    ++rows;
+    const Support s = row->supports(asked.q);
+    EXPECT_FALSE(s);
+    if (!s.why().starts_with("the CPU has no")) {
+      EXPECT_EQ(s.why(), "dy is not in channels_last order");
+    }
+  }
+  EXPECT_EQ(rows, 3);
+}
+
+}  // namespace
+}  // namespace hone::cpu::test

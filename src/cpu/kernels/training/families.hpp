@@ -1,0 +1,14 @@
+// The families of kernel rows that training adds; `cpu/kernels.inc` lists them.
+#pragma once
+#include "device/kernel.hpp"
+
+namespace hone::cpu {
+
+KernelList training_convolution();
+KernelList training_weight_gradient();
+KernelList training_batch_norm();
+KernelList training_loss();
+KernelList training_pooling();
+KernelList training_optimizer();
+
+}  // namespace hone::cpu
