@@ -11,10 +11,10 @@ HONE_ENUM_NAMES(AutoPad, "explicit", "same_upper", "same_lower", "valid")
 // [G, O/G, I/G, k...], ConvolutionBackpropData [I, O, k...] where I are the channels of x, its grouped form [G, I/G, O/G, k...].
 // The forward ones may carry an epilogue region. Empty lists mean 1 (strides, dilations) and 0 (pads).
 struct Convolution {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> dilations;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> dilations{};
   AutoPad auto_pad = AutoPad::explicit_;
   static void fields(auto& o, auto&& f) {
     f("strides", o.strides);
@@ -26,10 +26,10 @@ struct Convolution {
   HONE_OP("Convolution") HONE_GRAD
 };
 struct GroupConvolution {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> dilations;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> dilations{};
   AutoPad auto_pad = AutoPad::explicit_;
   static void fields(auto& o, auto&& f) {
     f("strides", o.strides);
@@ -42,12 +42,12 @@ struct GroupConvolution {
 };
 /// Transposed convolution, the gradient of Convolution to its data. Inputs: x, weights, output spatial shape (optional).
 struct ConvolutionBackpropData {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> dilations;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> dilations{};
   AutoPad auto_pad = AutoPad::explicit_;
-  std::vector<int64_t> output_padding;
+  std::vector<int64_t> output_padding{};
   static void fields(auto& o, auto&& f) {
     f("strides", o.strides);
     f("pads_begin", o.pads_begin);
@@ -60,12 +60,12 @@ struct ConvolutionBackpropData {
 };
 /// Inputs: x, weights, output spatial shape (optional).
 struct GroupConvolutionBackpropData {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> dilations;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> dilations{};
   AutoPad auto_pad = AutoPad::explicit_;
-  std::vector<int64_t> output_padding;
+  std::vector<int64_t> output_padding{};
   static void fields(auto& o, auto&& f) {
     f("strides", o.strides);
     f("pads_begin", o.pads_begin);
@@ -79,11 +79,11 @@ struct GroupConvolutionBackpropData {
 /// Gradient of a convolution to its weights. Inputs: x [N, C, spatial], dy [N, O, out spatial]; output [O, C/groups, kernel...],
 /// or [groups, O/groups, C/groups, kernel...] with `grouped_weights`. `pads_end` may be trimmed; positions beyond x count as zero.
 struct ConvolutionBackpropWeights {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> dilations;
-  std::vector<int64_t> kernel;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> dilations{};
+  std::vector<int64_t> kernel{};
   int64_t groups = 1;
   bool grouped_weights = false;
   static void fields(auto& o, auto&& f) {

@@ -9,11 +9,11 @@ HONE_ENUM_NAMES(RoundingType, "floor", "ceil", "ceil_torch")
 
 /// Outputs: values, indices of the maxima (flattened from `axis` on).
 struct MaxPool {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> dilations;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> kernel;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> dilations{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> kernel{};
   RoundingType rounding_type = RoundingType::floor;
   AutoPad auto_pad = AutoPad::explicit_;
   ElementType index_element_type = ElementType::i64;
@@ -32,10 +32,10 @@ struct MaxPool {
   HONE_OP("MaxPool") HONE_GRAD
 };
 struct AvgPool {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> kernel;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> kernel{};
   bool exclude_pad = true;
   RoundingType rounding_type = RoundingType::floor;
   AutoPad auto_pad = AutoPad::explicit_;
@@ -62,11 +62,11 @@ struct AdaptiveMaxPool {
 };
 /// Inputs: x, dy. Output: dx, where each dy goes to the first maximum of its window.
 struct MaxPoolGrad {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> dilations;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> kernel;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> dilations{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> kernel{};
   RoundingType rounding_type = RoundingType::floor;
   AutoPad auto_pad = AutoPad::explicit_;
   static void fields(auto& o, auto&& f) {
@@ -82,10 +82,10 @@ struct MaxPoolGrad {
 };
 /// Inputs: dy, shape of x (i64). Output: dx.
 struct AvgPoolGrad {
-  std::vector<int64_t> strides;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
-  std::vector<int64_t> kernel;
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> kernel{};
   bool exclude_pad = true;
   RoundingType rounding_type = RoundingType::floor;
   AutoPad auto_pad = AutoPad::explicit_;
