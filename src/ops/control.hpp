@@ -18,8 +18,8 @@ struct Loop {
   HONE_OP("Loop") HONE_NO_GRAD("control flow")
 };
 /// A composite: its one region applied to its inputs.
-struct Region {
-  HONE_OP("Region") HONE_EXPAND
+struct Composite {
+  HONE_OP("Composite") HONE_EXPAND
 };
 
 }  // namespace hone

@@ -1,0 +1,390 @@
+#include "formats/onnx/reader.hpp"
+
+#include <filesystem>
+#include <set>
+#include <unordered_map>
+
+#include "base/file.hpp"
+#include "formats/onnx/mapping.hpp"
+#include "hone/error.hpp"
+#include "ops/basic.hpp"
+
+namespace hone::onnx {
+namespace {
+
+constexpr int max_depth = 32;  // of subgraphs and functions: deeper ones are hostile
+
+using FunctionKey = std::tuple<Bytes, Bytes, Bytes>;
+
+struct Model {
+  ModelMessage message;
+  Storage storage;
+  std::map<FunctionKey, const FunctionMessage*> functions;
+  size_t inlined = 0;  ///< nodes made so far: functions of functions could grow without bound
+
+  const FunctionMessage* function(const NodeMessage& n) const {
+    const auto it = functions.find({n.domain, n.op, n.overload});
+    return it == functions.end() ? nullptr : it->second;
+  }
+};
+
+// One graph being built: the model's, or a region. Outer values become explicit inputs of the region.
+struct GraphScope {
+  GraphScope(Graph& g, GraphScope* outer) : graph(g), builder(g), outer(outer) {}
+  Graph& graph;
+  Builder builder;
+  GraphScope* outer;
+  Values captured;  ///< values of the outer graph, in order of the parameters made for them
+  std::map<ValueId, Value> inside;
+
+  Value capture(Value v) {
+    if (const auto it = inside.find(v.id); it != inside.end()) return it->second;
+    Value mine;
+    if (Tensor t = v.constant()) {
+      mine = builder.constant(t);
+    } else {
+      mine = builder.parameter(v.type());
+      captured.push_back(v);
+    }
+    return inside[v.id] = mine;
+  }
+};
+
+// Names of values as one graph or function body sees them.
+struct Names {
+  GraphScope* scope;
+  Names* outer = nullptr;  ///< of the enclosing graph; null for functions, which see nothing outside
+  std::unordered_map<Bytes, Value> values;
+  const std::vector<AttributeMessage>* arguments = nullptr;  ///< of the function whose body this is
+  const Opsets* opsets = nullptr;
+
+  Value find(Bytes name) {
+    if (const auto it = values.find(name); it != values.end()) return it->second;
+    if (!outer) return {};
+    Value v = outer->find(name);
+    if (!v) return {};
+    if (outer->scope != scope) v = scope->capture(v);
+    return values[name] = v;
+  }
+};
+
+class Reader : public Importer {
+ public:
+  Reader(Model& model, Names& names, int depth) : model_(model), names_(names), depth_(depth) {}
+
+  void nodes(const std::vector<NodeMessage>& list) {
+    // Files may list nodes in any order: what waits for an input is tried again.
+    std::vector<const NodeMessage*> waiting;
+    for (const NodeMessage& n : list) waiting.push_back(&n);
+    while (!waiting.empty()) {
+      std::vector<const NodeMessage*> later;
+      for (const NodeMessage* n : waiting) {
+        if (!ready(*n)) later.push_back(n);
+        else node(*n);
+      }
+      if (later.size() == waiting.size()) missing_input(*later.front());
+      waiting = std::move(later);
+    }
+  }
+
+  Subgraph subgraph(const AttributeMessage& a, const Types& inputs) override {
+    if (depth_ >= max_depth) throw Error(ErrorCode::unsafe, "[onnx] subgraphs are nested too deeply");
+    const GraphMessage m = parse_graph_message(a.message);
+    Subgraph out{std::make_shared<Graph>(), {}};
+    out.graph->name = m.name;
+    GraphScope scope(*out.graph, names_.scope);
+    Names names{&scope, &names_, {}, names_.arguments, names_.opsets};
+    Reader inner(model_, names, depth_ + 1);
+    inner.graph_body(m, &inputs);
+    out.captured = scope.captured;
+    return out;
+  }
+
+  // Inputs, initializers, nodes, outputs. `types` replaces what the file says of the inputs.
+  void graph_body(const GraphMessage& m, const Types* types) {
+    Builder& b = names_.scope->builder;
+    std::set<Bytes> initialized;
+    for (Bytes t : m.initializers) {
+      const TensorMessage tensor = parse_tensor(t);
+      const Value v = b.constant(to_tensor(tensor, model_.storage));
+      b.graph().set_names(v.id, {std::string(tensor.name)});
+      b.graph().set_name(v.node().id, std::string(tensor.name));
+      names_.values[tensor.name] = v;
+      initialized.insert(tensor.name);
+    }
+    for (Bytes t : m.sparse_initializers) {
+      const Bytes name = sparse_tensor_name(t);
+      const Value v = b.constant(sparse_to_tensor(t, model_.storage));
+      b.graph().set_names(v.id, {std::string(name)});
+      names_.values[name] = v;
+      initialized.insert(name);
+    }
+    size_t next = 0;
+    for (const ValueMessage& v : m.inputs) {
+      if (initialized.contains(v.name) && !types) continue;  // IR 3 lists initializers among the inputs
+      Type type = types ? Type() : parse_type_message(v.type);
+      if (types) {
+        if (next >= types->size()) throw Error(ErrorCode::unreadable, "[onnx] a subgraph has more inputs than its node gives");
+        type = (*types)[next++];
+        if (type.is_tensor() && type.element == ElementType::dynamic && !v.type.empty()) type.element = parse_type_message(v.type).element;
+      }
+      names_.values[v.name] = b.parameter(type, std::string(v.name));
+    }
+    if (types) {
+      for (; next < types->size(); ++next) b.parameter((*types)[next]);
+    }
+    set_produced(m.nodes);
+    nodes(m.nodes);
+    for (const ValueMessage& v : m.outputs) {
+      const Value out = names_.find(v.name);
+      if (!out) throw Error(ErrorCode::unreadable, "[onnx] output '" + std::string(v.name) + "' is not made by any node");
+      b.set_name({});
+      b.set_provenance({});
+      b.result(out, std::string(v.name));
+      name_value(out, v.name);
+    }
+  }
+
+  Graph& graph() override { return names_.scope->graph; }
+  const Storage& storage() const override { return model_.storage; }
+
+ private:
+  bool ready(const NodeMessage& n) {
+    for (Bytes i : n.inputs) {
+      if (!i.empty() && !names_.find(i)) return false;
+    }
+    return std::all_of(n.attributes.begin(), n.attributes.end(), [&](const AttributeMessage& a) { return a.kind != AttributeMessage::g_ || subgraph_ready(a.message); });
+  }
+
+  // Are the outer values that a subgraph captures there? Names that it makes itself do not count.
+  bool subgraph_ready(Bytes message) {
+    std::set<Bytes> wanted;
+    captures(message, wanted, 0);
+    return std::none_of(wanted.begin(), wanted.end(), [&](Bytes name) { return produced_.contains(name) && !names_.find(name); });
+  }
+  void captures(Bytes message, std::set<Bytes>& wanted, int depth) {
+    const GraphMessage g = parse_graph_message(message);
+    for (const NodeMessage& n : g.nodes) {
+      wanted.insert(n.inputs.begin(), n.inputs.end());
+      for (const AttributeMessage& a : n.attributes) {
+        if (a.kind == AttributeMessage::g_ && depth < max_depth) captures(a.message, wanted, depth + 1);
+      }
+    }
+    for (const ValueMessage& v : g.outputs) wanted.insert(v.name);
+  }
+
+  void set_produced(const std::vector<NodeMessage>& list) {
+    for (const NodeMessage& n : list) produced_.insert(n.outputs.begin(), n.outputs.end());
+  }
+
+  [[noreturn]] void missing_input(const NodeMessage& n) {
+    for (Bytes i : n.inputs) {
+      if (!i.empty() && !names_.find(i)) {
+        throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] input '" + std::string(i) + "' is made by no node before it can run",
+                    "node '" + std::string(n.name) + "'", "the graph has a cycle or lacks a tensor");
+      }
+    }
+    throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] a value that its subgraph needs is missing", "node '" + std::string(n.name) + "'");
+  }
+
+  void name_value(Value v, Bytes name) {
+    auto names = v.names();
+    if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return;
+    names.emplace_back(name);
+    v.graph->set_names(v.id, std::move(names));
+  }
+
+  int64_t opset_of(const NodeMessage& n) const {
+    const auto it = names_.opsets->find(n.domain);
+    return it == names_.opsets->end() ? 1 : it->second;
+  }
+
+  // Attributes of a function's body that stand for the arguments of the call.
+  NodeMessage resolved(const NodeMessage& n) const {
+    NodeMessage out = n;
+    out.attributes.clear();
+    for (const AttributeMessage& a : n.attributes) {
+      if (a.reference.empty()) {
+        out.attributes.push_back(a);
+        continue;
+      }
+      for (const AttributeMessage& given : *names_.arguments) {
+        if (given.name != a.reference) continue;
+        out.attributes.push_back(given);
+        out.attributes.back().name = a.name;
+      }
+    }
+    return out;
+  }
+
+  void node(const NodeMessage& original) {
+    if (++model_.inlined > 4'000'000) throw Error(ErrorCode::unsafe, "[onnx] functions expand to more than 4,000,000 nodes");
+    const bool substitute = names_.arguments && std::any_of(original.attributes.begin(), original.attributes.end(), [](const auto& a) { return !a.reference.empty(); });
+    NodeMessage copy;
+    if (substitute) copy = resolved(original);
+    const NodeMessage& n = substitute ? copy : original;
+    Values inputs;
+    for (Bytes i : n.inputs) inputs.push_back(i.empty() ? Value{} : names_.find(i));
+    while (!inputs.empty() && !inputs.back()) inputs.pop_back();
+    const FunctionMessage* f = model_.function(n);
+    const OperatorRow* row = find_row(n.domain, n.op);
+    Values outputs;
+    try {
+      if (f && !row) {
+        outputs = call(*f, n, inputs);
+      } else {
+        Builder& b = names_.scope->builder;
+        const std::string label(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name);
+        b.set_name(label);
+        b.set_provenance({label});
+        NodeContext context(*this, b, n, inputs, opset_of(n));
+        outputs = row->build(context);
+        b.set_name({});
+        b.set_provenance({});
+      }
+    } catch (const Error& e) {
+      if (e.where().starts_with("node '")) throw;
+      throw e.at("node '" + std::string(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name) + "' (" + std::string(n.op) + ")");
+    }
+    for (size_t i = 0; i < n.outputs.size(); ++i) {
+      if (n.outputs[i].empty()) continue;
+      if (i >= outputs.size() || !outputs[i]) {
+        throw Error(ErrorCode::unsupported, "[" + std::string(n.op) + "] output " + std::to_string(i) + " is not offered", "node '" + std::string(n.name) + "'");
+      }
+      names_.values[n.outputs[i]] = outputs[i];
+      name_value(outputs[i], n.outputs[i]);
+    }
+  }
+
+  Values call(const FunctionMessage& f, const NodeMessage& n, const Values& inputs) {
+    if (depth_ >= max_depth) throw Error(ErrorCode::unsafe, "[onnx] functions call each other too deeply");
+    std::vector<AttributeMessage> arguments = n.attributes;
+    for (const AttributeMessage& d : f.defaults) {
+      if (std::none_of(arguments.begin(), arguments.end(), [&](const auto& a) { return a.name == d.name; })) arguments.push_back(d);
+    }
+    Names names{names_.scope, nullptr, {}, &arguments, &f.opsets};
+    for (size_t i = 0; i < f.inputs.size(); ++i) {
+      if (i < inputs.size() && inputs[i]) names.values[f.inputs[i]] = inputs[i];
+    }
+    // Inputs that the call leaves out are absent inside too.
+    FunctionMessage body = f;
+    for (NodeMessage& m : body.nodes) {
+      for (Bytes& i : m.inputs) {
+        const auto at = std::find(f.inputs.begin(), f.inputs.end(), i);
+        if (at != f.inputs.end() && !names.values.contains(i)) i = {};
+      }
+    }
+    Reader inner(model_, names, depth_ + 1);
+    inner.set_produced(body.nodes);
+    inner.nodes(body.nodes);
+    Values out;
+    for (Bytes o : f.outputs) out.push_back(names.find(o));
+    return out;
+  }
+
+  Model& model_;
+  Names& names_;
+  int depth_;
+  std::set<Bytes> produced_;
+};
+
+struct Unknown {
+  std::map<std::pair<std::string, std::string>, std::vector<std::string>> occurrences;  ///< (domain, operator) -> nodes
+};
+
+void find_unknown(const Model& model, const std::vector<NodeMessage>& nodes, Unknown& unknown, int depth) {
+  if (depth > max_depth) throw Error(ErrorCode::unsafe, "[onnx] subgraphs are nested too deeply");
+  for (const NodeMessage& n : nodes) {
+    const OperatorRow* row = find_row(n.domain, n.op);
+    if (!row && !model.function(n)) {
+      unknown.occurrences[{std::string(n.domain), std::string(n.op)}].emplace_back(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name);
+    }
+    for (const AttributeMessage& a : n.attributes) {
+      if (a.kind == AttributeMessage::g_) find_unknown(model, parse_graph_message(a.message).nodes, unknown, depth + 1);
+    }
+  }
+}
+
+void check_operators(const Model& model, const GraphMessage& graph) {
+  Unknown unknown;
+  find_unknown(model, graph.nodes, unknown, 0);
+  for (const FunctionMessage& f : model.message.functions) {
+    if (!find_row(f.domain, f.name)) find_unknown(model, f.nodes, unknown, 0);
+  }
+  if (unknown.occurrences.empty()) return;
+  std::string text;
+  for (const auto& [key, nodes] : unknown.occurrences) {
+    text += (text.empty() ? "" : "; ") + (key.first.empty() ? "" : key.first + "::") + key.second + " x" + std::to_string(nodes.size()) + " (";
+    for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
+    text += nodes.size() > 5 ? ", ...)" : ")";
+    const auto near = nearest_names(key.first, key.second);
+    for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
+  }
+  throw Error(ErrorCode::unsupported, "[onnx] operators that Hone does not know: " + text, "",
+              "export with standard operators, or add a row to the mapping table (formats/onnx/mapping.hpp)");
+}
+
+void check_opsets(ModelMessage& m) {
+  if (m.ir_version > 20) throw Error(ErrorCode::unsupported, "[onnx] IR version " + std::to_string(m.ir_version) + " is not known");
+  if (m.opsets.empty()) {
+    if (m.ir_version >= 3) {
+      throw Error(ErrorCode::unreadable, "[onnx] the model lacks opset_import, so the meaning of its operators is not known", "", "export it again");
+    }
+    m.opsets[""] = 1;  // before IR version 3 there was one operator set
+  }
+  const auto it = m.opsets.find("");
+  if (it != m.opsets.end() && (it->second > newest_opset || it->second < 1)) {
+    throw Error(ErrorCode::unsupported, "[onnx] operator set " + std::to_string(it->second) + " is not known", "",
+                "export with operator set " + std::to_string(newest_opset) + " or older");
+  }
+}
+
+Graph import(std::string_view bytes, std::shared_ptr<const void> owner, const std::string& folder) {
+  Model model;
+  model.message = parse_model(bytes);
+  if (!model.message.has_graph) {
+    throw Error(ErrorCode::unreadable, "[onnx] the file holds no graph", "", "check that the file is whole and an ONNX model");
+  }
+  model.storage.owner = std::move(owner);
+  model.storage.folder = folder;
+  check_opsets(model.message);
+  for (FunctionMessage& f : model.message.functions) {
+    model.functions[{f.domain, f.name, f.overload}] = &f;
+    for (const auto& [domain, version] : model.message.opsets) f.opsets.emplace(domain, version);
+  }
+  const GraphMessage message = parse_graph_message(model.message.graph);
+  check_operators(model, message);
+  Graph g;
+  g.name = message.name;
+  g.info["framework"] = "onnx";
+  for (const auto& [k, v] : model.message.metadata) g.info["onnx/" + k] = v;
+  if (!model.message.producer.empty()) g.info["producer"] = std::string(model.message.producer) + " " + std::string(model.message.producer_version);
+  GraphScope scope(g, nullptr);
+  Names names{&scope, nullptr, {}, nullptr, &model.message.opsets};
+  Reader reader(model, names, 0);
+  reader.graph_body(message, nullptr);
+  g.remove_dead();
+  return g;
+}
+
+}  // namespace
+}  // namespace hone::onnx
+
+namespace hone {
+
+Graph parse_onnx(std::string_view bytes, std::shared_ptr<const void> owner, const std::string& folder) {
+  return onnx::import(bytes, std::move(owner), folder);
+}
+
+Graph read_onnx(const std::string& path) {
+  const auto file = MappedFile::open(path);
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  if (folder.empty()) folder = ".";
+  try {
+    return parse_onnx({reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()}, file, folder);
+  } catch (const Error& e) {
+    throw e.at(path);
+  }
+}
+
+}  // namespace hone
