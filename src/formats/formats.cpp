@@ -1,0 +1,100 @@
+#include "formats/formats.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.hpp"
+#include "formats/onnx/reader.hpp"
+#include "hone/error.hpp"
+
+namespace hone {
+namespace {
+
+std::string suffix_of(const std::string& path) {
+  std::string s = std::filesystem::path(path).extension().string();
+  std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return s;
+}
+
+// A ModelProto begins with its IR version (field 1, a small varint), or with its producer or graph.
+bool is_onnx(std::string_view head, const std::string& path) {
+  if (suffix_of(path) == ".onnx") return true;
+  return head.size() > 4 && head[0] == 8 && head[1] > 0 && head[1] < 20 && (head[2] == 0x12 || head[2] == 0x3a) && suffix_of(path) != ".pb";
+}
+
+struct Refused {
+  const char* suffix;
+  std::string_view magic;
+  const char* name;
+  const char* instead;
+};
+// Formats that users have and Hone does not read, with the way around.
+constexpr Refused refused[] = {
+    {".prototxt", {}, "Caffe", "convert the Caffe model to ONNX first (for example with caffe2onnx)"},
+    {".caffemodel", {}, "Caffe", "convert the Caffe model to ONNX first (for example with caffe2onnx)"},
+    {".weights", {}, "Darknet", "export the network to ONNX from its PyTorch port"},
+    {".cfg", {}, "Darknet", "export the network to ONNX from its PyTorch port"},
+    {".param", {}, "ncnn", "use the ONNX file that the ncnn model was converted from"},
+    {".pdmodel", {}, "Paddle", "convert it with paddle2onnx"},
+    {".pdiparams", {}, "Paddle", "convert it with paddle2onnx"},
+    {".h5", "\x89HDF", "Keras HDF5", "save it as SavedModel or export it to ONNX with tf2onnx"},
+    {".hdf5", "\x89HDF", "Keras HDF5", "save it as SavedModel or export it to ONNX with tf2onnx"},
+    {".keras", {}, "Keras", "save it as SavedModel or export it to ONNX with tf2onnx"},
+    {".mlmodel", {}, "Core ML", "export the original network to ONNX"},
+    {".pkl", {}, "Python pickle", "export the network to ONNX; pickles run code when they are read"},
+    {".ptl", {}, "TorchScript", "export the network to ONNX or with torch.export"},
+};
+
+[[noreturn]] void refuse(std::string_view head, const std::string& path) {
+  const std::string suffix = suffix_of(path);
+  for (const Refused& r : refused) {
+    if (suffix == r.suffix || (!r.magic.empty() && head.starts_with(r.magic))) {
+      throw Error(ErrorCode::unsupported, std::string("[read] ") + r.name + " files are not supported", path, r.instead);
+    }
+  }
+  if (head.starts_with("7767517")) throw Error(ErrorCode::unsupported, "[read] ncnn files are not supported", path, "use the ONNX file that the ncnn model was converted from");
+  if (head.starts_with("PK\x03\x04") && (suffix == ".pt" || suffix == ".pth" || suffix == ".torchscript")) {
+    throw Error(ErrorCode::unsupported, "[read] TorchScript and PyTorch archives are not supported", path, "export the network to ONNX or with torch.export");
+  }
+  if (suffix == ".bin") {
+    throw Error(ErrorCode::unsupported, "[read] a .bin file holds weights alone (OpenVINO IR, ncnn, llama2.c)", path, "name the .xml file of an OpenVINO IR, or export the model to ONNX");
+  }
+  std::string known;
+  for (const ReaderRow& r : reader_rows()) known += (known.empty() ? "" : ", ") + std::string(r.name);
+  throw Error(ErrorCode::unsupported, "[read] the format of the file is not known", path, "formats that can be read: " + known);
+}
+
+}  // namespace
+
+const std::vector<ReaderRow>& reader_rows() {
+  static const std::vector<ReaderRow> rows = {
+      {"ONNX", is_onnx, read_onnx},
+  };
+  return rows;
+}
+
+Graph read_model(const std::string& path) {
+  if (std::error_code ec; std::filesystem::is_directory(path, ec)) {
+    for (const ReaderRow& r : reader_rows()) {
+      if (r.matches({}, path)) return r.read(path);
+    }
+    throw Error(ErrorCode::unsupported, "[read] a folder is not a model", path, "name the model file in it");
+  }
+  std::string head;
+  {
+    const auto file = MappedFile::open(path);
+    const auto b = file->bytes();
+    head.assign(reinterpret_cast<const char*>(b.data()), std::min<size_t>(b.size(), 4096));
+    if (b.empty()) throw Error(ErrorCode::unreadable, "[read] the file is empty", path);
+  }
+  for (const ReaderRow& r : reader_rows()) {
+    if (r.matches(head, path)) return r.read(path);
+  }
+  refuse(head, path);
+}
+
+void write_model(const Graph&, const std::string& path, const WriteOptions&) {
+  throw Error(ErrorCode::unsupported, "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written", path, "use .onnx or .xml");
+}
+
+}  // namespace hone
