@@ -12,7 +12,7 @@ struct If {
 /// Inputs: trip count (optional), condition (optional), `num_carried` carried values, then invariants. Region inputs: iteration (i64 scalar), condition, carried values, invariants;
 /// its outputs: condition, carried values, scanned values. Outputs: final carried values, then the scanned values, concatenated along axis `scan_outputs[i]` (stacked on a new axis 0 where it is -1).
 struct Loop {
-  std::vector<int64_t> scan_outputs;
+  std::vector<int64_t> scan_outputs{};
   int64_t num_carried = 0;
   static void fields(auto& o, auto&& f) { f("scan_outputs", o.scan_outputs); f("num_carried", o.num_carried); }
   HONE_OP("Loop") HONE_NO_GRAD("control flow")

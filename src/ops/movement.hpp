@@ -43,11 +43,11 @@ struct Slice {
 };
 /// Inputs: data, begin, end, strides (optional).
 struct StridedSlice {
-  std::vector<int64_t> begin_mask;
-  std::vector<int64_t> end_mask;
-  std::vector<int64_t> new_axis_mask;
-  std::vector<int64_t> shrink_axis_mask;
-  std::vector<int64_t> ellipsis_mask;
+  std::vector<int64_t> begin_mask{};
+  std::vector<int64_t> end_mask{};
+  std::vector<int64_t> new_axis_mask{};
+  std::vector<int64_t> shrink_axis_mask{};
+  std::vector<int64_t> ellipsis_mask{};
   static void fields(auto& o, auto&& f) {
     f("begin_mask", o.begin_mask);
     f("end_mask", o.end_mask);
@@ -110,7 +110,7 @@ struct ShuffleChannels {
 };
 /// Reverses the order along axes.
 struct Reverse {
-  std::vector<int64_t> axes;
+  std::vector<int64_t> axes{};
   static void fields(auto& o, auto&& f) { f("axes", o.axes); }
   HONE_OP("Reverse") HONE_GRAD
 };

@@ -6,7 +6,8 @@ namespace hone {
 
 // One call updates many tensors: inputs and outputs come in groups of K, one entry per parameter. Hyper-parameters that change
 // from step to step are scalar f32 inputs, so one compiled program serves the whole training. Weight decay is decoupled for AdamW
-// and added to the gradient for SGD; `decay_mask[k]` = 0 leaves parameter k out (norms, biases).
+// and added to the gradient for SGD; `decay_mask[k]` = 0 leaves parameter k out (norms, biases). A gradient scale of exactly 0 skips
+// the step: parameters and buffers stay as they are, whatever the gradients hold.
 /// Inputs: learning rate, gradient scale, K parameters, K gradients, K momentum buffers. Outputs: K new parameters, K new buffers.
 /// g = scale * grad + decay * p; m = momentum * m + g; p -= lr * (nesterov ? g + momentum * m : m).
 struct SgdStep {
@@ -14,7 +15,7 @@ struct SgdStep {
   double momentum = 0.9;
   bool nesterov = false;
   double weight_decay = 0.0;
-  std::vector<int64_t> decay_mask;
+  std::vector<int64_t> decay_mask{};
   static void fields(auto& o, auto&& f) {
     f("count", o.count);
     f("momentum", o.momentum);
@@ -25,13 +26,15 @@ struct SgdStep {
   HONE_OP("SgdStep") HONE_NO_GRAD("optimizer")
 };
 /// Inputs: learning rate, gradient scale, step number (1-based, f32), K parameters, K gradients, K first moments, K second moments. Outputs: K new of each of the three.
+/// g = scale * grad; m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2;
+/// p -= lr * (decay * p + (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)).
 struct AdamWStep {
   int64_t count = 1;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0.0;
-  std::vector<int64_t> decay_mask;
+  std::vector<int64_t> decay_mask{};
   static void fields(auto& o, auto&& f) {
     f("count", o.count);
     f("beta1", o.beta1);

@@ -19,8 +19,8 @@ struct Interpolate {
   CoordinateMode coordinate_transformation_mode = CoordinateMode::half_pixel;
   NearestMode nearest_mode = NearestMode::round_prefer_floor;
   bool antialias = false;
-  std::vector<int64_t> pads_begin;
-  std::vector<int64_t> pads_end;
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
   double cube_coeff = -0.75;
   bool exclude_outside = false;
   static void fields(auto& o, auto&& f) {
