@@ -1,9 +1,11 @@
 // Speed of the training kernels on the layers of ResNet-20 (28x28x1), and what their sum predicts for a whole step.
 //
 //   bench_training_kernels [--type f32|bf16] [--threads N] [--batch N] [--peak GFLOPS of one core, f32] [--all]
+//                          [--only TEXT]
 //
 // Every operator runs on buffers that are rotated, so activations come from memory as in a step. `--all` prints every
-// row that supports a layer, otherwise the cheapest, as the compiler takes it.
+// row that supports a layer, otherwise the cheapest, as the compiler takes it. `--only` selects by operator and layer,
+// "Convolution 28x28 16->16".
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -30,6 +32,7 @@ struct Options {
   int64_t batch = 128;
   double peak = 117.3;
   bool all = false;
+  std::string only;
 };
 
 double seconds() {
@@ -93,6 +96,7 @@ struct Bench {
     q.inputs = std::move(in);
     q.outputs = std::move(out);
     q.threads = o.threads;
+    if (!o.only.empty() && (std::string(Op::name) + " " + label).find(o.only) == std::string::npos) return;
     std::vector<const Kernel*> rows;
     for (const Kernel* k : cpu::kernels_for(q.op))
       if (k->supports(q)) rows.push_back(k);
@@ -240,6 +244,7 @@ int main(int argc, char** argv) {
     if (a == "--threads") o.threads = std::atoi(value), ++i;
     if (a == "--batch") o.batch = std::atoll(value), ++i;
     if (a == "--peak") o.peak = std::atof(value), ++i;
+    if (a == "--only") o.only = value, ++i;
     if (a == "--all") o.all = true;
   }
   Bench bench(o);
