@@ -1,0 +1,26 @@
+// Canonical forms: what does nothing goes, what has several spellings gets one.
+#pragma once
+#include "rewrite/pass.hpp"
+
+namespace hone {
+
+/// Operators that change nothing: Convert to the same type, Add of 0, Pad by 0, Dropout in inference...
+Pass remove_nops_pass();
+/// One spelling for arithmetic with constants, chains of reshapes and transposes, minima and maxima.
+Pass normal_forms_pass();
+/// Activations as exporters spell them out: Gelu, HSwish, HSigmoid, Swish, SoftPlus, Mish.
+Pass recognize_activations_pass();
+/// LayerNorm, RMSNorm and Softmax as exporters spell them out.
+Pass recognize_norms_pass();
+/// Split, one convolution a part, Concat: one grouped convolution.
+Pass recognize_group_convolution_pass();
+/// BatchNormInference becomes Multiply and Add; per-channel Multiply moves into the weights of the operator before or
+/// behind it.
+Pass fold_batch_norm_pass();
+/// Transposes sink towards the results, meet and cancel.
+Pass sink_transposes_pass();
+
+/// All of the above with folding, common subexpressions and dead code between them, in an order that settles.
+std::vector<Pass> canonicalize_passes();
+
+}  // namespace hone

@@ -1,0 +1,60 @@
+#include "passes/pipeline.hpp"
+
+#include "hone/error.hpp"
+#include "passes/fuse_epilogue.hpp"
+#include "passes/layout.hpp"
+#include "rewrite/clean.hpp"
+#include "rewrite/fold.hpp"
+
+namespace hone {
+namespace {
+
+std::vector<Pass> all() {
+  return {fold_pass(),
+          common_subexpression_pass(),
+          dead_code_pass(),
+          remove_nops_pass(),
+          normal_forms_pass(),
+          fold_batch_norm_pass(),
+          fuse_epilogues_pass(),
+          layout_pass(),
+          recognize_activations_pass(),
+          recognize_norms_pass(),
+          recognize_group_convolution_pass()};
+}
+
+}  // namespace
+
+Pass find_pass(std::string_view name) {
+  for (Pass& p : all()) {
+    if (p.name == name) return p;
+  }
+  throw Error(ErrorCode::usage, "[pass] there is no pass '" + std::string(name) + "'");
+}
+
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names;
+  for (const Pass& p : all()) names.push_back(p.name);
+  return names;
+}
+
+std::vector<Pass> canonicalize_passes() {
+  // Folding comes first: exporters wrap constants in casts and reshapes, behind which no rule sees a number.
+  return {fold_pass(),
+          common_subexpression_pass(),
+          remove_nops_pass(),
+          normal_forms_pass(),
+          fold_pass(),
+          recognize_norms_pass(),
+          recognize_activations_pass(),
+          recognize_group_convolution_pass(),
+          fold_batch_norm_pass(),
+          normal_forms_pass(),
+          fold_pass(),
+          remove_nops_pass(),
+          recognize_activations_pass(),
+          common_subexpression_pass(),
+          dead_code_pass()};
+}
+
+}  // namespace hone
