@@ -1,0 +1,304 @@
+#include "compile/compile.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "compile/memory_plan.hpp"
+#include "graph/builder.hpp"
+#include "graph/text.hpp"
+#include "hone/error.hpp"
+#include "ops/basic.hpp"
+#include "ops/evaluate.hpp"
+#include "ops/samples.hpp"
+#include "program/hone_file.hpp"
+
+namespace hone {
+namespace {
+
+std::vector<Datum> inputs_for(const Graph& g) {
+  std::vector<Datum> in;
+  for (const Value& v : g.inputs())
+    in.emplace_back(random_tensor(v.shape().to_shape(), 17 + v.id, -1, 1, v.element_type()));
+  return in;
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  EXPECT_EQ(a.shape(), b.shape());
+  EXPECT_EQ(a.element_type(), b.element_type());
+  double worst = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+    worst = std::max(worst, std::abs(get_element(a, i) - get_element(b, i)));
+  return worst;
+}
+
+void expect_equal_to_interpreter(const Graph& g, double tolerance = 1e-5) {
+  const auto in = inputs_for(g);
+  const auto wanted = evaluate(g, in);
+  CompiledGraph c = compile_model(g, {.threads = 2});
+  ASSERT_EQ(c.mode(), "program");
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const auto got = c.infer(in);
+    ASSERT_EQ(got.size(), wanted.size());
+    for (size_t i = 0; i < got.size(); ++i)
+      EXPECT_LE(largest_difference(got[i].tensor(), wanted[i].tensor()), tolerance) << "output " << i;
+  }
+}
+
+TEST(Compile, small_network_gives_what_the_interpreter_gives) {
+  if (!find_op("Reshape")) GTEST_SKIP() << "this build has no Reshape";
+  expect_equal_to_interpreter(parse_graph(R"(
+    graph net {
+      %x = Parameter() {element_type=f32,shape=[2,3,9,9]} "x"
+      %w = Constant() {value=f32[8,3,3,3]{random:1}}
+      %b = Constant() {value=f32[1,8,1,1]{random:2}}
+      %c = Convolution(%x, %w) {strides=[1,1],pads_begin=[1,1],pads_end=[1,1],dilations=[1,1]}
+      %s = Add(%c, %b)
+      %r = Relu(%s)
+      %w2 = Constant() {value=f32[8,8,1,1]{random:3}}
+      %d = Convolution(%r, %w2) {strides=[1,1],pads_begin=[0,0],pads_end=[0,0],dilations=[1,1]}
+      %a = Add(%d, %r)
+      %shape = Constant() {value=i64[2]{2,-1}}
+      %f = Reshape(%a, %shape)
+      %m = Constant() {value=f32[648,5]{random:4}}
+      %y = MatMul(%f, %m)
+      Result(%y) "y"
+    })"),
+                              1e-3);
+}
+
+TEST(Compile, results_of_inputs_constants_and_shared_values_are_copied) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[4]} "x"
+      %c = Constant() {value=f32[4]{1,2,3,4}}
+      %s = Add(%x, %c)
+      Result(%x) "same"
+      Result(%c) "constant"
+      Result(%s) "sum"
+      Result(%s) "sum_again"
+    })");
+  expect_equal_to_interpreter(g, 0);
+}
+
+TEST(Compile, reshapes_cost_no_step) {
+  if (!find_op("Reshape")) GTEST_SKIP() << "this build has no Reshape";
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[2,6]} "x"
+      %n = Negative(%x)
+      %s = Constant() {value=i64[3]{3,2,2}}
+      %r = Reshape(%n, %s)
+      %y = Exp(%r)
+      Result(%y) "y"
+    })");
+  expect_equal_to_interpreter(g);
+  EXPECT_EQ(compile_program(g).steps.size(), 2u);
+}
+
+TEST(Compile, epilogues_are_computed) {
+  expect_equal_to_interpreter(parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[3,5]} "x"
+      %w = Constant() {value=f32[5,4]{random:1}}
+      %b = Constant() {value=f32[4]{random:2}}
+      %y = MatMul(%x, %w, %b) epilogue {
+        %a = Parameter() {element_type=f32,shape=[3,4]}
+        %b = Parameter() {element_type=f32,shape=[4]}
+        %s = Add(%a, %b)
+        %r = Relu(%s)
+        Result(%r)
+      }
+      Result(%y) "y"
+    })"));
+}
+
+// A counter and a swap: Variables are read as they were at the beginning, whatever is assigned in the run.
+TEST(States, assignments_take_effect_at_the_end_of_the_run) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[2]} "x"
+      %a = Variable() {value=f32[2]{1,1},variable_id="a"}
+      %b = Variable() {value=f32[2]{5,5},variable_id="b"}
+      %c = Variable() {value=f32[2]{0,0},variable_id="c"}
+      %sum = Add(%c, %x)
+      %n = Assign(%sum) {variable_id="c"}
+      %p = Assign(%b) {variable_id="a"}
+      %q = Assign(%a) {variable_id="b"}
+      %y = Multiply(%c, %a)
+      Result(%y) "y"
+    })");
+  CompiledGraph model = compile_model(g);
+  VariableStore variables;
+  for (int i = 0; i < 5; ++i) {
+    const std::vector<Datum> in{Tensor::of<float>({2}, {float(i), 2})};
+    const auto wanted = evaluate(g, in, {&variables, {}});
+    EXPECT_TRUE(model.infer(in)[0].tensor().identical(wanted[0].tensor())) << "run " << i;
+    for (const char* name : {"a", "b", "c"})
+      EXPECT_TRUE(model.state(name).tensor().identical(variables[name].tensor())) << name << " after run " << i;
+  }
+  model.set_state("c", Tensor::of<float>({2}, {7, 7}));
+  EXPECT_EQ(model.state("c").tensor().data<float>()[1], 7);
+  model.reset_states();
+  EXPECT_EQ(model.state("b").tensor().data<float>()[0], 5);
+  EXPECT_EQ(model.state("c").tensor().data<float>()[0], 0);
+}
+
+TEST(States, an_update_without_later_readers_needs_no_copy) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[2]} "x"
+      %c = Variable() {value=f32[2]{0,0},variable_id="c"}
+      %y = Multiply(%c, %x)
+      %z = Exp(%y)
+      %n = Assign(%z) {variable_id="c"}
+      Result(%y) "y"
+    })");
+  const Program p = compile_program(g);
+  EXPECT_EQ(p[p.states[0].next].place, Place::state);
+}
+
+TEST(States, states_are_shared_between_sessions) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %c = Variable() {value=f32[2]{1,2},variable_id="c"}
+      %y = Exp(%c)
+      Result(%y) "y"
+    })");
+  CompiledGraph one = compile_model(g), two = compile_model(g);
+  ASSERT_TRUE(two.request()->share_state("c", one.request()->state("c")));
+  one.set_state("c", Tensor::of<float>({2}, {0, 0}));
+  EXPECT_EQ(two.infer({})[0].tensor().data<float>()[1], 1);
+}
+
+TEST(Compile, explains_which_kernel_and_why_not_the_others) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[1,3,8,8]} "x"
+      %w = Constant() {value=f32[16,3,3,3]{random:1}}
+      %y = Convolution(%x, %w) {strides=[1,1],pads_begin=[1,1],pads_end=[1,1],dilations=[1,1]}
+      Result(%y) "y"
+    })");
+  CompileReport report;
+  CompileOptions o;
+  o.explain = true;
+  compile_program(g, o, &report);
+  EXPECT_NE(report.explanation.find("Convolution ''"), std::string::npos) << report.explanation;
+  EXPECT_NE(report.explanation.find("    not "), std::string::npos) << report.explanation;
+}
+
+TEST(Compile, precision_names_are_checked) {
+  EXPECT_EQ(precision_from("auto"), Precision::automatic);
+  EXPECT_THROW(precision_from("fp7"), Error);
+}
+
+TEST(Dynamic, one_program_per_input_signature) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[?,3]} "x"
+      %w = Constant() {value=f32[3,4]{random:1}}
+      %m = MatMul(%x, %w)
+      %y = Exp(%m)
+      Result(%y) "y"
+    })");
+  CompiledGraph c = compile_model(g, {.cached_signatures = 2});
+  EXPECT_EQ(c.mode(), "program per signature");
+  for (int64_t n : {1, 5, 2, 5, 1, 9}) {
+    const Tensor x = random_tensor({n, 3}, 3);
+    EXPECT_LE(largest_difference(c.infer({x})[0].tensor(), evaluate(g, {x})[0].tensor()), 1e-5);
+  }
+  EXPECT_EQ(c.mode(), "program per signature");
+  EXPECT_THROW(c.infer({random_tensor({2, 4}, 1)}), Error);
+}
+
+TEST(Compile, wrong_inputs_are_refused_with_the_name) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[2]} "picture"
+      %y = Exp(%x)
+      Result(%y) "y"
+    })");
+  CompiledGraph c = compile_model(g);
+  try {
+    c.infer({random_tensor({3}, 1)});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("picture"), std::string::npos);
+  }
+  EXPECT_THROW(c.infer({}), Error);
+}
+
+TEST(MemoryPlan, blocks_alive_together_never_overlap) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<MemoryBlock> blocks(1 + random() % 60);
+    for (MemoryBlock& b : blocks) {
+      b.bytes = random() % 5000;
+      b.first = random() % 40;
+      b.last = b.first + random() % 8;
+    }
+    const MemoryPlan plan = plan_memory(blocks);
+    EXPECT_GE(plan.bytes, plan.lower_bound);
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      EXPECT_LE(plan.offsets[i] + blocks[i].bytes, plan.bytes);
+      for (size_t j = 0; j < i; ++j) {
+        if (blocks[i].last < blocks[j].first || blocks[j].last < blocks[i].first) continue;
+        EXPECT_TRUE(plan.offsets[i] + blocks[i].bytes <= plan.offsets[j] ||
+                    plan.offsets[j] + blocks[j].bytes <= plan.offsets[i]);
+      }
+    }
+  }
+}
+
+TEST(MemoryPlan, a_chain_of_equal_blocks_takes_two) {
+  std::vector<MemoryBlock> blocks;
+  for (uint32_t i = 0; i < 10; ++i) blocks.push_back({640, i, i + 1});
+  EXPECT_EQ(plan_memory(blocks).bytes, 1280u);
+}
+
+// Random graphs of elementwise nodes, reshapes and states: the planner's program passes the independent verifier
+// (inside compile_program) and computes what the interpreter computes, run after run.
+TEST(Compile, random_graphs_pass_the_verifier_and_compute_the_same) {
+  static constexpr const char* binary[] = {"Add", "Multiply", "Maximum", "Subtract"};
+  static constexpr const char* unary[] = {"Relu", "Negative", "Abs", "Tanh"};
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    Graph g;
+    Builder b(g);
+    Values values{b.parameter(ElementType::f32, {4, 6}, "x"), b.constant(random_tensor({4, 6}, seed))};
+    std::vector<std::string> ids;
+    for (int s = 0; s < 3; ++s) {
+      ids.push_back("v" + std::to_string(s));
+      values.push_back(b(Variable{random_tensor({4, 6}, 100 + seed + s), ids.back(), true}));
+    }
+    for (int k = 0; k < 25; ++k) {
+      const Value a = values[random() % values.size()], c = values[random() % values.size()];
+      const OpDef* op = find_op(random() % 2 ? binary[random() % 4] : unary[random() % 4]);
+      values.push_back(
+          b.add(*op, op->make(), op->samples().at(0).inputs.size() == 2 ? Values{a, c} : Values{a}).output(0));
+    }
+    for (const std::string& id : ids) {
+      if (random() % 4)
+        b.add(op_def<Assign>(), std::make_shared<Assign>(Assign{id}), {values[random() % values.size()]});
+    }
+    for (int r = 0; r < 3; ++r) b.result(values[values.size() - 1 - random() % 8], "y" + std::to_string(r));
+    CompileOptions o;
+    o.optimize = seed % 2;
+    CompiledGraph model = compile_model(g, o);
+    VariableStore variables;
+    for (int run = 0; run < 3; ++run) {
+      const std::vector<Datum> in{random_tensor({4, 6}, seed * 10 + run)};
+      const auto wanted = evaluate(g, in, {&variables, {}});
+      const auto got = model.infer(in);
+      for (size_t i = 0; i < got.size(); ++i)
+        EXPECT_LE(largest_difference(got[i].tensor(), wanted[i].tensor()), 1e-4) << "seed " << seed << "\n"
+                                                                                 << to_text(*model.program());
+      for (const auto& [name, value] : variables)
+        EXPECT_LE(largest_difference(model.state(name).tensor(), value.tensor()), 1e-4)
+            << "seed " << seed << " " << name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hone

@@ -1,0 +1,244 @@
+// What runs a graph whose shapes are not all known: programs by input signature, or the interpreter.
+#include <list>
+#include <map>
+#include <mutex>
+
+#include "compile/compile.hpp"
+#include "hone/error.hpp"
+#include "ops/basic.hpp"
+#include "ops/evaluate.hpp"
+
+namespace hone {
+namespace {
+
+// A static program with its session and the request that `infer` uses.
+struct Instance {
+  std::shared_ptr<const Program> program;
+  std::shared_ptr<Session> session;
+  std::unique_ptr<InferRequest> request;
+
+  Instance(std::shared_ptr<const Program> p, const CompileOptions& o) : program(std::move(p)) {
+    SessionOptions s;
+    s.threads = o.threads;
+    s.streams = o.streams;
+    s.pool = o.pool;
+    s.profile = o.profile;
+    session = Session::create(program, s);
+    request = session->request();
+  }
+};
+
+void check(const Status& s) {
+  if (!s) throw Error(ErrorCode::failed, s.message);
+}
+
+using Signature = std::vector<Shape>;
+
+}  // namespace
+
+struct CompiledGraph::Impl {
+  CompileOptions options;
+  CompileReport report;
+  std::vector<Port> inputs, outputs;
+  std::mutex mutex;
+  std::unique_ptr<Instance> fixed;  ///< of a static graph
+  std::shared_ptr<Session> no_session;
+
+  // Dynamic models keep their graph.
+  std::unique_ptr<Graph> graph;
+  std::string interpreter_reason;                                    ///< not empty: sizes depend on data
+  std::list<std::pair<Signature, std::unique_ptr<Instance>>> cache;  ///< most recently used first
+  VariableStore variables;
+
+  std::vector<Datum> run(Instance& in, const std::vector<Datum>& values) {
+    InferRequest& r = *in.request;
+    for (size_t i = 0; i < values.size(); ++i) check(r.set_input(i, values[i].tensor()));
+    std::vector<Datum> out;
+    for (size_t o = 0; o < in.program->outputs.size(); ++o) {
+      const ProgramTensor& t = (*in.program)[in.program->outputs[o].tensor];
+      Tensor fresh(t.type, t.shape);
+      check(r.set_output(o, fresh));
+      out.emplace_back(fresh);
+    }
+    check(r.run());
+    return out;
+  }
+
+  Instance& instance(const Signature& s) {
+    for (auto it = cache.begin(); it != cache.end(); ++it) {
+      if (it->first != s) continue;
+      cache.splice(cache.begin(), cache, it);
+      return *cache.front().second;
+    }
+    Graph g = *graph;
+    std::map<ValueId, PartialShape> shapes;
+    for (size_t i = 0; i < s.size(); ++i) shapes[g.node(g.parameters()[i]).outputs[0]] = PartialShape(s[i]);
+    g.reshape(shapes);
+    while (cache.size() >= std::max<size_t>(1, options.cached_signatures)) cache.pop_back();
+    // All programs of the model run on one pool.
+    if (!options.pool) options.pool = std::make_shared<ThreadPool>(options.threads);
+    options.streams = 1;
+    cache.emplace_front(
+        s, std::make_unique<Instance>(std::make_shared<const Program>(compile_program(g, options, &report)), options));
+    return *cache.front().second;
+  }
+
+  std::vector<Datum> infer(const std::vector<Datum>& values) {
+    std::lock_guard lock(mutex);
+    if (values.size() != inputs.size()) {
+      throw Error(ErrorCode::usage, "[run] " + std::to_string(values.size()) + " inputs given, the model has " +
+                                        std::to_string(inputs.size()));
+    }
+    Signature signature;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const Type& t = inputs[i].type;
+      if (!t.is_tensor()) continue;
+      if (!values[i].is_tensor()) throw Error(ErrorCode::usage, "[run] input '" + inputs[i].name + "' wants a tensor");
+      const Tensor& v = values[i].tensor();
+      if ((t.element != ElementType::dynamic && v.element_type() != t.element) ||
+          !t.shape.compatible(PartialShape(v.shape()))) {
+        throw Error(ErrorCode::usage, "[run] input '" + inputs[i].name + "' is " + to_string(t) + ", given " +
+                                          name_of(v.element_type()) + to_string(v.shape()));
+      }
+      signature.push_back(v.shape());
+    }
+    if (fixed) return run(*fixed, values);
+    if (interpreter_reason.empty()) {
+      try {
+        return run(instance(signature), values);
+      } catch (const Error& e) {
+        if (e.code() != ErrorCode::unsupported) throw;
+        interpreter_reason = e.message();  // from now on: a size that only data can tell
+        cache.clear();
+      }
+    }
+    return evaluate(*graph, values, {&variables, {}});
+  }
+};
+
+std::vector<Datum> CompiledGraph::infer(const std::vector<Datum>& inputs) {
+  return impl_->infer(inputs);
+}
+const std::vector<CompiledGraph::Port>& CompiledGraph::inputs() const {
+  return impl_->inputs;
+}
+const std::vector<CompiledGraph::Port>& CompiledGraph::outputs() const {
+  return impl_->outputs;
+}
+const std::shared_ptr<Session>& CompiledGraph::session() const {
+  return impl_->fixed ? impl_->fixed->session : impl_->no_session;
+}
+std::shared_ptr<const Program> CompiledGraph::program() const {
+  return impl_->fixed ? impl_->fixed->program : nullptr;
+}
+InferRequest* CompiledGraph::request() {
+  return impl_->fixed ? impl_->fixed->request.get() : nullptr;
+}
+const CompileReport& CompiledGraph::report() const {
+  return impl_->report;
+}
+
+std::string CompiledGraph::mode() const {
+  if (impl_->fixed) return "program";
+  return impl_->interpreter_reason.empty() ? "program per signature" : "interpreter: " + impl_->interpreter_reason;
+}
+
+Datum CompiledGraph::state(const std::string& name) const {
+  if (impl_->fixed) {
+    const Tensor t = impl_->fixed->request->state(name);
+    return t ? Datum(t) : Datum();
+  }
+  const auto it = impl_->variables.find(name);
+  return it == impl_->variables.end() ? Datum() : it->second;
+}
+
+void CompiledGraph::set_state(const std::string& name, const Tensor& content) {
+  if (impl_->fixed)
+    check(impl_->fixed->request->set_state(name, content));
+  else if (impl_->interpreter_reason.empty())
+    throw Error(ErrorCode::unsupported, "[run] states of a model that is compiled per signature");
+  else
+    impl_->variables[name] = content.clone();
+}
+
+std::vector<std::string> CompiledGraph::state_names() const {
+  std::vector<std::string> names;
+  if (impl_->fixed) {
+    for (const ProgramState& s : impl_->fixed->program->states) names.push_back(s.name);
+  } else {
+    for (const auto& [name, value] : impl_->variables) names.push_back(name);
+  }
+  return names;
+}
+
+void CompiledGraph::reset_states() {
+  if (impl_->fixed) impl_->fixed->request->reset_states();
+  impl_->variables.clear();
+}
+
+std::vector<StepProfile> CompiledGraph::profile() const {
+  return impl_->fixed ? impl_->fixed->session->profile() : std::vector<StepProfile>();
+}
+
+CompiledGraph compile_model(const Graph& graph, const CompileOptions& options) {
+  CompiledGraph c;
+  c.impl_ = std::make_shared<CompiledGraph::Impl>();
+  CompiledGraph::Impl& m = *c.impl_;
+  m.options = options;
+  for (NodeId id : graph.parameters()) {
+    const Value v = graph.value_handle(graph.node(id).outputs[0]);
+    m.inputs.push_back(
+        {v.node().name().empty() && !v.names().empty() ? v.names()[0] : v.node().name(), v.names(), v.type()});
+  }
+  for (NodeId id : graph.results()) {
+    const Value v = graph.handle(id).input(0);
+    std::string name = graph.node(id).name;
+    if (name.empty()) name = v.names().empty() ? v.node().name() : v.names()[0];
+    m.outputs.push_back({name, v.names(), v.type()});
+  }
+  const std::string why = why_not_static(graph);
+  bool state = false, dynamic_input = false, only_tensors = true;
+  for (NodeId id = 0; id < graph.node_capacity(); ++id) {
+    if (!graph.alive(id)) continue;
+    state |= graph.node(id).op->name == "Assign" || graph.node(id).op->name == "ReadValue";
+    if (!graph.node(id).regions.empty()) only_tensors = false;
+  }
+  for (const auto& p : m.inputs) {
+    dynamic_input |= !p.type.is_static();
+    only_tensors &=
+        p.type.is_tensor() && p.type.element != ElementType::string && p.type.element != ElementType::dynamic;
+  }
+  if (why.empty() || !dynamic_input) {
+    // Folding may still settle sizes that inference alone leaves open.
+    try {
+      m.fixed = std::make_unique<Instance>(std::make_shared<const Program>(compile_program(graph, options, &m.report)),
+                                           options);
+      return c;
+    } catch (const Error& e) {
+      if (why.empty() || e.code() != ErrorCode::unsupported) throw;
+    }
+  }
+  m.graph = std::make_unique<Graph>(graph);
+  // State of a dynamic model would have to follow it from program to program.
+  if (!dynamic_input || !only_tensors || state) m.interpreter_reason = why;
+  return c;
+}
+
+CompiledGraph load_program(std::shared_ptr<const Program> program, const CompileOptions& options) {
+  CompiledGraph c;
+  c.impl_ = std::make_shared<CompiledGraph::Impl>();
+  CompiledGraph::Impl& m = *c.impl_;
+  m.options = options;
+  const auto ports = [&](const std::vector<ProgramPort>& from, std::vector<CompiledGraph::Port>& to) {
+    for (const ProgramPort& p : from)
+      to.push_back({p.name, p.names, Type((*program)[p.tensor].type, PartialShape((*program)[p.tensor].shape))});
+  };
+  ports(program->inputs, m.inputs);
+  ports(program->outputs, m.outputs);
+  m.report.steps = program->steps.size();
+  m.report.arena_bytes = program->arena_bytes;
+  m.fixed = std::make_unique<Instance>(std::move(program), options);
+  return c;
+}
+
+}  // namespace hone

@@ -1,0 +1,87 @@
+#include "compile/memory_plan.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "program/program.hpp"
+
+namespace hone {
+namespace {
+
+// Puts blocks one by one into the smallest gap between those already placed that are alive at the same time.
+uint64_t place(std::span<const MemoryBlock> blocks, const std::vector<uint32_t>& order,
+               std::vector<uint64_t>& offsets) {
+  std::vector<uint32_t> placed;  // by offset
+  placed.reserve(blocks.size());
+  uint64_t total = 0;
+  for (uint32_t b : order) {
+    const uint64_t need = aligned_bytes(std::max<uint64_t>(blocks[b].bytes, 1));
+    uint64_t end = 0, best = ~0ull, best_gap = ~0ull;
+    for (uint32_t p : placed) {
+      if (blocks[p].last < blocks[b].first || blocks[p].first > blocks[b].last) continue;
+      if (offsets[p] > end) {
+        const uint64_t gap = offsets[p] - end;
+        if (gap >= need && gap < best_gap) {
+          best = end;
+          best_gap = gap;
+        }
+      }
+      end = std::max(end, offsets[p] + aligned_bytes(std::max<uint64_t>(blocks[p].bytes, 1)));
+    }
+    offsets[b] = best == ~0ull ? end : best;
+    total = std::max(total, offsets[b] + need);
+    const auto at = std::upper_bound(placed.begin(), placed.end(), offsets[b],
+                                     [&](uint64_t o, uint32_t p) { return o < offsets[p]; });
+    placed.insert(at, b);
+  }
+  return total;
+}
+
+uint64_t most_in_use(std::span<const MemoryBlock> blocks) {
+  uint32_t steps = 0;
+  for (const MemoryBlock& b : blocks) steps = std::max(steps, b.last + 1);
+  std::vector<int64_t> change(steps + size_t{1}, 0);
+  for (const MemoryBlock& b : blocks) {
+    const auto n = static_cast<int64_t>(aligned_bytes(std::max<uint64_t>(b.bytes, 1)));
+    change[b.first] += n;
+    change[b.last + size_t{1}] -= n;
+  }
+  int64_t now = 0, most = 0;
+  for (int64_t c : change) most = std::max(most, now += c);
+  return static_cast<uint64_t>(most);
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(std::span<const MemoryBlock> blocks) {
+  MemoryPlan best;
+  best.offsets.resize(blocks.size());
+  if (blocks.empty()) return best;
+  best.lower_bound = most_in_use(blocks);
+  best.bytes = ~0ull;
+  const auto life = [&](uint32_t b) { return static_cast<uint64_t>(blocks[b].last - blocks[b].first) + 1; };
+  const auto bytes = [&](uint32_t b) { return blocks[b].bytes; };
+  const auto try_order = [&](const char* name, auto&& before) {
+    if (best.bytes == best.lower_bound) return;
+    std::vector<uint32_t> order(blocks.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::stable_sort(order.begin(), order.end(), before);
+    std::vector<uint64_t> offsets(blocks.size());
+    const uint64_t total = place(blocks, order, offsets);
+    if (total < best.bytes) {
+      best.bytes = total;
+      best.offsets = std::move(offsets);
+      best.order = name;
+    }
+  };
+  try_order("size", [&](uint32_t a, uint32_t b) { return bytes(a) > bytes(b); });
+  try_order("lifetime",
+            [&](uint32_t a, uint32_t b) { return life(a) != life(b) ? life(a) > life(b) : bytes(a) > bytes(b); });
+  try_order("area", [&](uint32_t a, uint32_t b) { return bytes(a) * life(a) > bytes(b) * life(b); });
+  try_order("execution", [&](uint32_t a, uint32_t b) {
+    return blocks[a].first != blocks[b].first ? blocks[a].first < blocks[b].first : bytes(a) > bytes(b);
+  });
+  return best;
+}
+
+}  // namespace hone

@@ -1,0 +1,25 @@
+// Where intermediate results lie in the arena: blocks whose lifetimes meet get different addresses.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace hone {
+
+/// Memory that is in use from step `first` to step `last`, both included.
+struct MemoryBlock {
+  uint64_t bytes = 0;
+  uint32_t first = 0, last = 0;
+};
+
+struct MemoryPlan {
+  std::vector<uint64_t> offsets;  ///< of each block, aligned
+  uint64_t bytes = 0;             ///< of the arena
+  uint64_t lower_bound = 0;       ///< most bytes in use at one step: no plan is smaller
+  const char* order = "";         ///< the order of placement that won
+};
+
+/// Greedy best fit in several orders (size, lifetime, area, first step); the smallest plan is kept.
+MemoryPlan plan_memory(std::span<const MemoryBlock> blocks);
+
+}  // namespace hone

@@ -1,0 +1,35 @@
+// Which kernel computes a node, and why not another one.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "device/kernel.hpp"
+#include "graph/graph.hpp"
+
+namespace hone {
+
+struct SelectOptions {
+  int threads = 1;
+  bool bf16_compute = false;
+};
+
+/// The kernel of one node.
+struct Choice {
+  const Kernel* kernel = nullptr;
+  KernelPlan plan;
+  Epilogue epilogue;
+  bool is_reference() const { return std::string_view(kernel->provider) == "reference"; }
+};
+
+struct Refusal {
+  std::string kernel, why;
+};
+
+/// The question for a node. `attributes` must outlive the query.
+KernelQuery query_of(const Graph& g, NodeId node, const Epilogue& epilogue, const std::vector<uint8_t>& attributes,
+                     const SelectOptions& options);
+/// The cheapest row that takes the query; nullopt where none does. `refusals` collects what the others said.
+std::optional<Choice> select_kernel(const KernelQuery& query, std::vector<Refusal>* refusals = nullptr);
+
+}  // namespace hone
