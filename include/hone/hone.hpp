@@ -7,3 +7,4 @@
 #include "hone/shape.hpp"
 #include "hone/tasks.hpp"
 #include "hone/tensor.hpp"
+#include "hone/tools.hpp"

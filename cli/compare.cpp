@@ -1,0 +1,49 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "hone/tools.hpp"
+#include "options.hpp"
+#include "verb.hpp"
+
+namespace hone::cli {
+
+Work setup_compare(CLI::App& app) {
+  struct Options {
+    std::string a, b;
+    std::vector<std::string> inputs;
+    CompareOptions compare;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("A", o->a, "Model file")->required();
+  app.add_option("B", o->b, "Model file")->required();
+  app.add_option("--input", o->inputs, "NAME=FILE.npy; may be repeated");
+  app.add_option("--random", o->compare.random, "Number of random inputs (default 1)")->check(CLI::Range(1, 1000000));
+  app.add_option("--rtol", o->compare.rtol, "Relative tolerance (default 1e-3)")->check(CLI::NonNegativeNumber);
+  app.add_option("--atol", o->compare.atol, "Absolute tolerance (default 1e-4)")->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", o->compare.seed, "Seed of the random inputs");
+  return [o](Output& out) {
+    const Core core;
+    const Model a = core.read_model(o->a), b = core.read_model(o->b);
+    for (const std::string& text : o->inputs) {
+      const auto [name, file] = parse_assignment(text);
+      o->compare.inputs[name.empty() ? "0" : name] = load_npy(file);
+    }
+    const CompareResult r = compare(a, b, o->compare);
+    nlohmann::json outputs = nlohmann::json::array();
+    std::vector<std::vector<std::string>> rows{{"output", "largest difference", "relative", ""}};
+    for (const OutputDifference& d : r.outputs) {
+      char abs[32], rel[32];
+      std::snprintf(abs, sizeof abs, "%.3g", d.max_abs);
+      std::snprintf(rel, sizeof rel, "%.3g", d.max_rel);
+      rows.push_back({d.name, abs, rel, d.equal ? "equal" : "differs"});
+      outputs.push_back({{"name", d.name}, {"max_abs", d.max_abs}, {"max_rel", d.max_rel}});
+    }
+    out.table(rows);
+    if (!r.first_difference.empty()) out.line("first difference: " + r.first_difference);
+    out.result({{"outputs", outputs}, {"first_difference", r.first_difference.empty() ? nlohmann::json() : nlohmann::json(r.first_difference)}, {"equal", r.equal}});
+    return r.equal ? 0 : 1;
+  };
+}
+
+}  // namespace hone::cli

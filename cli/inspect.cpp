@@ -1,0 +1,66 @@
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "hone/tools.hpp"
+#include "options.hpp"
+#include "verb.hpp"
+
+namespace hone::cli {
+
+Work setup_inspect(CLI::App& app) {
+  struct Options {
+    std::string model, svg;
+    bool trainable = false, flops = false, force = false, text = false;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("MODEL", o->model, "Model file")->required();
+  app.add_flag("--trainable", o->trainable, "Say whether the model can be trained and what is in the way");
+  app.add_option("--svg", o->svg, "Draw the graph into this file");
+  app.add_flag("--flops", o->flops, "Operations (always part of the result; kept for scripts)");
+  app.add_flag("--text", o->text, "Print the graph as text");
+  app.add_flag("--force", o->force, "Overwrite an existing drawing");
+  return [o](Output& out) {
+    if (!o->svg.empty()) check_overwrite(o->svg, o->force);
+    const Model model = Core().read_model(o->model);
+    nlohmann::json j;
+    for (const auto& [key, ports] : {std::pair{"inputs", model.inputs()}, std::pair{"outputs", model.outputs()}}) {
+      j[key] = nlohmann::json::array();
+      for (const Port& p : ports) {
+        j[key].push_back({{"name", p.name}, {"type", name_of(p.element_type)}, {"shape", to_string(p.partial_shape)}});
+        out.line(std::string(key).substr(0, std::string(key).size() - 1) + " " + p.name + " " + name_of(p.element_type) + to_string(p.partial_shape));
+      }
+    }
+    const auto operators = model.operators();
+    j["operators"] = operators;
+    j["parameters"] = model.parameter_count();
+    j["flops"] = model.flops();
+    j["unsupported"] = unsupported_operators(model);
+    std::vector<std::vector<std::string>> rows{{"operator", "count"}};
+    for (const auto& [name, count] : operators) rows.push_back({name, std::to_string(count)});
+    out.table(rows);
+    out.line("parameters " + std::to_string(model.parameter_count()) + ", " + short_number(static_cast<double>(model.flops()) / 1e9) + " GFLOP");
+    if (o->text) out.line(model.to_text());
+    if (o->trainable) {
+      nlohmann::json blocking = nlohmann::json::array();
+      for (const BlockingOperator& b : trainable_report(model)) {
+        blocking.push_back({{"node", b.node}, {"operator", b.op}, {"reason", b.reason}});
+        out.line("not trainable through " + b.op + " '" + b.node + "': " + b.reason);
+      }
+      if (blocking.empty()) out.line("trainable");
+      j["trainable"] = {{"ok", blocking.empty()}, {"blocking", blocking}};
+    }
+    if (!o->svg.empty()) {
+      std::ofstream f(o->svg + ".tmp");
+      f << to_svg(model);
+      f.close();
+      if (!f || std::rename((o->svg + ".tmp").c_str(), o->svg.c_str()) != 0) throw Error(ErrorCode::failed, "[inspect] cannot write the drawing", o->svg, "check the path");
+      j["svg"] = o->svg;
+    }
+    out.result(j);
+    return 0;
+  };
+}
+
+}  // namespace hone::cli

@@ -1,0 +1,137 @@
+#include "output.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+namespace hone::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0;
+
+void on_signal(int) {
+  if (interrupts > 0) _exit(130);
+  interrupts = 1;
+}
+
+std::string duration(double seconds) {
+  const auto s = static_cast<long>(seconds + 0.5);
+  char text[32];
+  if (s >= 3600) std::snprintf(text, sizeof text, "%ldh%02ldm", s / 3600, s / 60 % 60);
+  else if (s >= 60) std::snprintf(text, sizeof text, "%ldm%02lds", s / 60, s % 60);
+  else std::snprintf(text, sizeof text, "%lds", s);
+  return text;
+}
+
+}  // namespace
+
+bool interrupted() { return interrupts > 0; }
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+void Output::result(const nlohmann::json& object) {
+  clear_bar();
+  // Names in files need not be UTF-8: what is not becomes U+FFFD.
+  if (json) std::printf("%s\n", object.dump(1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+void Output::line(const std::string& text) {
+  clear_bar();
+  std::fprintf(json ? stderr : stdout, "%s\n", text.c_str());
+}
+
+void Output::table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> width;
+  for (const auto& row : rows) {
+    width.resize(std::max(width.size(), row.size()), 0);
+    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string text;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string pad(width[i] - row[i].size(), ' ');
+      // The first column reads left to right, figures align on the right.
+      text += (i ? "  " : "") + (i == 0 ? row[i] + pad : pad + row[i]);
+    }
+    while (!text.empty() && text.back() == ' ') text.pop_back();
+    line(text);
+  }
+}
+
+void Output::clear_bar() {
+  if (!bar_shown_) return;
+  std::fputs("\r\033[K", stderr);
+  bar_shown_ = false;
+}
+
+ProgressCallback Output::progress() {
+  return [this](const ProgressEvent& e) {
+    const bool terminal = isatty(STDERR_FILENO) == 1;
+    const double share = e.of > 0 ? std::clamp(e.done / e.of, 0.0, 1.0) : 0;
+    std::string text = e.stage;
+    if (e.of > 0) {
+      char figures[96];
+      std::snprintf(figures, sizeof figures, " %.0f/%.0f %s", e.done, e.of, e.unit.c_str());
+      text += figures;
+    }
+    if (!e.detail.empty()) text += "  " + e.detail;
+    if (e.eta_seconds >= 0 && share < 1) text += "  " + duration(e.eta_seconds) + " left";
+    if (terminal) {
+      const auto now = std::chrono::steady_clock::now();
+      if (now - last_drawn_ > std::chrono::milliseconds(100) || share >= 1) {
+        last_drawn_ = now;
+        const auto filled = static_cast<size_t>(share * 24);
+        std::fprintf(stderr, "\r\033[K[%s%s] %s", std::string(filled, '=').c_str(), std::string(24 - filled, ' ').c_str(), text.c_str());
+        bar_shown_ = true;
+      }
+    } else {
+      // One line a tenth of the way, and at the beginning of each stage.
+      const int tenth = static_cast<int>(share * 10);
+      if (e.stage != last_stage_ || tenth != last_tenth_ || e.of <= 0) std::fprintf(stderr, "%s\n", text.c_str());
+      last_tenth_ = tenth;
+    }
+    last_stage_ = e.stage;
+    return !interrupted();
+  };
+}
+
+int Output::error(const Error& e) {
+  clear_bar();
+  std::string text = "hone " + verb_ + ": " + e.message();
+  if (!e.where().empty()) text += ": " + e.where();
+  if (!e.hint().empty()) text += ": " + e.hint();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  std::fprintf(stderr, "%s\n", text.c_str());
+  if (json) result({{"error", {{"code", error_name(e.code())}, {"message", e.message()}, {"where", e.where()}}}});
+  return exit_code(e.code());
+}
+
+std::string short_number(double v) {
+  char text[32];
+  const double a = std::fabs(v);
+  std::snprintf(text, sizeof text, a >= 1000 ? "%.0f" : a >= 100 ? "%.1f" : a >= 1 ? "%.2f" : "%.3f", v);
+  return text;
+}
+
+std::string short_bytes(double bytes) {
+  static constexpr const char* units[] = {"B", "kB", "MB", "GB"};
+  size_t u = 0;
+  while (bytes >= 1000 && u < 3) {
+    bytes /= 1000;
+    ++u;
+  }
+  return short_number(bytes) + " " + units[u];
+}
+
+}  // namespace hone::cli

@@ -1,0 +1,95 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "hone/tools.hpp"
+#include "options.hpp"
+#include "verb.hpp"
+
+namespace hone::cli {
+namespace {
+
+// A tensor name as a file name: what a file system or a shell would stumble over becomes '_'.
+std::string file_name(const std::string& name) {
+  std::string s;
+  for (char c : name) s += std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_' ? c : '_';
+  return s.empty() || s[0] == '.' ? "_" + s : s;
+}
+
+nlohmann::json write_value(const NamedValue& v, const std::filesystem::path& dir) {
+  const std::string base = file_name(v.name);
+  if (v.value.is_none()) return {{"name", v.name}, {"type", "none"}};
+  if (v.value.is_sequence()) {
+    nlohmann::json files = nlohmann::json::array();
+    for (const Datum& d : v.value.sequence()) {
+      const std::string name = base + "." + std::to_string(files.size()) + ".npy";
+      save_npy((dir / name).string(), d.tensor());
+      files.push_back(name);
+    }
+    return {{"name", v.name}, {"type", "sequence"}, {"files", files}};
+  }
+  const Tensor& t = v.value.tensor();
+  save_npy((dir / (base + ".npy")).string(), t);
+  return {{"name", v.name}, {"file", base + ".npy"}, {"shape", t.shape()}, {"type", name_of(t.element_type())}};
+}
+
+}  // namespace
+
+Work setup_run(CLI::App& app) {
+  struct Options {
+    std::string model, dir;
+    std::vector<std::string> inputs;
+    PictureOptions picture;
+    RunOptions run;
+    uint64_t seed = 0;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("MODEL", o->model, "Model file")->required();
+  app.add_option("--input", o->inputs, "NAME=FILE: .npy or a picture; may be repeated; inputs not named are random");
+  app.add_option("--output-dir", o->dir, "Folder for the outputs")->required();
+  app.add_option("--repeat", o->run.repeat, "Runs in one session; the outputs of the last are written")->check(CLI::Range(1, 1000000));
+  app.add_option("--precision", o->run.precision, "f32 (default), bf16, int8 or auto");
+  app.add_option("--threads", o->run.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
+  app.add_option("--seed", o->seed, "Seed of random inputs");
+  app.add_option("--mean", o->picture.mean, "Per channel, for pictures")->delimiter(',');
+  app.add_option("--scale", o->picture.scale, "Per channel, for pictures: (x - mean) / scale")->delimiter(',');
+  app.add_option("--layout", o->picture.layout, "NCHW or NHWC, for pictures");
+  return [o](Output& out) {
+    check_choice("--precision", o->run.precision, {"f32", "bf16", "int8", "auto"});
+    const Model model = Core().read_model(o->model);
+    std::map<std::string, Datum> inputs;
+    const auto ports = model.inputs();
+    for (size_t i = 0; i < o->inputs.size(); ++i) {
+      auto [name, file] = parse_assignment(o->inputs[i]);
+      if (name.empty()) name = std::to_string(i);
+      if (file.ends_with(".npy")) {
+        inputs[name] = load_npy(file);
+        continue;
+      }
+      size_t index = ports.size();
+      for (size_t k = 0; k < ports.size(); ++k) {
+        if (ports[k].name == name || std::to_string(k) == name) index = k;
+      }
+      if (index == ports.size()) throw Error(ErrorCode::usage, "[run] the model has no input '" + name + "'", o->model);
+      inputs[name] = load_input(model, index, file, o->picture);
+    }
+    const auto values = run_model(model, inputs, o->run, o->seed);
+    std::filesystem::create_directories(o->dir);
+    nlohmann::json outputs = nlohmann::json::array();
+    for (const NamedValue& v : values) {
+      outputs.push_back(write_value(v, o->dir));
+      const auto& j = outputs.back();
+      out.line(v.name + ": " + j["type"].get<std::string>() + (j.contains("shape") ? " " + j["shape"].dump() : ""));
+    }
+    const nlohmann::json result{{"outputs", outputs}};
+    const auto path = std::filesystem::path(o->dir) / "outputs.json";
+    std::ofstream(path.string() + ".tmp") << result.dump(1) << "\n";
+    std::filesystem::rename(path.string() + ".tmp", path);
+    out.result(result);
+    return 0;
+  };
+}
+
+}  // namespace hone::cli

@@ -1,0 +1,87 @@
+// Looking at models: compare two of them, check them against stored results, see what can be trained, draw them; NumPy files.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hone/core.hpp"
+
+namespace hone {
+
+/// NumPy `.npy` (versions 1 to 3 read, 1 written). Types that NumPy lacks travel wider, as docs/cli.md says. Throws `Error`.
+HONE_API Tensor load_npy(const std::string& path);
+HONE_API void save_npy(const std::string& path, const Tensor& tensor);
+
+/// A tensor for an input: from a `.npy` file, or from a picture through the model's stored preprocessing (or these numbers).
+struct PictureOptions {
+  std::vector<double> mean, scale;
+  std::string layout;  ///< "NCHW" | "NHWC"; empty: the model's
+};
+HONE_API Tensor load_input(const Model& model, size_t input, const std::string& path, const PictureOptions& options = {});
+/// Floats uniform in [0, 1), integers 1, dynamic dimensions 1.
+HONE_API Tensor random_input(const Port& port, uint64_t seed);
+
+struct RunOptions {
+  std::string precision = "f32";
+  int threads = 0;
+  int repeat = 1;
+};
+struct NamedValue {
+  std::string name;
+  Datum value;
+};
+/// Runs a model once (or `repeat` times in one session, states carried on); every output in the model's order. Inputs may name any tensor
+/// of the file: the graph is cut there. Missing inputs are random from `seed`.
+HONE_API std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs, const RunOptions& options = {}, uint64_t seed = 0);
+
+struct OutputDifference {
+  std::string name;
+  double max_abs = 0, max_rel = 0;
+  bool equal = true;
+};
+struct CompareOptions {
+  std::map<std::string, Tensor> inputs;  ///< missing ones are random
+  int random = 1;                        ///< number of random inputs
+  double rtol = 1e-3, atol = 1e-4;
+  uint64_t seed = 0;
+};
+struct CompareResult {
+  std::vector<OutputDifference> outputs;
+  std::string first_difference;  ///< first tensor in A's order, present by name in both, that differs; empty: none
+  bool equal = true;
+};
+/// Runs both on the same inputs. Outputs are matched by name, else by position.
+HONE_API CompareResult compare(const Model& a, const Model& b, const CompareOptions& options = {});
+
+struct ConvertReport {
+  std::string out;
+  int64_t nodes = 0, fused = 0, folded = 0;
+  std::vector<std::string> changes;  ///< one line a kind of change
+};
+struct ConvertOptions {
+  std::vector<std::string> inputs;  ///< `NAME[SHAPE]:TYPE=VALUE`, each part behind the name optional
+  bool fp16 = false;
+  int opset = 0;  ///< of ONNX; 0: Hone's default
+  bool force = false;
+};
+HONE_API ConvertReport convert(const std::string& in, const std::string& out, const ConvertOptions& options = {});
+
+struct BlockingOperator {
+  std::string node, op, reason;
+};
+/// Operators that no gradient passes through on the way from weights to outputs. Empty: the model can be trained.
+HONE_API std::vector<BlockingOperator> trainable_report(const Model& model);
+/// The graph as a drawing.
+HONE_API std::string to_svg(const Model& model);
+/// Operators that no kernel runs, not even the reference.
+HONE_API std::vector<std::string> unsupported_operators(const Model& model);
+
+struct ConformanceCase {
+  std::string name, status, reason;  ///< status: pass | fail | refused | crash
+  double max_abs = 0;
+};
+/// Folders with `io.json` or ONNX `test_data_set_*`, and archives of them.
+HONE_API std::vector<ConformanceCase> conformance(const std::string& folder, const std::function<bool(size_t done, size_t of)>& progress = {});
+
+}  // namespace hone
