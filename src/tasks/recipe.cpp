@@ -19,8 +19,8 @@ void measure_pixels(const data::Dataset& data, const std::vector<uint32_t>& trai
   const size_t stride = std::max<size_t>(1, train.size() / statistics_samples);
   for (size_t i = 0; i < train.size(); i += stride) {
     const data::Image raw = data.read(train[i], p.exif_orientation);
-    const data::Image image = p.fit(data::ImageView(raw));
-    const data::ImageView v(image);
+    const data::Image image = p.fit(raw);
+    const data::ImageView v = image;
     const auto n = static_cast<size_t>(v.width) * static_cast<size_t>(v.height);
     for (size_t k = 0; k < n; ++k) {
       for (size_t c = 0; c < channels; ++c) {
