@@ -1,0 +1,21 @@
+// Models in any form Hone reads or writes, its own included.
+#pragma once
+#include <string>
+
+#include "graph/graph.hpp"
+
+namespace hone {
+
+/// `.hone` (its graph), ONNX, OpenVINO IR. Throws `Error` naming the file.
+Graph read_any_model(const std::string& path);
+
+struct SaveOptions {
+  bool compress_to_fp16 = false;
+  int opset = 0;  ///< of ONNX; 0: the default
+};
+/// By suffix. A `.hone` file gets the graph; programs are added by the compiled model's export. Throws `Error`.
+void save_any_model(const Graph& g, const std::string& path, const SaveOptions& options = {});
+
+bool is_hone_path(const std::string& path);
+
+}  // namespace hone

@@ -1,0 +1,12 @@
+// Inputs and outputs of graphs as the API shows them.
+#pragma once
+#include "graph/graph.hpp"
+#include "hone/model.hpp"
+
+namespace hone {
+
+Port port_of(const Value& v, const std::string& node_name);
+/// By tensor name, node name or position. Throws `Error` (usage) that lists the inputs.
+Value find_input(const Graph& g, const std::string& name);
+
+}  // namespace hone

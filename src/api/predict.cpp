@@ -1,0 +1,72 @@
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "api/files.hpp"
+#include "api/job_support.hpp"
+#include "hone/error.hpp"
+
+namespace hone {
+namespace {
+
+// A frame in the colour of the confidence, from red to green: what a glance needs.
+void draw(const std::string& file, const std::string& folder, const Prediction& best) {
+  data::Image image = data::decode_file(file);
+  data::Image rgb(image.width(), image.height(), 3);
+  for (int y = 0; y < image.height(); ++y) {
+    for (int x = 0; x < image.width(); ++x) {
+      for (int c = 0; c < 3; ++c) rgb.pixel(x, y)[c] = image.pixel(x, y)[image.channels() >= 3 ? c : 0];
+    }
+  }
+  const int width = std::max(2, std::min(image.width(), image.height()) / 40);
+  for (int y = 0; y < rgb.height(); ++y) {
+    for (int x = 0; x < rgb.width(); ++x) {
+      if (x >= width && y >= width && x < rgb.width() - width && y < rgb.height() - width) continue;
+      rgb.pixel(x, y)[0] = static_cast<uint8_t>(255 * (1 - best.score));
+      rgb.pixel(x, y)[1] = static_cast<uint8_t>(200 * best.score);
+      rgb.pixel(x, y)[2] = 0;
+    }
+  }
+  std::string label;
+  for (char c : best.label) label += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  data::write_png((std::filesystem::path(folder) / (std::filesystem::path(file).stem().string() + "." + label + ".png")).string(), rgb);
+}
+
+}  // namespace
+
+std::vector<FilePredictions> predict(const PredictOptions& o) {
+  Graph g = read_any_model(o.model);
+  const ModelInfo info = require_info(g, o.model);
+  const Precision precision = choose_precision(o.precision, g, o.model);
+  if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[predict] a model with one input is expected", o.model);
+  g.reshape({{g.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
+  CompileOptions c;
+  c.precision = precision;
+  c.threads = o.threads;
+  CompiledGraph compiled = compile_model(g, c);
+  const bool probabilities = gives_probabilities(g);
+  if (!o.draw.empty()) make_folder(o.draw);
+  std::vector<FilePredictions> out;
+  for (const std::string& file : o.files) {
+    const Tensor y = compiled.infer({info.preprocessing.apply_file(file)})[0].tensor().converted(ElementType::f32);
+    std::vector<double> score = y.to_doubles();
+    if (!probabilities) {
+      const double top = *std::max_element(score.begin(), score.end());
+      double sum = 0;
+      for (double& s : score) sum += s = std::exp(s - top);
+      for (double& s : score) s /= sum;
+    }
+    std::vector<size_t> order(score.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return score[a] > score[b]; });
+    FilePredictions f{file, {}};
+    for (size_t k = 0; k < std::min<size_t>(static_cast<size_t>(o.top), order.size()); ++k) {
+      f.predictions.push_back({order[k] < info.labels.size() ? info.labels[order[k]] : std::to_string(order[k]), score[order[k]]});
+    }
+    if (!o.draw.empty()) draw(file, o.draw, f.predictions[0]);
+    out.push_back(std::move(f));
+  }
+  return out;
+}
+
+}  // namespace hone

@@ -1,0 +1,174 @@
+// The job `train`: data, split, recipe, trainer, model file.
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "api/files.hpp"
+#include "api/job_support.hpp"
+#include "api/train_job.hpp"
+#include "base/file.hpp"
+#include "hone/error.hpp"
+#include "train/trainer.hpp"
+#include "zoo/zoo.hpp"
+
+namespace hone {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+data::Split split_of(const data::Dataset& data, const TrainOptions& o) {
+  if (!o.resume.empty() && fs::exists(fs::path(o.resume) / "split.json")) return data::load_split((fs::path(o.resume) / "split.json").string(), data);
+  data::SplitOptions s;
+  s.seed = o.seed;
+  if (!o.split_group.empty()) {
+    s.kind = data::SplitKind::group;
+    s.group = o.split_group;
+  } else if (!o.split_time.empty()) {
+    s.kind = data::SplitKind::time;
+    s.time = o.split_time;
+  } else if (data.has_parts() && data.indices(data::Part::val).empty() && !data.indices(data::Part::test).empty()) {
+    // Train and test files: validation comes out of train, 1 in 12 of it, at most 5,000.
+    const size_t n = data.indices(data::Part::train).size();
+    return data::split_off_validation(data, std::clamp<size_t>(n / 12, 1, 5000), o.seed);
+  }
+  return data::make_split(data, s);
+}
+
+Graph model_for(const TrainOptions& o, const Recipe& r, const data::Dataset& data) {
+  if (find_network(r.network)) {
+    NetworkOptions n;
+    n.classes = static_cast<int64_t>(data.classes().size());
+    n.channels = r.preprocessing.channels();
+    n.height = r.preprocessing.height;
+    n.width = r.preprocessing.width;
+    n.seed = o.seed;
+    return build_network(r.network, n);
+  }
+  if (!fs::exists(r.network)) {
+    std::string names;
+    for (const NetworkInfo& n : networks()) names += (names.empty() ? "" : ", ") + std::string(n.name);
+    throw Error(ErrorCode::usage, "[train] no network and no file '" + r.network + "'", "", "name a model file or one of " + names);
+  }
+  return read_any_model(r.network);
+}
+
+// A file to fine-tune says what its input is.
+void take_input_of(const Graph& g, Recipe& r) {
+  if (const auto info = load_info(g)) r.preprocessing = info->preprocessing;
+  if (g.inputs().size() != 1) return;
+  const PartialShape& s = g.inputs()[0].shape();
+  if (!s.rank_known() || s.rank() != 4) return;
+  if (s[2].is_static() && s[3].is_static()) {
+    if (r.preprocessing.height != s[2].min() || r.preprocessing.width != s[3].min()) r.preprocessing.resize = data::ResizeRule::stretch;
+    r.preprocessing.height = s[2].min();
+    r.preprocessing.width = s[3].min();
+  }
+  const bool grey = r.preprocessing.color == data::ColorOrder::grey;
+  if (s[1] == Dimension(1) && !grey) r.preprocessing.color = data::ColorOrder::grey;
+  if (s[1] == Dimension(3) && grey) r.preprocessing.color = data::ColorOrder::rgb;
+  const auto channels = static_cast<size_t>(r.preprocessing.channels());
+  if (r.preprocessing.mean.size() > 1 && r.preprocessing.mean.size() != channels) r.preprocessing.mean = r.preprocessing.scale = {};
+  if (channels == 3 && r.preprocessing.mean.size() == 1) {
+    r.preprocessing.mean.assign(3, r.preprocessing.mean[0]);
+    r.preprocessing.scale.assign(3, r.preprocessing.scale[0]);
+  }
+}
+
+std::string seconds_text(double v) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%.0f images/s", v);
+  return text;
+}
+
+}  // namespace
+
+TrainedModel run_training(const TrainOptions& o, const data::Dataset& data) {
+  if (!o.force && o.resume.empty() && fs::exists(fs::path(o.out) / "model.hone")) {
+    throw Error(ErrorCode::failed, "[train] the result exists already", (fs::path(o.out) / "model.hone").string(), "choose another --out or add --force");
+  }
+  if (!o.resume.empty() && !fs::exists(fs::path(o.resume) / "checkpoint.safetensors")) {
+    throw Error(ErrorCode::unreadable, "[train] there is no checkpoint to go on from", (fs::path(o.resume) / "checkpoint.safetensors").string(), "start afresh without --resume");
+  }
+  make_folder(o.out);
+  const auto in_out = [&](const char* name) { return (fs::path(o.out) / name).string(); };
+  TrainedModel t;
+  t.split = split_of(data, o);
+  if (t.split.train.empty()) throw Error(ErrorCode::failed, "[train] there are no training samples", o.data);
+  RecipeRequest request{o.model == "auto" ? "" : o.model, o.input_size, o.batch, o.epochs, o.learning_rate, o.augment ? o.augmentation : "none"};
+  t.recipe = choose_recipe(data, t.split, request);
+  const Graph start = model_for(o, t.recipe, data);
+  if (!find_network(t.recipe.network)) take_input_of(start, t.recipe);
+  data::save_split(in_out("split.json"), t.split, data);
+
+  TrainerOptions p;
+  p.step.optimizer = o.optimizer == "adamw" ? OptimizerKind::adamw : OptimizerKind::sgd;
+  p.step.weight_decay = o.weight_decay;
+  p.step.label_smoothing = o.label_smoothing;
+  p.step.ema_decay = o.ema_decay;
+  p.step.clip_norm = o.clip_norm;
+  if (!o.freeze.empty()) {
+    p.form.frozen = [prefixes = o.freeze](const std::string& name) {
+      return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& f) { return name.starts_with(f); });
+    };
+  }
+  p.batch = t.recipe.batch;
+  p.epochs = t.recipe.epochs;
+  p.learning_rate = o.learning_rate > 0 ? o.learning_rate : p.step.optimizer == OptimizerKind::adamw ? 2e-3 * static_cast<double>(p.batch) / 128 : t.recipe.learning_rate;
+  p.warmup_epochs = o.warmup_epochs;
+  p.precision = training_precision(o.precision);
+  p.threads = o.threads;
+  p.seed = o.seed;
+  p.patience = o.patience;
+  p.time_budget_seconds = o.time_budget_seconds;
+  p.checkpoint = in_out("checkpoint.safetensors");
+  if (!o.resume.empty()) p.resume = (fs::path(o.resume) / "checkpoint.safetensors").string();
+  const auto callback = [&](const TrainerProgress& s) {
+    if (!o.progress) return true;
+    char loss[32];
+    std::snprintf(loss, sizeof loss, "loss %.3f, ", s.loss);
+    return o.progress({"train", static_cast<double>(s.step), static_cast<double>(s.steps), "steps",
+                       "epoch " + std::to_string(s.epoch) + "/" + std::to_string(s.epochs) + ", " + loss + seconds_text(s.images_per_s), s.eta_seconds});
+  };
+  t.result = train_classifier(start, data, t.split.train, t.split.val, t.recipe.preprocessing, t.recipe.augmentation, p, callback);
+  t.precision = p.precision;
+
+  std::string log;
+  for (const EpochResult& e : t.result.epochs) {
+    log += json{{"epoch", e.epoch},           {"loss", e.loss},
+                {"train_accuracy", e.train_accuracy}, {"validation_accuracy", e.validation_accuracy},
+                {"learning_rate", e.learning_rate},   {"images_per_s", e.images_per_s},
+                {"seconds", e.seconds}}
+               .dump() +
+           "\n";
+  }
+  write_file(in_out("log.jsonl"), log);
+  if (t.result.stopped) throw Error(ErrorCode::interrupted, "[train] stopped; everything is saved", o.out, "go on with: hone train " + o.data + " --resume " + o.out);
+  t.info.labels = data.classes();
+  t.info.preprocessing = t.recipe.preprocessing;
+  t.info.data = fs::absolute(o.data).string();
+  t.info.data_revision = data.revision();
+  t.info.split = data::split_to_json(t.split, data);
+  t.graph = t.result.model;
+  store_info(t.graph, t.info);
+  t.file = in_out("model.hone");
+  save_any_model(t.graph, t.file);
+  return t;
+}
+
+TrainResult train(const TrainOptions& o) {
+  const auto data = data::open_dataset(o.data);
+  const TrainedModel t = run_training(o, *data);
+  TrainResult r;
+  r.model = t.file;
+  r.metric = t.result.best_accuracy;
+  r.epochs = static_cast<int>(t.result.epochs.size());
+  r.images_per_s = t.result.images_per_s;
+  r.seconds = t.result.train_seconds;
+  for (const EpochResult& e : t.result.epochs) {
+    r.log.push_back({static_cast<int>(e.epoch), e.loss, e.train_accuracy, e.validation_accuracy, e.learning_rate, e.images_per_s, e.seconds});
+  }
+  return r;
+}
+
+}  // namespace hone
