@@ -73,7 +73,7 @@ class CompiledGraph {
   const std::shared_ptr<Session>& session() const;
   std::shared_ptr<const Program> program() const;
   /// The request that `infer` uses, for states and zero-copy inputs; null unless static.
-  InferRequest* request();
+  Request* request();
   /// How it runs: "program", "program per signature", or "interpreter" with the reason.
   std::string mode() const;
 

@@ -15,7 +15,7 @@ namespace {
 struct Instance {
   std::shared_ptr<const Program> program;
   std::shared_ptr<Session> session;
-  std::unique_ptr<InferRequest> request;
+  std::unique_ptr<Request> request;
 
   Instance(std::shared_ptr<const Program> p, const CompileOptions& o) : program(std::move(p)) {
     SessionOptions s;
@@ -51,7 +51,7 @@ struct CompiledGraph::Impl {
   VariableStore variables;
 
   std::vector<Datum> run(Instance& in, const std::vector<Datum>& values) {
-    InferRequest& r = *in.request;
+    Request& r = *in.request;
     for (size_t i = 0; i < values.size(); ++i) check(r.set_input(i, values[i].tensor()));
     std::vector<Datum> out;
     for (size_t o = 0; o < in.program->outputs.size(); ++o) {
@@ -131,7 +131,7 @@ const std::shared_ptr<Session>& CompiledGraph::session() const {
 std::shared_ptr<const Program> CompiledGraph::program() const {
   return impl_->fixed ? impl_->fixed->program : nullptr;
 }
-InferRequest* CompiledGraph::request() {
+Request* CompiledGraph::request() {
   return impl_->fixed ? impl_->fixed->request.get() : nullptr;
 }
 const CompileReport& CompiledGraph::report() const {

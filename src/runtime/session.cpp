@@ -44,7 +44,7 @@ Status Status::failure(std::string_view text) noexcept {
   return s;
 }
 
-struct InferRequest::Impl {
+struct Request::Impl {
   std::shared_ptr<Session> session;
   struct Slot {
     Tensor own, given;
@@ -68,7 +68,7 @@ struct Session::Impl {
   std::vector<Executor*> idle;
   std::mutex mutex;
   std::condition_variable executor_idle, work;
-  InferRequest::Impl *head = nullptr, *tail = nullptr;
+  Request::Impl *head = nullptr, *tail = nullptr;
   std::vector<std::thread> workers;
   bool stop = false;
 
@@ -86,7 +86,7 @@ struct Session::Impl {
     }
     executor_idle.notify_one();
   }
-  Status run(InferRequest::Impl& r) noexcept {
+  Status run(Request::Impl& r) noexcept {
     for (auto& s : r.inputs) {
       if (s.copied && s.own.byte_size() > 0) std::memcpy(s.own.raw(), s.given.raw(), s.own.byte_size());
     }
@@ -102,7 +102,7 @@ struct Session::Impl {
   }
   void loop() {
     for (;;) {
-      InferRequest::Impl* r = nullptr;
+      Request::Impl* r = nullptr;
       {
         std::unique_lock lock(mutex);
         work.wait(lock, [&] { return stop || head; });
@@ -150,9 +150,9 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<const Program> program,
   return std::shared_ptr<Session>(new Session(std::move(impl)));
 }
 
-std::unique_ptr<InferRequest> Session::request() {
+std::unique_ptr<Request> Session::request() {
   const Program& p = *impl_->program;
-  auto r = std::make_unique<InferRequest::Impl>();
+  auto r = std::make_unique<Request::Impl>();
   r->session = shared_from_this();
   for (const ProgramPort& i : p.inputs) {
     r->inputs.push_back({own_memory(p[i.tensor]), {}, false});
@@ -166,7 +166,7 @@ std::unique_ptr<InferRequest> Session::request() {
     r->states.push_back(own_memory(p[s.tensor]));
     r->state_pointers.push_back(r->states.back().raw());
   }
-  auto request = std::unique_ptr<InferRequest>(new InferRequest(std::move(r)));
+  auto request = std::unique_ptr<Request>(new Request(std::move(r)));
   request->reset_states();
   return request;
 }
@@ -203,16 +203,16 @@ std::vector<StepProfile> Session::profile() const {
   return rows;
 }
 
-InferRequest::InferRequest(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-InferRequest::~InferRequest() {
+Request::Request(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Request::~Request() {
   (void)wait();
 }
 
-Tensor InferRequest::input(size_t i) const {
+Tensor Request::input(size_t i) const {
   const Impl::Slot& s = impl_->inputs.at(i);
   return s.given ? s.given : s.own;
 }
-Tensor InferRequest::output(size_t i) const {
+Tensor Request::output(size_t i) const {
   const Impl::Slot& s = impl_->outputs.at(i);
   return s.given ? s.given : s.own;
 }
@@ -223,7 +223,7 @@ static Status mismatch(const char* what, const std::string& name, const Tensor& 
                          (t ? name_of(t.element_type()) + to_string(t.shape()) : std::string("nothing")));
 }
 
-Status InferRequest::set_input(size_t i, const Tensor& t) noexcept try {
+Status Request::set_input(size_t i, const Tensor& t) noexcept try {
   if (i >= impl_->inputs.size()) return Status::failure("[run] no such input");
   Impl::Slot& s = impl_->inputs[i];
   if (!t || t.element_type() != s.own.element_type() || t.shape() != s.own.shape()) {
@@ -237,7 +237,7 @@ Status InferRequest::set_input(size_t i, const Tensor& t) noexcept try {
   return Status::failure(e.what());
 }
 
-Status InferRequest::set_output(size_t i, const Tensor& t) noexcept try {
+Status Request::set_output(size_t i, const Tensor& t) noexcept try {
   if (i >= impl_->outputs.size()) return Status::failure("[run] no such output");
   Impl::Slot& s = impl_->outputs[i];
   if (!t || t.element_type() != s.own.element_type() || t.shape() != s.own.shape()) {
@@ -258,12 +258,12 @@ static std::optional<size_t> state_index(const Program& p, std::string_view name
   return std::nullopt;
 }
 
-Tensor InferRequest::state(std::string_view name) const {
+Tensor Request::state(std::string_view name) const {
   const auto i = state_index(impl_->session->program(), name);
   return i ? impl_->states[*i] : Tensor();
 }
 
-Status InferRequest::share_state(std::string_view name, const Tensor& t) noexcept try {
+Status Request::share_state(std::string_view name, const Tensor& t) noexcept try {
   const auto i = state_index(impl_->session->program(), name);
   if (!i) return Status::failure("[run] no state '" + std::string(name) + "'");
   Tensor& own = impl_->states[*i];
@@ -278,7 +278,7 @@ Status InferRequest::share_state(std::string_view name, const Tensor& t) noexcep
   return Status::failure(e.what());
 }
 
-Status InferRequest::set_state(std::string_view name, const Tensor& t) noexcept try {
+Status Request::set_state(std::string_view name, const Tensor& t) noexcept try {
   const auto i = state_index(impl_->session->program(), name);
   if (!i) return Status::failure("[run] no state '" + std::string(name) + "'");
   Tensor& own = impl_->states[*i];
@@ -290,7 +290,7 @@ Status InferRequest::set_state(std::string_view name, const Tensor& t) noexcept 
   return Status::failure(e.what());
 }
 
-void InferRequest::reset_states() noexcept {
+void Request::reset_states() noexcept {
   const Program& p = impl_->session->program();
   for (size_t i = 0; i < p.states.size(); ++i) {
     Tensor& own = impl_->states[i];
@@ -302,12 +302,12 @@ void InferRequest::reset_states() noexcept {
   }
 }
 
-Status InferRequest::run() noexcept {
+Status Request::run() noexcept {
   if (Status s = wait(); !s) return s;
   return impl_->session->impl_->run(*impl_);
 }
 
-Status InferRequest::start() noexcept try {
+Status Request::start() noexcept try {
   Session::Impl& s = *impl_->session->impl_;
   if (Status before = wait(); !before) return before;
   std::lock_guard lock(s.mutex);
@@ -323,7 +323,7 @@ Status InferRequest::start() noexcept try {
   return Status::failure(e.what());
 }
 
-Status InferRequest::wait() noexcept {
+Status Request::wait() noexcept {
   std::unique_lock lock(impl_->session->impl_->mutex);
   impl_->done.wait(lock, [&] { return !impl_->pending; });
   const Status s = impl_->status;
@@ -331,7 +331,7 @@ Status InferRequest::wait() noexcept {
   return s;
 }
 
-void InferRequest::set_callback(std::function<void(const Status&)> f) {
+void Request::set_callback(std::function<void(const Status&)> f) {
   impl_->callback = std::move(f);
 }
 

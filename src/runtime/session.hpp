@@ -45,11 +45,11 @@ struct StepProfile {
 class Session;
 
 /// Inputs, outputs and states of one run at a time. Not thread-safe; several requests of a session are independent.
-class InferRequest {
+class Request {
  public:
-  ~InferRequest();
-  InferRequest(const InferRequest&) = delete;
-  InferRequest& operator=(const InferRequest&) = delete;
+  ~Request();
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
 
   /// The memory of an input: write into it, or give a tensor of your own. A given tensor is used where it lies when it
   /// is aligned to 64 bytes and readable one vector behind its end (memory of Hone's own tensors is), else it is copied
@@ -82,7 +82,7 @@ class InferRequest {
  private:
   friend class Session;
   struct Impl;
-  explicit InferRequest(std::unique_ptr<Impl> impl);
+  explicit Request(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
@@ -95,7 +95,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Session& operator=(const Session&) = delete;
 
   /// A new request. Thread-safe.
-  std::unique_ptr<InferRequest> request();
+  std::unique_ptr<Request> request();
 
   const Program& program() const;
   int streams() const;
@@ -109,7 +109,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::vector<StepProfile> profile() const;
 
  private:
-  friend class InferRequest;
+  friend class Request;
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -179,7 +179,7 @@ TEST(Session, many_requests_share_streams_and_constants) {
   auto session = Session::create(program(), {.threads = 2, .streams = 2});
   EXPECT_EQ(session->streams(), 2);
   EXPECT_EQ(session->threads(), 1);
-  std::vector<std::unique_ptr<InferRequest>> requests;
+  std::vector<std::unique_ptr<Request>> requests;
   std::atomic<int> called{0};
   for (int i = 0; i < 8; ++i) {
     requests.push_back(session->request());
