@@ -218,6 +218,10 @@ ConvolutionTables convolution_tables(const ConvolutionGeometry& g, bool forward,
       t.phases.push_back(p);
     }
   }
+  const int64_t left = forward ? g.pad_left : (g.kernel_width - 1) * g.dilation_x - g.pad_left;
+  c.same_rows = g.kernel_width == 3 && sx == 1 && sy == 1 && g.dilation_x == 1 && left == 1 &&
+                c.rows.width_in == c.width_out && g.groups == 1 && channels_in == c.rows.blocks * block * per_unit &&
+                (in == Storage::bf16) == pairs;
   c.units = static_cast<int64_t>(t.first_element.size());
   c.phases = t.phases.data();
   c.phase_count = static_cast<int64_t>(t.phases.size());
@@ -287,6 +291,8 @@ GradientTables gradient_tables(const ConvolutionGeometry& g, const TrainingIsa& 
       }
     }
   }
+  w.same_rows = g.kernel_width == 3 && g.stride_x == 1 && g.stride_y == 1 && g.dilation_x == 1 && g.pad_left == 1 &&
+                g.data_width == g.result_width && g.data_width >= 2 && r.block >= 8 && g.data_channels % r.block == 0;
   w.units = static_cast<int64_t>(t.element.size());
   w.runs = t.runs.data();
   w.run_count = static_cast<int64_t>(t.runs.size());

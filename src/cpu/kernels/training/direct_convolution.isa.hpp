@@ -261,7 +261,7 @@ TileChoice choose_tile(int64_t block, int64_t vectors, int64_t width) {
 // ---- one band
 // ---------------------------------------------------------------------------------------------------------------
 
-inline void convolve(const DirectConvolution& c, const ConvolutionBand& band) {
+inline void convolve_packed_rows(const DirectConvolution& c, const ConvolutionBand& band) {
   const int64_t row_units = c.rows.row_units();
   const int64_t in_bytes = c.rows.storage == Storage::f32 ? 4 : 2, out_bytes = c.out == Storage::f32 ? 4 : 2;
   for (int64_t r = band.row0; r < band.row1; ++r)

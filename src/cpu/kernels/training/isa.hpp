@@ -61,8 +61,9 @@ struct DirectConvolution {
   int64_t pixel_out = 0;     ///< elements from one output column to the next: the channels of all groups
   int64_t channels_out = 0;  ///< of one group
   Storage out = Storage::f32;
-  int64_t vectors = 1;  ///< vectors of output channels in a tile
-  int64_t units = 0;    ///< of all phases
+  bool same_rows = false;  ///< three columns wide, stride 1, one column of padding, sources in units already
+  int64_t vectors = 1;     ///< vectors of output channels in a tile
+  int64_t units = 0;       ///< of all phases
   const Phase* phases = nullptr;
   int64_t phase_count = 0;
   const Run* runs = nullptr;
@@ -89,7 +90,8 @@ struct WeightGradient {
   int64_t pixel_out = 0, channels_out = 0;  ///< of dy; channels of one group
   Storage out = Storage::f32;               ///< how dy is stored
   bool copy_out = false;                    ///< dy goes through scratch (bf16)
-  int64_t units = 0;                        ///< of the reduction's result for one group
+  bool same_rows = false;  ///< three columns wide, stride 1, one column of padding, full channel blocks
+  int64_t units = 0;       ///< of the reduction's result for one group
   const Run* runs = nullptr;
   int64_t run_count = 0;
 };

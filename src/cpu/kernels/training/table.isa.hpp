@@ -4,6 +4,7 @@
 #include "cpu/kernels/training/direct_convolution.isa.hpp"
 #include "cpu/kernels/training/optimizer.isa.hpp"
 #include "cpu/kernels/training/pooling.isa.hpp"
+#include "cpu/kernels/training/same_rows.isa.hpp"
 #include "cpu/kernels/training/weight_gradient.isa.hpp"
 
 namespace hone::cpu::training::HONE_ISA {

@@ -104,11 +104,56 @@ inline void pack_outputs(const WeightGradient& g, const WeightGradientBand& band
   }
 }
 
+/// The 3-wide convolution with stride 1 and one column of padding: the tile holds all three taps of Units channels, so
+/// each broadcast of x meets the outputs to its left, at its place and to its right; those beyond the border are left
+/// out. `sum`: the first tap, the others follow after `tap` floats each.
+template <int Units, bool Pairs>
+void same_gradient_tile(const PixelWalk& walk, float* sum, int64_t leading, int64_t tap) {
+  VF acc[3][Units];
+  HONE_UNROLL for (int t = 0; t < 3; ++t) HONE_UNROLL for (int r = 0; r < Units; ++r) acc[t][r] = splat(0.0f);
+  for (int64_t i = 0; i < walk.images; ++i) {
+    for (int64_t row = 0; row < walk.rows; ++row) {
+      const float* x = walk.x + i * walk.x_image + row * walk.x_row;
+      const float* dy = walk.dy + i * walk.dy_image + row * walk.dy_row;
+      VF left = splat(0.0f), here = load(dy), right = load(dy + walk.dy_column);
+      dy += 2 * walk.dy_column;
+      HONE_UNROLL for (int r = 0; r < Units; ++r) {
+        const VF b = splat(x[r]);
+        acc[0][r] = madd_unit<Pairs>(b, right, acc[0][r]);
+        acc[1][r] = madd_unit<Pairs>(b, here, acc[1][r]);
+      }
+      x += walk.x_column;
+      left = here, here = right;
+      for (int64_t j = walk.columns - 2; j > 0; --j, x += walk.x_column, dy += walk.dy_column) {
+        right = load(dy);
+        HONE_UNROLL for (int r = 0; r < Units; ++r) {
+          const VF b = splat(x[r]);
+          acc[0][r] = madd_unit<Pairs>(b, right, acc[0][r]);
+          acc[1][r] = madd_unit<Pairs>(b, here, acc[1][r]);
+          acc[2][r] = madd_unit<Pairs>(b, left, acc[2][r]);
+        }
+        left = here, here = right;
+      }
+      HONE_UNROLL for (int r = 0; r < Units; ++r) {
+        const VF b = splat(x[r]);
+        acc[1][r] = madd_unit<Pairs>(b, here, acc[1][r]);
+        acc[2][r] = madd_unit<Pairs>(b, left, acc[2][r]);
+      }
+    }
+  }
+  HONE_UNROLL for (int t = 0; t < 3; ++t) HONE_UNROLL for (int r = 0; r < Units; ++r) {
+    float* to = sum + t * tap + r * leading;
+    store(to, load(to) + acc[t][r]);
+  }
+}
+constexpr int kSameUnits = kAccumulators >= 24 ? 8 : 4;
+
 template <bool Pairs>
 inline void gradient_band(const WeightGradient& g, const WeightGradientBand& band) {
   const int64_t row_units = g.rows.row_units(), band_rows = band.row1 - band.row0;
   const int64_t in_bytes = g.rows.storage == Storage::f32 ? 4 : 2;
-  for (int64_t i = 0; i < band.images; ++i) {
+  const bool in_place = g.same_rows && !Pairs && g.rows.storage == Storage::f32;
+  for (int64_t i = 0; i < band.images && !in_place; ++i) {
     const char* a = static_cast<const char*>(band.x) + (Pairs ? 2 * i : i) * g.image_in * in_bytes;
     const char* b = band.last_single && i + 1 == band.images ? nullptr : a + g.image_in * in_bytes;
     for (int64_t r = 0; r < band_rows; ++r) {
@@ -139,8 +184,9 @@ inline void gradient_band(const WeightGradient& g, const WeightGradientBand& ban
     walk.dy_image = g.image_out;
     dy = static_cast<const float*>(band.dy) + band.y0 * walk.dy_row + band.v0 * kLanes;
   }
-  walk.x_row = g.row_step * row_units;
-  walk.x_image = band_rows * row_units;
+  walk.x_row = in_place ? g.pixel_in_row : g.row_step * row_units;
+  walk.x_image = in_place ? g.image_in : band_rows * row_units;
+  if (in_place) walk.x_column = g.rows.pixel;
   for (int64_t i = 0; i < g.run_count; ++i) {
     const Run& run = g.runs[i];
     // rows y with 0 <= y * row_step + run.row < height_in
@@ -154,6 +200,20 @@ inline void gradient_band(const WeightGradient& g, const WeightGradientBand& ban
     y1 = y1 < end ? y1 : end;
     if (y0 >= y1) continue;
     walk.rows = y1 - y0;
+    if (g.same_rows) {
+      const int64_t block = g.rows.block, cb = i / (g.run_count / g.rows.blocks);
+      const float* from = in_place ? static_cast<const float*>(band.x) + (y0 + run.row) * g.pixel_in_row + cb * block
+                                   : band.scratch_x + (y0 + run.row - band.row0) * row_units + run.offset +
+                                         block;  // behind the padding
+      for (int64_t u = 0; u < block; u += kSameUnits)
+        for (int64_t v = 0; v < vectors_here; ++v) {
+          walk.x = from + u;
+          walk.dy = dy + (y0 - band.y0) * walk.dy_row + v * kLanes;
+          same_gradient_tile<kSameUnits, Pairs>(walk, band.sum + (run.unit + u) * leading + (band.v0 + v) * kLanes,
+                                                leading, block * leading);
+        }
+      continue;
+    }
     const float* x = band.scratch_x + (y0 * g.row_step + run.row - band.row0) * row_units + run.offset;
     for (int64_t u = 0; u < run.length;) {
       int64_t taken = 1;
