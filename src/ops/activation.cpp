@@ -10,7 +10,6 @@
 #include "ops/elementwise.hpp"
 #include "ops/family.hpp"
 #include "ops/movement.hpp"
-#include "ops/named.hpp"
 #include "ops/reduce.hpp"
 #include "ops/unary.hpp"
 
@@ -47,8 +46,12 @@ double parameter(EvalCtx& ctx, size_t i, double otherwise) {
   return get_element(t, 0);
 }
 
-double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
-double soft_plus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
+double sigmoid(double x) {
+  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
+}
+double soft_plus(double x) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+}
 
 // Shorthand for gradients.
 struct Expr {
@@ -66,7 +69,9 @@ struct Expr {
   Value select(Value c, Value u, double v) const { return b(Select{}, c, u, number(v)); }
 };
 
-Tensor floats(std::initializer_list<float> v) { return Tensor::of<float>({static_cast<int64_t>(v.size())}, v); }
+Tensor floats(std::initializer_list<float> v) {
+  return Tensor::of<float>({static_cast<int64_t>(v.size())}, v);
+}
 template <class Op>
 Sample points(Op op, std::initializer_list<float> x, std::initializer_list<float> y) {
   return sample(std::move(op), {floats(x)}, {floats(y)});
@@ -81,7 +86,9 @@ Samples with_random(Op op, Samples s) {
 
 }  // namespace
 
-Types Relu::infer(InferCtx& ctx) const { return infer_same(ctx); }
+Types Relu::infer(InferCtx& ctx) const {
+  return infer_same(ctx);
+}
 void Relu::eval(EvalCtx& ctx) const {
   const Tensor& x = ctx.input(0);
   Tensor y = ctx.output(0, x.element_type(), x.shape());
@@ -95,8 +102,9 @@ void Relu::grad(GradCtx& ctx) const {
   ctx.set(0, e.select(e.greater(ctx.output(), 0), ctx.dout(), 0));
 }
 Samples Relu::samples() {
-  return with_random(Relu{}, {points(Relu{}, {-2, 0.5f, 3}, {0, 0.5f, 3}),
-                              sample(Relu{}, {Tensor::of<int8_t>({3}, {-128, 0, 127})}, {Tensor::of<int8_t>({3}, {0, 0, 127})})});
+  return with_random(
+      Relu{}, {points(Relu{}, {-2, 0.5f, 3}, {0, 0.5f, 3}),
+               sample(Relu{}, {Tensor::of<int8_t>({3}, {-128, 0, 127})}, {Tensor::of<int8_t>({3}, {0, 0, 127})})});
 }
 HONE_DEFINE_OP(Relu)
 
@@ -107,47 +115,56 @@ static Shape slope_shape(const Shape& data, const Shape& slope) {
   s[0] = slope[0];
   return s;
 }
-Types PRelu::infer(InferCtx& ctx) const { return {infer_same(ctx)[0]}; }
+Types PRelu::infer(InferCtx& ctx) const {
+  return {infer_same(ctx)[0]};
+}
 void PRelu::eval(EvalCtx& ctx) const {
   const Tensor& x = ctx.input(0);
   const Tensor slope = ctx.input(1).reshaped(slope_shape(x.shape(), ctx.input(1).shape()));
   if (slope.element_type() != x.element_type()) ctx.fail("the slope has another element type than the data");
-  if (broadcast(x.shape(), slope.shape()) != x.shape()) ctx.fail("slope " + to_string(slope.shape()) + " cannot be broadcast to " + to_string(x.shape()));
+  if (broadcast(x.shape(), slope.shape()) != x.shape())
+    ctx.fail("slope " + to_string(slope.shape()) + " cannot be broadcast to " + to_string(x.shape()));
   Tensor y = ctx.output(0, x.element_type(), x.shape());
   with_numeric_type(ctx, x.element_type(), [&](auto zero) {
     using T = decltype(zero);
-    map_broadcast(x.data<T>(), x.shape(), slope.data<T>(), slope.shape(), y.data<T>(), y.shape(), [](T v, T s) { return v < 0 ? v * s : v; });
+    map_broadcast(x.data<T>(), x.shape(), slope.data<T>(), slope.shape(), y.data<T>(), y.shape(),
+                  [](T v, T s) { return v < 0 ? v * s : v; });
   });
 }
 void PRelu::grad(GradCtx& ctx) const {
   Builder& b = ctx.b;
   const Value x = ctx.input(0), dy = ctx.dout();
   Value slope = ctx.input(1);
-  if (!x.shape().rank_known() || !slope.shape().is_static()) throw Error(ErrorCode::failed, "[PRelu] the gradient needs data of known rank and a slope of known shape");
+  if (!x.shape().rank_known() || !slope.shape().is_static())
+    throw Error(ErrorCode::failed, "[PRelu] the gradient needs data of known rank and a slope of known shape");
   // The slope with the axes it has after broadcasting; only sizes at its axis matter.
   const Shape from = slope.shape().to_shape();
   Shape data;
   for (const Dimension& d : x.shape()) data.push_back(d.is_static() ? d.get_length() : -1);
   const Shape spread = slope_shape(data, from);
-  if (spread != from) slope = call(b, "Reshape", {slope, b.ints(spread)});
+  if (spread != from) slope = b(Reshape{}, slope, b.ints(spread));
   const Expr e{b, x};
   const Value below = e.less(x, 0);
   if (ctx.needs(0)) ctx.set(0, e.select(below, e.mul(dy, slope), dy));
   if (ctx.needs(1)) {
     Value g = b(SumToShape{}, e.select(below, e.mul(dy, x), 0), b.ints(spread));
-    if (spread != from) g = call(b, "Reshape", {g, b.ints(from)});
+    if (spread != from) g = b(Reshape{}, g, b.ints(from));
     ctx.set(1, g);
   }
 }
 Samples PRelu::samples() {
-  return {sample(PRelu{}, {floats({-2, 3, -1, 0.5f}).reshaped({1, 2, 2}), floats({0.5f, 0.25f})}, {floats({-1, 3, -0.25f, 0.5f}).reshaped({1, 2, 2})}),
+  return {sample(PRelu{}, {floats({-2, 3, -1, 0.5f}).reshaped({1, 2, 2}), floats({0.5f, 0.25f})},
+                 {floats({-1, 3, -0.25f, 0.5f}).reshaped({1, 2, 2})}),
           sample(PRelu{}, {random_tensor({2, 3, 4}, 1), random_tensor({1}, 2)}),
           sample(PRelu{}, {random_tensor({2, 3, 2, 2}, 1), random_tensor({3}, 2)}),
-          sample(PRelu{}, {random_tensor({2, 3, 2}, 1), random_tensor({3, 2}, 2)}), sample(PRelu{}, {random_tensor({4}, 1), random_tensor({4}, 2)})};
+          sample(PRelu{}, {random_tensor({2, 3, 2}, 1), random_tensor({3, 2}, 2)}),
+          sample(PRelu{}, {random_tensor({4}, 1), random_tensor({4}, 2)})};
 }
 HONE_DEFINE_OP(PRelu)
 
-Types Elu::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types Elu::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void Elu::eval(EvalCtx& ctx) const {
   eval_real(ctx, [&](double x) { return x < 0 ? alpha * std::expm1(x) : x; });
 }
@@ -156,10 +173,14 @@ void Elu::grad(GradCtx& ctx) const {
   const Value below = e.less(ctx.input(0), 0);
   ctx.set(0, e.mul(ctx.dout(), e.select(below, e.add(ctx.output(), alpha), 1)));
 }
-Samples Elu::samples() { return with_random(Elu{0.5}, {points(Elu{}, {-1, 0.5f, 2}, {-0.63212056f, 0.5f, 2})}); }
+Samples Elu::samples() {
+  return with_random(Elu{0.5}, {points(Elu{}, {-1, 0.5f, 2}, {-0.63212056f, 0.5f, 2})});
+}
 HONE_DEFINE_OP(Elu)
 
-Types Gelu::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types Gelu::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void Gelu::eval(EvalCtx& ctx) const {
   if (approximation_mode == GeluMode::erf) {
     eval_real(ctx, [](double x) { return 0.5 * x * (1 + std::erf(x * std::numbers::sqrt2 / 2)); });
@@ -186,13 +207,16 @@ void Gelu::grad(GradCtx& ctx) const {
   ctx.set(0, e.mul(ctx.dout(), slope));
 }
 Samples Gelu::samples() {
-  return with_random(Gelu{GeluMode::tanh}, {points(Gelu{}, {-1, 0, 0.5f, 2}, {-0.15865525f, 0, 0.34573123f, 1.9544997f}),
-                                            points(Gelu{GeluMode::tanh}, {-1, 0, 0.5f, 2}, {-0.15880801f, 0, 0.34571400f, 1.9545977f}),
-                                            sample(Gelu{}, {random_tensor({3, 4}, 5, -3, 3)})});
+  return with_random(Gelu{GeluMode::tanh},
+                     {points(Gelu{}, {-1, 0, 0.5f, 2}, {-0.15865525f, 0, 0.34573123f, 1.9544997f}),
+                      points(Gelu{GeluMode::tanh}, {-1, 0, 0.5f, 2}, {-0.15880801f, 0, 0.34571400f, 1.9545977f}),
+                      sample(Gelu{}, {random_tensor({3, 4}, 5, -3, 3)})});
 }
 HONE_DEFINE_OP(Gelu)
 
-Types HSwish::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types HSwish::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void HSwish::eval(EvalCtx& ctx) const {
   eval_real(ctx, [](double x) { return x * std::min(std::max(x + 3, 0.0), 6.0) / 6; });
 }
@@ -203,10 +227,14 @@ void HSwish::grad(GradCtx& ctx) const {
   const Value slope = e.select(e.greater(x, 3), e.number(1), e.select(e.less(x, -3), e.number(0), inside));
   ctx.set(0, e.mul(ctx.dout(), slope));
 }
-Samples HSwish::samples() { return with_random(HSwish{}, {points(HSwish{}, {-4, -1, 0.5f, 2, 5}, {0, -0.33333333f, 0.29166667f, 1.6666667f, 5})}); }
+Samples HSwish::samples() {
+  return with_random(HSwish{}, {points(HSwish{}, {-4, -1, 0.5f, 2, 5}, {0, -0.33333333f, 0.29166667f, 1.6666667f, 5})});
+}
 HONE_DEFINE_OP(HSwish)
 
-Types HSigmoid::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types HSigmoid::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void HSigmoid::eval(EvalCtx& ctx) const {
   eval_real(ctx, [](double x) { return std::min(std::max(x + 3, 0.0), 6.0) / 6; });
 }
@@ -216,10 +244,15 @@ void HSigmoid::grad(GradCtx& ctx) const {
   const Value inside = e.less(ctx.b(Abs{}, x), 3);
   ctx.set(0, e.select(inside, e.mul(ctx.dout(), 1.0 / 6), 0));
 }
-Samples HSigmoid::samples() { return with_random(HSigmoid{}, {points(HSigmoid{}, {-4, -1, 0.5f, 2, 5}, {0, 0.33333333f, 0.58333333f, 0.83333333f, 1})}); }
+Samples HSigmoid::samples() {
+  return with_random(HSigmoid{},
+                     {points(HSigmoid{}, {-4, -1, 0.5f, 2, 5}, {0, 0.33333333f, 0.58333333f, 0.83333333f, 1})});
+}
 HONE_DEFINE_OP(HSigmoid)
 
-Types Swish::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types Swish::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void Swish::eval(EvalCtx& ctx) const {
   const double beta = parameter(ctx, 1, 1);
   eval_real(ctx, [beta](double x) { return x * sigmoid(beta * x); });
@@ -236,12 +269,17 @@ void Swish::grad(GradCtx& ctx) const {
   if (ctx.needs(1)) ctx.set(1, b(SumToShape{}, e.mul(ctx.dout(), e.mul(e.mul(x, x), bend)), b(ShapeOf{}, beta)));
 }
 Samples Swish::samples() {
-  return with_random(Swish{}, {points(Swish{}, {-1, 0, 2}, {-0.26894143f, 0, 1.7615942f}), sample(Swish{}, {random_tensor({2, 3}, 1), float_scalar(1.7f)})});
+  return with_random(Swish{}, {points(Swish{}, {-1, 0, 2}, {-0.26894143f, 0, 1.7615942f}),
+                               sample(Swish{}, {random_tensor({2, 3}, 1), float_scalar(1.7f)})});
 }
 HONE_DEFINE_OP(Swish)
 
-Types Sigmoid::infer(InferCtx& ctx) const { return infer_float(ctx); }
-void Sigmoid::eval(EvalCtx& ctx) const { eval_real(ctx, sigmoid); }
+Types Sigmoid::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
+void Sigmoid::eval(EvalCtx& ctx) const {
+  eval_real(ctx, sigmoid);
+}
 void Sigmoid::grad(GradCtx& ctx) const {
   const Value y = ctx.output();
   const Expr e{ctx.b, y};
@@ -253,7 +291,9 @@ Samples Sigmoid::samples() {
 }
 HONE_DEFINE_OP(Sigmoid)
 
-Types Tanh::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types Tanh::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void Tanh::eval(EvalCtx& ctx) const {
   eval_real(ctx, [](double x) { return std::tanh(x); });
 }
@@ -262,7 +302,9 @@ void Tanh::grad(GradCtx& ctx) const {
   const Expr e{ctx.b, y};
   ctx.set(0, e.mul(ctx.dout(), e.sub(1, e.mul(y, y))));
 }
-Samples Tanh::samples() { return with_random(Tanh{}, {points(Tanh{}, {-1, 0, 2}, {-0.76159416f, 0, 0.96402758f})}); }
+Samples Tanh::samples() {
+  return with_random(Tanh{}, {points(Tanh{}, {-1, 0, 2}, {-0.76159416f, 0, 0.96402758f})});
+}
 HONE_DEFINE_OP(Tanh)
 
 Types Clamp::infer(InferCtx& ctx) const {
@@ -282,7 +324,8 @@ void Clamp::eval(EvalCtx& ctx) const {
       // The integers inside [min, max], as far as the type reaches.
       const auto saturate = [](double v) {
         if (v <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
-        return v >= static_cast<double>(std::numeric_limits<T>::max()) ? std::numeric_limits<T>::max() : static_cast<T>(v);
+        return v >= static_cast<double>(std::numeric_limits<T>::max()) ? std::numeric_limits<T>::max()
+                                                                       : static_cast<T>(v);
       };
       low = saturate(std::ceil(min));
       high = saturate(std::floor(max));
@@ -299,19 +342,31 @@ void Clamp::grad(GradCtx& ctx) const {
   ctx.set(0, g);
 }
 Samples Clamp::samples() {
-  return with_random(Clamp{0, 6}, {points(Clamp{-1, 2}, {-2, 0.5f, 3}, {-1, 0.5f, 2}),
-                                   sample(Clamp{-1.5, 2.5}, {Tensor::of<int32_t>({4}, {-3, -1, 2, 3})}, {Tensor::of<int32_t>({4}, {-1, -1, 2, 2})}),
-                                   sample(Clamp{-10, 300}, {Tensor::of<uint8_t>({2}, {0, 255})}, {Tensor::of<uint8_t>({2}, {0, 255})})});
+  return with_random(
+      Clamp{0, 6},
+      {points(Clamp{-1, 2}, {-2, 0.5f, 3}, {-1, 0.5f, 2}),
+       sample(Clamp{-1.5, 2.5}, {Tensor::of<int32_t>({4}, {-3, -1, 2, 3})}, {Tensor::of<int32_t>({4}, {-1, -1, 2, 2})}),
+       sample(Clamp{-10, 300}, {Tensor::of<uint8_t>({2}, {0, 255})}, {Tensor::of<uint8_t>({2}, {0, 255})})});
 }
 HONE_DEFINE_OP(Clamp)
 
-Types SoftPlus::infer(InferCtx& ctx) const { return infer_float(ctx); }
-void SoftPlus::eval(EvalCtx& ctx) const { eval_real(ctx, soft_plus); }
-void SoftPlus::grad(GradCtx& ctx) const { ctx.set(0, ctx.b(Multiply{}, ctx.dout(), ctx.b(Sigmoid{}, ctx.input(0)))); }
-Samples SoftPlus::samples() { return with_random(SoftPlus{}, {points(SoftPlus{}, {-1, 0, 2, 100}, {0.31326169f, 0.69314718f, 2.1269280f, 100})}); }
+Types SoftPlus::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
+void SoftPlus::eval(EvalCtx& ctx) const {
+  eval_real(ctx, soft_plus);
+}
+void SoftPlus::grad(GradCtx& ctx) const {
+  ctx.set(0, ctx.b(Multiply{}, ctx.dout(), ctx.b(Sigmoid{}, ctx.input(0))));
+}
+Samples SoftPlus::samples() {
+  return with_random(SoftPlus{}, {points(SoftPlus{}, {-1, 0, 2, 100}, {0.31326169f, 0.69314718f, 2.1269280f, 100})});
+}
 HONE_DEFINE_OP(SoftPlus)
 
-Types SoftSign::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types SoftSign::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void SoftSign::eval(EvalCtx& ctx) const {
   eval_real(ctx, [](double x) { return x / (1 + std::fabs(x)); });
 }
@@ -320,10 +375,14 @@ void SoftSign::grad(GradCtx& ctx) const {
   const Value d = e.add(ctx.b(Abs{}, ctx.input(0)), 1);
   ctx.set(0, ctx.b(Divide{}, ctx.dout(), e.mul(d, d)));
 }
-Samples SoftSign::samples() { return with_random(SoftSign{}, {points(SoftSign{}, {-1, 0.5f, 3}, {-0.5f, 0.33333333f, 0.75f})}); }
+Samples SoftSign::samples() {
+  return with_random(SoftSign{}, {points(SoftSign{}, {-1, 0.5f, 3}, {-0.5f, 0.33333333f, 0.75f})});
+}
 HONE_DEFINE_OP(SoftSign)
 
-Types Mish::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types Mish::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void Mish::eval(EvalCtx& ctx) const {
   eval_real(ctx, [](double x) { return x * std::tanh(soft_plus(x)); });
 }
@@ -334,10 +393,14 @@ void Mish::grad(GradCtx& ctx) const {
   const Value bend = e.mul(e.sub(1, e.mul(t, t)), ctx.b(Sigmoid{}, x));
   ctx.set(0, e.mul(ctx.dout(), e.add(t, e.mul(x, bend))));
 }
-Samples Mish::samples() { return with_random(Mish{}, {points(Mish{}, {-1, 0, 2}, {-0.30340147f, 0, 1.9439590f})}); }
+Samples Mish::samples() {
+  return with_random(Mish{}, {points(Mish{}, {-1, 0, 2}, {-0.30340147f, 0, 1.9439590f})});
+}
 HONE_DEFINE_OP(Mish)
 
-Types HardSigmoid::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types HardSigmoid::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void HardSigmoid::eval(EvalCtx& ctx) const {
   const double alpha = parameter(ctx, 1, 0.2), beta = parameter(ctx, 2, 0.5);
   eval_real(ctx, [=](double x) { return std::max(0.0, std::min(1.0, alpha * x + beta)); });
@@ -352,12 +415,15 @@ void HardSigmoid::grad(GradCtx& ctx) const {
   if (ctx.needs(2)) ctx.set(2, ctx.b(SumToShape{}, g, ctx.b(ShapeOf{}, ctx.input(2))));
 }
 Samples HardSigmoid::samples() {
-  return {sample(HardSigmoid{}, {floats({-3, -1, 0.5f, 1.5f, 5}), float_scalar(0.25f), float_scalar(0.5f)}, {floats({0, 0.25f, 0.625f, 0.875f, 1})}),
+  return {sample(HardSigmoid{}, {floats({-3, -1, 0.5f, 1.5f, 5}), float_scalar(0.25f), float_scalar(0.5f)},
+                 {floats({0, 0.25f, 0.625f, 0.875f, 1})}),
           sample(HardSigmoid{}, {random_tensor({2, 3}, 1, -4, 4), float_scalar(0.2f), float_scalar(0.5f)})};
 }
 HONE_DEFINE_OP(HardSigmoid)
 
-Types Selu::infer(InferCtx& ctx) const { return infer_float(ctx); }
+Types Selu::infer(InferCtx& ctx) const {
+  return infer_float(ctx);
+}
 void Selu::eval(EvalCtx& ctx) const {
   const double alpha = parameter(ctx, 1, 1.6732632423543772), lambda = parameter(ctx, 2, 1.0507009873554805);
   eval_real(ctx, [=](double x) { return lambda * (x > 0 ? x : alpha * std::expm1(x)); });
@@ -365,7 +431,8 @@ void Selu::eval(EvalCtx& ctx) const {
 void Selu::grad(GradCtx& ctx) const {
   const Value x = ctx.input(0);
   const Expr e{ctx.b, x};
-  const Value alpha = ctx.input(1) ? ctx.input(1) : e.number(1.6732632423543772), lambda = ctx.input(2) ? ctx.input(2) : e.number(1.0507009873554805);
+  const Value alpha = ctx.input(1) ? ctx.input(1) : e.number(1.6732632423543772),
+              lambda = ctx.input(2) ? ctx.input(2) : e.number(1.0507009873554805);
   const Value above = e.greater(x, 0);
   // Below zero the slope is lambda * alpha * exp(x); exp of a positive x is not taken, as it may overflow.
   const Value grown = ctx.b(Exp{}, e.select(above, e.number(0), x));
@@ -378,7 +445,8 @@ void Selu::grad(GradCtx& ctx) const {
   }
 }
 Samples Selu::samples() {
-  return {sample(Selu{}, {floats({-1, 0.5f, 2}), float_scalar(1.6732632f), float_scalar(1.0507010f)}, {floats({-1.1113307f, 0.5253505f, 2.1014020f})}),
+  return {sample(Selu{}, {floats({-1, 0.5f, 2}), float_scalar(1.6732632f), float_scalar(1.0507010f)},
+                 {floats({-1.1113307f, 0.5253505f, 2.1014020f})}),
           sample(Selu{}, {random_tensor({2, 3}, 1, -3, 3), float_scalar(0.5f), float_scalar(2)})};
 }
 HONE_DEFINE_OP(Selu)
@@ -418,17 +486,23 @@ void eval_lines(EvalCtx& ctx, int64_t axis, F&& f) {
 }
 
 // Sum along the axis, kept with size one.
-Value sum_along(Builder& b, Value v, int64_t axis) { return b(ReduceSum{true}, v, b.ints({axis})); }
+Value sum_along(Builder& b, Value v, int64_t axis) {
+  return b(ReduceSum{true}, v, b.ints({axis}));
+}
 
 }  // namespace
 
-Types Softmax::infer(InferCtx& ctx) const { return infer_axis(ctx, axis); }
+Types Softmax::infer(InferCtx& ctx) const {
+  return infer_axis(ctx, axis);
+}
 void Softmax::eval(EvalCtx& ctx) const {
   eval_lines(ctx, axis, [](const auto* x, auto* y, size_t n, size_t stride) {
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; ++i) top = std::max(top, static_cast<double>(x[i * stride]));
     for (size_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[i * stride]) - top);
-    for (size_t i = 0; i < n; ++i) y[i * stride] = static_cast<std::remove_reference_t<decltype(*y)>>(std::exp(static_cast<double>(x[i * stride]) - top) / sum);
+    for (size_t i = 0; i < n; ++i)
+      y[i * stride] =
+          static_cast<std::remove_reference_t<decltype(*y)>>(std::exp(static_cast<double>(x[i * stride]) - top) / sum);
   });
 }
 void Softmax::grad(GradCtx& ctx) const {
@@ -437,22 +511,28 @@ void Softmax::grad(GradCtx& ctx) const {
   ctx.set(0, b(Subtract{}, weighted, b(Multiply{}, y, sum_along(b, weighted, axis))));
 }
 Samples Softmax::samples() {
-  Sample large = sample(Softmax{1}, {floats({1, 2, 3, 1000, 1000, 1000}).reshaped({2, 3})}, {floats({0.09003057f, 0.24472847f, 0.66524096f, 0.33333333f, 0.33333333f, 0.33333333f}).reshaped({2, 3})});
+  Sample large =
+      sample(Softmax{1}, {floats({1, 2, 3, 1000, 1000, 1000}).reshaped({2, 3})},
+             {floats({0.09003057f, 0.24472847f, 0.66524096f, 0.33333333f, 0.33333333f, 0.33333333f}).reshaped({2, 3})});
   large.check_gradient = false;  // central differences of numbers near 1000 are not exact in f32
-  return {large,
-          sample(Softmax{0}, {random_tensor({3, 2, 2}, 1, -3, 3)}), sample(Softmax{-1}, {random_tensor({2, 5}, 1, -3, 3)}),
-          sample(Softmax{-2}, {random_tensor({2, 3, 2}, 1, -3, 3, ElementType::f64)}), sample(Softmax{1}, {random_tensor({2, 0}, 1)})};
+  return {large, sample(Softmax{0}, {random_tensor({3, 2, 2}, 1, -3, 3)}),
+          sample(Softmax{-1}, {random_tensor({2, 5}, 1, -3, 3)}),
+          sample(Softmax{-2}, {random_tensor({2, 3, 2}, 1, -3, 3, ElementType::f64)}),
+          sample(Softmax{1}, {random_tensor({2, 0}, 1)})};
 }
 HONE_DEFINE_OP(Softmax)
 
-Types LogSoftmax::infer(InferCtx& ctx) const { return infer_axis(ctx, axis); }
+Types LogSoftmax::infer(InferCtx& ctx) const {
+  return infer_axis(ctx, axis);
+}
 void LogSoftmax::eval(EvalCtx& ctx) const {
   eval_lines(ctx, axis, [](const auto* x, auto* y, size_t n, size_t stride) {
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; ++i) top = std::max(top, static_cast<double>(x[i * stride]));
     for (size_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[i * stride]) - top);
     const double shift = top + std::log(sum);
-    for (size_t i = 0; i < n; ++i) y[i * stride] = static_cast<std::remove_reference_t<decltype(*y)>>(static_cast<double>(x[i * stride]) - shift);
+    for (size_t i = 0; i < n; ++i)
+      y[i * stride] = static_cast<std::remove_reference_t<decltype(*y)>>(static_cast<double>(x[i * stride]) - shift);
   });
 }
 void LogSoftmax::grad(GradCtx& ctx) const {
@@ -461,8 +541,10 @@ void LogSoftmax::grad(GradCtx& ctx) const {
   ctx.set(0, b(Subtract{}, ctx.dout(), b(Multiply{}, b(Exp{}, ctx.output()), total)));
 }
 Samples LogSoftmax::samples() {
-  return {sample(LogSoftmax{1}, {floats({1, 2, 3}).reshaped({1, 3})}, {floats({-2.4076059f, -1.4076060f, -0.4076060f}).reshaped({1, 3})}),
-          sample(LogSoftmax{0}, {random_tensor({3, 2, 2}, 1, -3, 3)}), sample(LogSoftmax{-1}, {random_tensor({2, 5}, 1, -3, 3)})};
+  return {sample(LogSoftmax{1}, {floats({1, 2, 3}).reshaped({1, 3})},
+                 {floats({-2.4076059f, -1.4076060f, -0.4076060f}).reshaped({1, 3})}),
+          sample(LogSoftmax{0}, {random_tensor({3, 2, 2}, 1, -3, 3)}),
+          sample(LogSoftmax{-1}, {random_tensor({2, 5}, 1, -3, 3)})};
 }
 HONE_DEFINE_OP(LogSoftmax)
 

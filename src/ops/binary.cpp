@@ -33,15 +33,20 @@ enum class Arithmetic { add, subtract, multiply, divide, floor_divide, maximum, 
 std::optional<int64_t> compute(Arithmetic op, int64_t a, int64_t b) {
   int64_t r = 0;
   switch (op) {
-    case Arithmetic::add: return __builtin_add_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case Arithmetic::subtract: return __builtin_sub_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case Arithmetic::multiply: return __builtin_mul_overflow(a, b, &r) ? std::nullopt : std::optional(r);
+    case Arithmetic::add:
+      return __builtin_add_overflow(a, b, &r) ? std::nullopt : std::optional(r);
+    case Arithmetic::subtract:
+      return __builtin_sub_overflow(a, b, &r) ? std::nullopt : std::optional(r);
+    case Arithmetic::multiply:
+      return __builtin_mul_overflow(a, b, &r) ? std::nullopt : std::optional(r);
     case Arithmetic::divide:
     case Arithmetic::floor_divide:
       if (b == 0 || b == -1) return b == 0 ? std::nullopt : compute(Arithmetic::subtract, 0, a);
       return a / b - (op == Arithmetic::floor_divide && a % b != 0 && (a < 0) != (b < 0));
-    case Arithmetic::maximum: return std::max(a, b);
-    case Arithmetic::minimum: return std::min(a, b);
+    case Arithmetic::maximum:
+      return std::max(a, b);
+    case Arithmetic::minimum:
+      return std::min(a, b);
     case Arithmetic::mod:
       if (b == 0 || b == -1) return b == 0 ? std::nullopt : std::optional<int64_t>(0);
       return a % b;
@@ -51,16 +56,26 @@ std::optional<int64_t> compute(Arithmetic op, int64_t a, int64_t b) {
 
 Dimension compute(Arithmetic op, const Dimension& a, const Dimension& b) {
   switch (op) {
-    case Arithmetic::add: return a + b;
-    case Arithmetic::subtract: return a.same(b) ? Dimension(0) : a - b;
-    case Arithmetic::multiply: return a * b;
+    case Arithmetic::add:
+      return a + b;
+    case Arithmetic::subtract:
+      return a.same(b) ? Dimension(0) : a - b;
+    case Arithmetic::multiply:
+      return a * b;
     case Arithmetic::divide:
     case Arithmetic::floor_divide:
       if (a.symbol() && a.same(b) && a.min() > 0) return Dimension(1);
       return b.is_static() && b.min() > 0 ? a / b.min() : Dimension();
-    case Arithmetic::maximum: return a.min() >= b.max() || a.same(b) ? a : b.min() >= a.max() ? b : Dimension(std::max(a.min(), b.min()), std::max(a.max(), b.max()));
-    case Arithmetic::minimum: return a.max() <= b.min() || a.same(b) ? a : b.max() <= a.min() ? b : Dimension(std::min(a.min(), b.min()), std::min(a.max(), b.max()));
-    case Arithmetic::mod: return Dimension();
+    case Arithmetic::maximum:
+      return a.min() >= b.max() || a.same(b) ? a
+             : b.min() >= a.max()            ? b
+                                             : Dimension(std::max(a.min(), b.min()), std::max(a.max(), b.max()));
+    case Arithmetic::minimum:
+      return a.max() <= b.min() || a.same(b) ? a
+             : b.max() <= a.min()            ? b
+                                             : Dimension(std::min(a.min(), b.min()), std::min(a.max(), b.max()));
+    case Arithmetic::mod:
+      return Dimension();
   }
   return {};
 }
@@ -97,7 +112,8 @@ void infer_content(InferCtx& ctx, Arithmetic op) {
   if ((a.size() != n && a.size() != 1) || (b.size() != n && b.size() != 1)) return;
   std::vector<Dimension> out;
   bool possible = true;
-  for (size_t i = 0; i < n; ++i) out.push_back(compute_element(op, a, a.size() == 1 ? 0 : i, b, b.size() == 1 ? 0 : i, possible));
+  for (size_t i = 0; i < n; ++i)
+    out.push_back(compute_element(op, a, a.size() == 1 ? 0 : i, b, b.size() == 1 ? 0 : i, possible));
   if (possible) ctx.set_content(0, std::move(out));
 }
 
@@ -141,7 +157,9 @@ T remainder_of(const EvalCtx& ctx, T a, T b) {
   return static_cast<T>(a % b);
 }
 
-Value trunc_of(Builder& b, Value x) { return b(Multiply{}, b(Sign{}, x), b(Floor{}, b(Abs{}, x))); }
+Value trunc_of(Builder& b, Value x) {
+  return b(Multiply{}, b(Sign{}, x), b(Floor{}, b(Abs{}, x)));
+}
 
 std::vector<Datum> ints(std::vector<int32_t> a, std::vector<int32_t> b) {
   const auto n = static_cast<int64_t>(a.size()), m = static_cast<int64_t>(b.size());
@@ -199,7 +217,8 @@ void Subtract::grad(GradCtx& ctx) const {
 Samples Subtract::samples() {
   Samples s = broadcast_samples(Subtract{});
   s.push_back(sample(Subtract{}, ints({-2147483648, 5}, {1}), ints({2147483647, 4})));
-  s.push_back(sample(Subtract{}, {Tensor::of<uint8_t>({2}, {3, 200}), Tensor::of<uint8_t>({2}, {5, 100})}, {Tensor::of<uint8_t>({2}, {254, 100})}));
+  s.push_back(sample(Subtract{}, {Tensor::of<uint8_t>({2}, {3, 200}), Tensor::of<uint8_t>({2}, {5, 100})},
+                     {Tensor::of<uint8_t>({2}, {254, 100})}));
   return s;
 }
 HONE_DEFINE_OP(Subtract)
@@ -252,7 +271,8 @@ void Divide::grad(GradCtx& ctx) const {
 }
 Samples Divide::samples() {
   Samples s = broadcast_samples(Divide{}, 0.5, 2);
-  s.push_back(sample(Divide{}, ints({7, -7, 7, -7, 6, -2147483648}, {2, 2, -2, -2, -3, -1}), ints({3, -4, -4, 3, -2, -2147483648})));
+  s.push_back(sample(Divide{}, ints({7, -7, 7, -7, 6, -2147483648}, {2, 2, -2, -2, -3, -1}),
+                     ints({3, -4, -4, 3, -2, -2147483648})));
   s.push_back(sample(Divide{.m_pythondiv = false}, ints({7, -7, 7, -7}, {2, 2, -2, -2}), ints({3, -3, -3, 3})));
   Sample zero = sample(Divide{}, floats({1, -1, 0}, {0}), floats({INFINITY, -INFINITY, NAN}));
   zero.check_gradient = false;
@@ -261,11 +281,15 @@ Samples Divide::samples() {
 }
 HONE_DEFINE_OP(Divide)
 
-Types Power::infer(InferCtx& ctx) const { return infer_binary(ctx, auto_broadcast); }
+Types Power::infer(InferCtx& ctx) const {
+  return infer_binary(ctx, auto_broadcast);
+}
 void Power::eval(EvalCtx& ctx) const {
   eval_arithmetic(ctx, auto_broadcast, [](auto a, auto b) {
-    if constexpr (std::is_integral_v<decltype(a)>) return integer_power(a, b);
-    else return static_cast<decltype(a)>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+    if constexpr (std::is_integral_v<decltype(a)>)
+      return integer_power(a, b);
+    else
+      return static_cast<decltype(a)>(std::pow(static_cast<double>(a), static_cast<double>(b)));
   });
 }
 void Power::grad(GradCtx& ctx) const {
@@ -336,7 +360,9 @@ Samples Minimum::samples() {
 }
 HONE_DEFINE_OP(Minimum)
 
-Types SquaredDifference::infer(InferCtx& ctx) const { return infer_binary(ctx, auto_broadcast); }
+Types SquaredDifference::infer(InferCtx& ctx) const {
+  return infer_binary(ctx, auto_broadcast);
+}
 void SquaredDifference::eval(EvalCtx& ctx) const {
   eval_arithmetic(ctx, auto_broadcast, [](auto a, auto b) {
     using W = Wrapping<decltype(a)>;
@@ -364,8 +390,10 @@ Types Mod::infer(InferCtx& ctx) const {
 }
 void Mod::eval(EvalCtx& ctx) const {
   eval_arithmetic(ctx, auto_broadcast, [&](auto a, auto b) {
-    if constexpr (std::is_floating_point_v<decltype(a)>) return std::fmod(a, b);
-    else return remainder_of(ctx, a, b);
+    if constexpr (std::is_floating_point_v<decltype(a)>)
+      return std::fmod(a, b);
+    else
+      return remainder_of(ctx, a, b);
   });
 }
 void Mod::grad(GradCtx& ctx) const {
@@ -377,8 +405,9 @@ void Mod::grad(GradCtx& ctx) const {
   }
 }
 Samples Mod::samples() {
-  return {sample(Mod{}, floats({5.5f, -5.5f, 5.5f, -5.5f}, {2.5f, 2.5f, -2.5f, -2.5f}), floats({0.5f, -0.5f, 0.5f, -0.5f})),
-          sample(Mod{}, ints({7, -7, 7, -7, -2147483648}, {3, 3, -3, -3, -1}), ints({1, -1, 1, -1, 0}))};
+  return {
+      sample(Mod{}, floats({5.5f, -5.5f, 5.5f, -5.5f}, {2.5f, 2.5f, -2.5f, -2.5f}), floats({0.5f, -0.5f, 0.5f, -0.5f})),
+      sample(Mod{}, ints({7, -7, 7, -7, -2147483648}, {3, 3, -3, -3, -1}), ints({1, -1, 1, -1, 0}))};
 }
 HONE_DEFINE_OP(Mod)
 
@@ -390,8 +419,10 @@ void FloorMod::eval(EvalCtx& ctx) const {
   eval_arithmetic(ctx, auto_broadcast, [&](auto a, auto b) {
     using T = decltype(a);
     T r;
-    if constexpr (std::is_floating_point_v<T>) r = std::fmod(a, b);
-    else r = remainder_of(ctx, a, b);
+    if constexpr (std::is_floating_point_v<T>)
+      r = std::fmod(a, b);
+    else
+      r = remainder_of(ctx, a, b);
     return r != 0 && (r < 0) != (b < 0) ? static_cast<T>(r + b) : r;
   });
 }
@@ -404,12 +435,15 @@ void FloorMod::grad(GradCtx& ctx) const {
   }
 }
 Samples FloorMod::samples() {
-  return {sample(FloorMod{}, floats({5.5f, -5.5f, 5.5f, -5.5f}, {2.5f, 2.5f, -2.5f, -2.5f}), floats({0.5f, 2, -2, -0.5f})),
-          sample(FloorMod{}, ints({7, -7, 7, -7, 6}, {3, 3, -3, -3, 3}), ints({1, 2, -2, -1, 0}))};
+  return {
+      sample(FloorMod{}, floats({5.5f, -5.5f, 5.5f, -5.5f}, {2.5f, 2.5f, -2.5f, -2.5f}), floats({0.5f, 2, -2, -0.5f})),
+      sample(FloorMod{}, ints({7, -7, 7, -7, 6}, {3, 3, -3, -3, 3}), ints({1, 2, -2, -1, 0}))};
 }
 HONE_DEFINE_OP(FloorMod)
 
-Types Atan2::infer(InferCtx& ctx) const { return infer_binary(ctx, auto_broadcast); }
+Types Atan2::infer(InferCtx& ctx) const {
+  return infer_binary(ctx, auto_broadcast);
+}
 void Atan2::eval(EvalCtx& ctx) const {
   const Tensor &a = ctx.input(0), &b = ctx.input(1);
   Tensor y = ctx.output(0, a.element_type(), broadcast_operands(ctx, auto_broadcast));
@@ -428,7 +462,8 @@ void Atan2::grad(GradCtx& ctx) const {
 }
 Samples Atan2::samples() {
   Samples s = broadcast_samples(Atan2{}, 0.5, 2);
-  s.push_back(sample(Atan2{}, floats({1, -1, 1, -1}, {1, 1, -1, -1}), floats({0.7853982f, -0.7853982f, 2.3561945f, -2.3561945f})));
+  s.push_back(sample(Atan2{}, floats({1, -1, 1, -1}, {1, 1, -1, -1}),
+                     floats({0.7853982f, -0.7853982f, 2.3561945f, -2.3561945f})));
   return s;
 }
 HONE_DEFINE_OP(Atan2)

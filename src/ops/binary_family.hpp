@@ -20,7 +20,9 @@ Samples broadcast_samples(Op op, double low = -1, double high = 1) {
   return {sample(op, {random_tensor({2, 3}, 3, low, high), random_tensor({2, 3}, 4, low, high)}),
           sample(op, {random_tensor({2, 3, 2}, 5, low, high), random_tensor({}, 6, low, high)}),
           sample(op, {random_tensor({2, 1, 3}, 7, low, high), random_tensor({4, 1}, 8, low, high)}),
-          sample(op, {random_tensor({3}, 9, low, high, ElementType::f64), random_tensor({2, 3}, 10, low, high, ElementType::f64)}), empty};
+          sample(op, {random_tensor({3}, 9, low, high, ElementType::f64),
+                      random_tensor({2, 3}, 10, low, high, ElementType::f64)}),
+          empty};
 }
 
 }  // namespace hone

@@ -17,7 +17,8 @@ std::vector<int64_t> broadcast_strides(const Shape& from, const Shape& to) {
 }
 
 PartialShape broadcast_inputs(InferCtx& ctx, AutoBroadcast rule, const PartialShape& a, const PartialShape& b) {
-  if (!a.compatible(b) && rule == AutoBroadcast::none) ctx.fail("shapes " + to_string(a) + " and " + to_string(b) + " differ and auto_broadcast is none");
+  if (!a.compatible(b) && rule == AutoBroadcast::none)
+    ctx.fail("shapes " + to_string(a) + " and " + to_string(b) + " differ and auto_broadcast is none");
   if (rule == AutoBroadcast::none) return PartialShape::merge(a, b);
   if (!a.rank_known() || !b.rank_known()) return PartialShape::dynamic();
   try {
@@ -38,7 +39,8 @@ Types infer_binary(InferCtx& ctx, AutoBroadcast rule, ElementType result) {
 Shape broadcast_operands(const EvalCtx& ctx, AutoBroadcast rule) {
   const Tensor &a = ctx.input(0), &b = ctx.input(1);
   if (a.element_type() != b.element_type()) {
-    ctx.fail(std::string("element types ") + name_of(a.element_type()) + " and " + name_of(b.element_type()) + " differ");
+    ctx.fail(std::string("element types ") + name_of(a.element_type()) + " and " + name_of(b.element_type()) +
+             " differ");
   }
   if (rule == AutoBroadcast::none && a.shape() != b.shape()) {
     ctx.fail("shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ and auto_broadcast is none");
@@ -79,41 +81,53 @@ void eval_bits(EvalCtx& ctx, AutoBroadcast rule, F&& f) {
     using T = decltype(zero);
     map_broadcast(a.data<T>(), a.shape(), b.data<T>(), b.shape(), y.data<T>(), y.shape(), f);
   };
-  if (a.element_type() == ElementType::boolean) run(bool{});
-  else with_integer_type(ctx, a.element_type(), run);
+  if (a.element_type() == ElementType::boolean)
+    run(bool{});
+  else
+    with_integer_type(ctx, a.element_type(), run);
 }
 
 Types infer_bits(InferCtx& ctx, AutoBroadcast rule, bool boolean) {
   const ElementType e = ctx.element(0);
-  ctx.check(is_integer(e) || e == ElementType::dynamic || (boolean && e == ElementType::boolean), std::string("is not defined on ") + name_of(e));
+  ctx.check(is_integer(e) || e == ElementType::dynamic || (boolean && e == ElementType::boolean),
+            std::string("is not defined on ") + name_of(e));
   return infer_binary(ctx, rule);
 }
 
-Tensor booleans(Shape shape, std::initializer_list<bool> v) { return Tensor::of<bool>(std::move(shape), v); }
+Tensor booleans(Shape shape, std::initializer_list<bool> v) {
+  return Tensor::of<bool>(std::move(shape), v);
+}
 
 template <class Op>
 Samples compare_samples(std::initializer_list<bool> integers, std::initializer_list<bool> mixed) {
   const double inf = INFINITY, nan = NAN;
   // 2^53 + 1 differs from 2^53 only in exact integer arithmetic.
-  return {sample(Op{}, {Tensor::of<int64_t>({4}, {9007199254740993, -1, 5, 7}), Tensor::of<int64_t>({4}, {9007199254740992, 1, 5, 8})}, {booleans({4}, integers)}),
-          sample(Op{}, {Tensor::of<float>({3}, {float(nan), float(inf), -0.0f}), Tensor::of<float>({}, {0.0f})}, {booleans({3}, mixed)}),
+  return {sample(Op{},
+                 {Tensor::of<int64_t>({4}, {9007199254740993, -1, 5, 7}),
+                  Tensor::of<int64_t>({4}, {9007199254740992, 1, 5, 8})},
+                 {booleans({4}, integers)}),
+          sample(Op{}, {Tensor::of<float>({3}, {float(nan), float(inf), -0.0f}), Tensor::of<float>({}, {0.0f})},
+                 {booleans({3}, mixed)}),
           sample(Op{}, {random_tensor({2, 1, 3}, 1), random_tensor({2, 1}, 2)}),
           sample(Op{}, {booleans({4}, {true, true, false, false}), booleans({4}, {true, false, true, false})})};
 }
 
 template <class Op>
 Samples logical_samples(std::initializer_list<bool> expected) {
-  return {sample(Op{}, {booleans({4}, {true, true, false, false}), booleans({4}, {true, false, true, false})}, {booleans({4}, expected)}),
+  return {sample(Op{}, {booleans({4}, {true, true, false, false}), booleans({4}, {true, false, true, false})},
+                 {booleans({4}, expected)}),
           sample(Op{}, {booleans({2, 1}, {true, false}), booleans({3}, {true, false, true})})};
 }
 
 }  // namespace
 
-#define HONE_COMPARE(OP, EXPR)                                                                             \
-  Types OP::infer(InferCtx& ctx) const { return infer_binary(ctx, auto_broadcast, ElementType::boolean); } \
-  void OP::eval(EvalCtx& ctx) const {                                                                      \
-    eval_compare(ctx, auto_broadcast, [](const auto& a, const auto& b) { return EXPR; });                  \
-  }                                                                                                        \
+#define HONE_COMPARE(OP, EXPR)                                                            \
+  Types OP::infer(InferCtx& ctx) const {                                                  \
+    return infer_binary(ctx, auto_broadcast, ElementType::boolean);                       \
+  }                                                                                       \
+  void OP::eval(EvalCtx& ctx) const {                                                     \
+    eval_compare(ctx, auto_broadcast, [](const auto& a, const auto& b) { return EXPR; }); \
+  }                                                                                       \
   HONE_DEFINE_OP(OP)
 HONE_COMPARE(Equal, a == b)
 HONE_COMPARE(NotEqual, a != b)
@@ -125,47 +139,72 @@ HONE_COMPARE(GreaterEqual, a >= b)
 
 Samples Equal::samples() {
   Samples s = compare_samples<Equal>({false, false, true, false}, {false, false, true});
-  s.push_back(sample(Equal{}, {Tensor::strings({2}, {"a", "b"}), Tensor::strings({}, {"b"})}, {booleans({2}, {false, true})}));
+  s.push_back(
+      sample(Equal{}, {Tensor::strings({2}, {"a", "b"}), Tensor::strings({}, {"b"})}, {booleans({2}, {false, true})}));
   return s;
 }
-Samples NotEqual::samples() { return compare_samples<NotEqual>({true, true, false, true}, {true, true, false}); }
-Samples Less::samples() { return compare_samples<Less>({false, true, false, true}, {false, false, false}); }
-Samples LessEqual::samples() { return compare_samples<LessEqual>({false, true, true, true}, {false, false, true}); }
-Samples Greater::samples() { return compare_samples<Greater>({true, false, false, false}, {false, true, false}); }
-Samples GreaterEqual::samples() { return compare_samples<GreaterEqual>({true, false, true, false}, {false, true, true}); }
+Samples NotEqual::samples() {
+  return compare_samples<NotEqual>({true, true, false, true}, {true, true, false});
+}
+Samples Less::samples() {
+  return compare_samples<Less>({false, true, false, true}, {false, false, false});
+}
+Samples LessEqual::samples() {
+  return compare_samples<LessEqual>({false, true, true, true}, {false, false, true});
+}
+Samples Greater::samples() {
+  return compare_samples<Greater>({true, false, false, false}, {false, true, false});
+}
+Samples GreaterEqual::samples() {
+  return compare_samples<GreaterEqual>({true, false, true, false}, {false, true, true});
+}
 
-#define HONE_LOGICAL(OP, EXPR)                                                                                           \
-  Types OP::infer(InferCtx& ctx) const { return infer_binary(ctx, auto_broadcast, ElementType::boolean); }               \
-  void OP::eval(EvalCtx& ctx) const { eval_logical(ctx, auto_broadcast, [](bool a, bool b) { return EXPR; }); }          \
+#define HONE_LOGICAL(OP, EXPR)                                              \
+  Types OP::infer(InferCtx& ctx) const {                                    \
+    return infer_binary(ctx, auto_broadcast, ElementType::boolean);         \
+  }                                                                         \
+  void OP::eval(EvalCtx& ctx) const {                                       \
+    eval_logical(ctx, auto_broadcast, [](bool a, bool b) { return EXPR; }); \
+  }                                                                         \
   HONE_DEFINE_OP(OP)
-HONE_LOGICAL(LogicalAnd, a && b)
+HONE_LOGICAL(LogicalAnd, a&& b)
 HONE_LOGICAL(LogicalOr, a || b)
 HONE_LOGICAL(LogicalXor, a != b)
 #undef HONE_LOGICAL
 
-Samples LogicalAnd::samples() { return logical_samples<LogicalAnd>({true, false, false, false}); }
-Samples LogicalOr::samples() { return logical_samples<LogicalOr>({true, true, true, false}); }
-Samples LogicalXor::samples() { return logical_samples<LogicalXor>({false, true, true, false}); }
+Samples LogicalAnd::samples() {
+  return logical_samples<LogicalAnd>({true, false, false, false});
+}
+Samples LogicalOr::samples() {
+  return logical_samples<LogicalOr>({true, true, true, false});
+}
+Samples LogicalXor::samples() {
+  return logical_samples<LogicalXor>({false, true, true, false});
+}
 
-#define HONE_BITS(OP, EXPR)                                                                       \
-  Types OP::infer(InferCtx& ctx) const { return infer_bits(ctx, auto_broadcast, true); }          \
-  void OP::eval(EvalCtx& ctx) const {                                                             \
-    eval_bits(ctx, auto_broadcast, [](auto a, auto b) { return static_cast<decltype(a)>(EXPR); }); \
-  }                                                                                               \
-  Samples OP::samples() {                                                                         \
-    const auto f = [](int32_t a, int32_t b) { return EXPR; };                                     \
-    return {sample(OP{}, {Tensor::of<int32_t>({2}, {12, -7}), Tensor::of<int32_t>({}, {10})},     \
-                   {Tensor::of<int32_t>({2}, {f(12, 10), f(-7, 10)})}),                           \
+#define HONE_BITS(OP, EXPR)                                                                            \
+  Types OP::infer(InferCtx& ctx) const {                                                               \
+    return infer_bits(ctx, auto_broadcast, true);                                                      \
+  }                                                                                                    \
+  void OP::eval(EvalCtx& ctx) const {                                                                  \
+    eval_bits(ctx, auto_broadcast, [](auto a, auto b) { return static_cast<decltype(a)>(EXPR); });     \
+  }                                                                                                    \
+  Samples OP::samples() {                                                                              \
+    const auto f = [](int32_t a, int32_t b) { return EXPR; };                                          \
+    return {sample(OP{}, {Tensor::of<int32_t>({2}, {12, -7}), Tensor::of<int32_t>({}, {10})},          \
+                   {Tensor::of<int32_t>({2}, {f(12, 10), f(-7, 10)})}),                                \
             sample(OP{}, {Tensor::of<uint8_t>({2, 1}, {200, 3}), Tensor::of<uint8_t>({2}, {255, 6})}), \
-            sample(OP{}, {booleans({3}, {true, true, false}), booleans({3}, {true, false, false})})}; \
-  }                                                                                               \
+            sample(OP{}, {booleans({3}, {true, true, false}), booleans({3}, {true, false, false})})};  \
+  }                                                                                                    \
   HONE_DEFINE_OP(OP)
 HONE_BITS(BitwiseAnd, a& b)
 HONE_BITS(BitwiseOr, a | b)
 HONE_BITS(BitwiseXor, a ^ b)
 #undef HONE_BITS
 
-Types BitwiseLeftShift::infer(InferCtx& ctx) const { return infer_bits(ctx, auto_broadcast, false); }
+Types BitwiseLeftShift::infer(InferCtx& ctx) const {
+  return infer_bits(ctx, auto_broadcast, false);
+}
 void BitwiseLeftShift::eval(EvalCtx& ctx) const {
   eval_bits(ctx, auto_broadcast, [](auto a, auto b) {
     const auto n = static_cast<uint64_t>(b);  // a negative count is a large one
@@ -173,12 +212,16 @@ void BitwiseLeftShift::eval(EvalCtx& ctx) const {
   });
 }
 Samples BitwiseLeftShift::samples() {
-  return {sample(BitwiseLeftShift{}, {Tensor::of<uint8_t>({3}, {16, 4, 129}), Tensor::of<uint8_t>({3}, {1, 2, 1})}, {Tensor::of<uint8_t>({3}, {32, 16, 2})}),
-          sample(BitwiseLeftShift{}, {Tensor::of<int32_t>({2}, {-3, 5}), Tensor::of<int32_t>({2}, {2, 32})}, {Tensor::of<int32_t>({2}, {-12, 0})})};
+  return {sample(BitwiseLeftShift{}, {Tensor::of<uint8_t>({3}, {16, 4, 129}), Tensor::of<uint8_t>({3}, {1, 2, 1})},
+                 {Tensor::of<uint8_t>({3}, {32, 16, 2})}),
+          sample(BitwiseLeftShift{}, {Tensor::of<int32_t>({2}, {-3, 5}), Tensor::of<int32_t>({2}, {2, 32})},
+                 {Tensor::of<int32_t>({2}, {-12, 0})})};
 }
 HONE_DEFINE_OP(BitwiseLeftShift)
 
-Types BitwiseRightShift::infer(InferCtx& ctx) const { return infer_bits(ctx, auto_broadcast, false); }
+Types BitwiseRightShift::infer(InferCtx& ctx) const {
+  return infer_bits(ctx, auto_broadcast, false);
+}
 void BitwiseRightShift::eval(EvalCtx& ctx) const {
   eval_bits(ctx, auto_broadcast, [](auto a, auto b) {
     const auto n = static_cast<uint64_t>(b);
@@ -187,14 +230,17 @@ void BitwiseRightShift::eval(EvalCtx& ctx) const {
   });
 }
 Samples BitwiseRightShift::samples() {
-  return {sample(BitwiseRightShift{}, {Tensor::of<uint8_t>({3}, {16, 4, 129}), Tensor::of<uint8_t>({3}, {1, 2, 9})}, {Tensor::of<uint8_t>({3}, {8, 1, 0})}),
-          sample(BitwiseRightShift{}, {Tensor::of<int32_t>({2}, {-12, 5}), Tensor::of<int32_t>({2}, {2, 1})}, {Tensor::of<int32_t>({2}, {-3, 2})})};
+  return {sample(BitwiseRightShift{}, {Tensor::of<uint8_t>({3}, {16, 4, 129}), Tensor::of<uint8_t>({3}, {1, 2, 9})},
+                 {Tensor::of<uint8_t>({3}, {8, 1, 0})}),
+          sample(BitwiseRightShift{}, {Tensor::of<int32_t>({2}, {-12, 5}), Tensor::of<int32_t>({2}, {2, 1})},
+                 {Tensor::of<int32_t>({2}, {-3, 2})})};
 }
 HONE_DEFINE_OP(BitwiseRightShift)
 
 Types Select::infer(InferCtx& ctx) const {
   const ElementType c = ctx.element(0), a = ctx.element(1), b = ctx.element(2);
-  ctx.check(c == ElementType::boolean || c == ElementType::dynamic, std::string("the condition is ") + name_of(c) + ", not boolean");
+  ctx.check(c == ElementType::boolean || c == ElementType::dynamic,
+            std::string("the condition is ") + name_of(c) + ", not boolean");
   ctx.check(a == b || a == ElementType::dynamic || b == ElementType::dynamic,
             std::string("element types ") + name_of(a) + " and " + name_of(b) + " differ");
   const PartialShape values = broadcast_inputs(ctx, auto_broadcast, ctx.shape(1), ctx.shape(2));
@@ -217,13 +263,16 @@ Types Select::infer(InferCtx& ctx) const {
 void Select::eval(EvalCtx& ctx) const {
   const Tensor c = ctx.input(0).converted(ElementType::boolean);
   const Tensor &a = ctx.input(1), &b = ctx.input(2);
-  if (a.element_type() != b.element_type()) ctx.fail(std::string("element types ") + name_of(a.element_type()) + " and " + name_of(b.element_type()) + " differ");
+  if (a.element_type() != b.element_type())
+    ctx.fail(std::string("element types ") + name_of(a.element_type()) + " and " + name_of(b.element_type()) +
+             " differ");
   const Shape shape = broadcast(broadcast(a.shape(), b.shape()), c.shape());
   if (auto_broadcast == AutoBroadcast::none && (a.shape() != shape || b.shape() != shape || c.shape() != shape)) {
     ctx.fail("shapes differ and auto_broadcast is none");
   }
   const bool* condition = c.data<bool>();
-  const std::vector<int64_t> strides[3] = {broadcast_strides(c.shape(), shape), broadcast_strides(a.shape(), shape), broadcast_strides(b.shape(), shape)};
+  const std::vector<int64_t> strides[3] = {broadcast_strides(c.shape(), shape), broadcast_strides(a.shape(), shape),
+                                           broadcast_strides(b.shape(), shape)};
   const auto length = static_cast<size_t>(shape.empty() ? 1 : shape.back());
   const auto run = [&](const auto* pa, const auto* pb, auto* py) {
     if (element_count(shape) == 0) return;
@@ -254,10 +303,12 @@ void Select::grad(GradCtx& ctx) const {
 }
 Samples Select::samples() {
   const Tensor c = booleans({2, 1}, {true, false});
-  return {sample(Select{}, {c, Tensor::of<float>({2}, {1, 2}), Tensor::of<float>({}, {9})}, {Tensor::of<float>({2, 2}, {1, 2, 9, 9})}),
+  return {sample(Select{}, {c, Tensor::of<float>({2}, {1, 2}), Tensor::of<float>({}, {9})},
+                 {Tensor::of<float>({2, 2}, {1, 2, 9, 9})}),
           sample(Select{}, {booleans({}, {false}), random_tensor({2, 3}, 1), random_tensor({3}, 2)}),
           sample(Select{}, {c, int_tensor({1, 2, 3}), int_tensor({4})}),
-          sample(Select{}, {c, Tensor::strings({}, {"yes"}), Tensor::strings({1}, {"no"})}, {Tensor::strings({2, 1}, {"yes", "no"})})};
+          sample(Select{}, {c, Tensor::strings({}, {"yes"}), Tensor::strings({1}, {"no"})},
+                 {Tensor::strings({2, 1}, {"yes", "no"})})};
 }
 HONE_DEFINE_OP(Select)
 

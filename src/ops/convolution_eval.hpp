@@ -1,5 +1,5 @@
-// Reference evaluation of the convolution family on tensors, for one group or many. Shapes are those of the ungrouped operators with
-// the group axis folded away: weights [groups * O, I, kernel...] and so on.
+// Reference evaluation of the convolution family on tensors, for one group or many. Shapes are those of the ungrouped
+// operators with the group axis folded away: weights [groups * O, I, kernel...] and so on.
 #pragma once
 #include <vector>
 
@@ -11,7 +11,7 @@ namespace hone::reference {
 /// Sizes of a convolution x [batch, groups * in_channels, space] -> y [batch, groups * out_channels, space].
 struct ConvolutionSizes {
   size_t batch = 0, groups = 1, in_channels = 0, out_channels = 0;  ///< channels per group
-  std::vector<WindowAxis> axes;  ///< from x to y
+  std::vector<WindowAxis> axes;                                     ///< from x to y
   size_t in_space() const {
     size_t n = 1;
     for (const auto& a : axes) n *= static_cast<size_t>(a.in);
@@ -64,7 +64,9 @@ inline void output_offsets(const std::vector<WindowAxis>& axes, size_t at, std::
     offset = 0;
     for (size_t k = 0; k < rank; ++k) {
       const int64_t p = start[k] - tap[k] * axes[k].dilation;
-      offset = p < 0 || p % axes[k].stride || p / axes[k].stride >= axes[k].out || offset < 0 ? -1 : offset * axes[k].out + p / axes[k].stride;
+      offset = p < 0 || p % axes[k].stride || p / axes[k].stride >= axes[k].out || offset < 0
+                   ? -1
+                   : offset * axes[k].out + p / axes[k].stride;
     }
     for (size_t k = rank; k-- > 0;) {
       if (++tap[k] < axes[k].kernel) break;
@@ -77,7 +79,8 @@ inline void output_offsets(const std::vector<WindowAxis>& axes, size_t at, std::
 template <class T>
 void convolve(const ConvolutionSizes& s, const T* x, const T* w, T* y) {
   using Acc = Accumulator<T>;
-  const size_t taps = s.kernel_space(), in_space = s.in_space(), out_space = s.out_space(), depth = s.in_channels * taps;
+  const size_t taps = s.kernel_space(), in_space = s.in_space(), out_space = s.out_space(),
+               depth = s.in_channels * taps;
   std::vector<int64_t> offsets(taps);
   for (size_t g = 0; g < s.groups; ++g) {
     const T* wg = w + g * s.out_channels * depth;
@@ -101,7 +104,8 @@ void convolve(const ConvolutionSizes& s, const T* x, const T* w, T* y) {
           }
         },
         [&](size_t m, size_t column, Acc sum) {
-          y[((column / out_space * s.groups + g) * s.out_channels + m) * out_space + column % out_space] = static_cast<T>(sum);
+          y[((column / out_space * s.groups + g) * s.out_channels + m) * out_space + column % out_space] =
+              static_cast<T>(sum);
         });
   }
 }
@@ -110,7 +114,8 @@ void convolve(const ConvolutionSizes& s, const T* x, const T* w, T* y) {
 template <class T>
 void convolve_transposed(const ConvolutionSizes& s, const T* dy, const T* w, T* dx) {
   using Acc = Accumulator<T>;
-  const size_t taps = s.kernel_space(), in_space = s.in_space(), out_space = s.out_space(), depth = s.out_channels * taps;
+  const size_t taps = s.kernel_space(), in_space = s.in_space(), out_space = s.out_space(),
+               depth = s.out_channels * taps;
   std::vector<int64_t> offsets(taps);
   for (size_t g = 0; g < s.groups; ++g) {
     const T* wg = w + g * s.out_channels * s.in_channels * taps;
@@ -118,7 +123,8 @@ void convolve_transposed(const ConvolutionSizes& s, const T* dy, const T* w, T* 
         s.in_channels, s.batch * in_space, depth,
         [&](size_t m, size_t n, Acc* to) {
           for (size_t i = 0; i < n; ++i) {
-            for (size_t k = 0; k < depth; ++k) to[k * 4 + i] = static_cast<Acc>(wg[(k / taps * s.in_channels + m + i) * taps + k % taps]);
+            for (size_t k = 0; k < depth; ++k)
+              to[k * 4 + i] = static_cast<Acc>(wg[(k / taps * s.in_channels + m + i) * taps + k % taps]);
           }
         },
         [&](size_t column, size_t n, Acc* to) {
@@ -134,7 +140,8 @@ void convolve_transposed(const ConvolutionSizes& s, const T* dy, const T* w, T* 
           }
         },
         [&](size_t m, size_t column, Acc sum) {
-          dx[((column / in_space * s.groups + g) * s.in_channels + m) * in_space + column % in_space] = static_cast<T>(sum);
+          dx[((column / in_space * s.groups + g) * s.in_channels + m) * in_space + column % in_space] =
+              static_cast<T>(sum);
         });
   }
 }
@@ -156,7 +163,8 @@ void convolution_weights(const ConvolutionSizes& s, const T* x, const T* dy, T* 
         [&](size_t m, size_t n, Acc* to) {
           for (size_t i = 0; i < n; ++i) {
             for (size_t k = 0; k < depth; ++k) {
-              to[k * 4 + i] = static_cast<Acc>(dy[((k / out_space * s.groups + g) * s.out_channels + m + i) * out_space + k % out_space]);
+              to[k * 4 + i] = static_cast<Acc>(
+                  dy[((k / out_space * s.groups + g) * s.out_channels + m + i) * out_space + k % out_space]);
             }
           }
         },
@@ -172,7 +180,9 @@ void convolution_weights(const ConvolutionSizes& s, const T* x, const T* dy, T* 
             }
           }
         },
-        [&](size_t m, size_t column, Acc sum) { dw[(g * s.out_channels + m) * s.in_channels * taps + column] = static_cast<T>(sum); });
+        [&](size_t m, size_t column, Acc sum) {
+          dw[(g * s.out_channels + m) * s.in_channels * taps + column] = static_cast<T>(sum);
+        });
   }
 }
 

@@ -14,29 +14,43 @@ namespace hone {
 template <class F>
 void with_float_type(const EvalCtx& ctx, ElementType type, F&& f) {
   switch (type) {
-    case ElementType::f64: return f(double{});
-    case ElementType::f32: return f(float{});
-    default: ctx.fail(std::string("is not defined on ") + name_of(type));
+    case ElementType::f64:
+      return f(double{});
+    case ElementType::f32:
+      return f(float{});
+    default:
+      ctx.fail(std::string("is not defined on ") + name_of(type));
   }
 }
 template <class F>
 void with_integer_type(const EvalCtx& ctx, ElementType type, F&& f) {
   switch (type) {
-    case ElementType::i64: return f(int64_t{});
-    case ElementType::i32: return f(int32_t{});
-    case ElementType::i16: return f(int16_t{});
-    case ElementType::i8: return f(int8_t{});
-    case ElementType::u64: return f(uint64_t{});
-    case ElementType::u32: return f(uint32_t{});
-    case ElementType::u16: return f(uint16_t{});
-    case ElementType::u8: return f(uint8_t{});
-    default: ctx.fail(std::string("is not defined on ") + name_of(type));
+    case ElementType::i64:
+      return f(int64_t{});
+    case ElementType::i32:
+      return f(int32_t{});
+    case ElementType::i16:
+      return f(int16_t{});
+    case ElementType::i8:
+      return f(int8_t{});
+    case ElementType::u64:
+      return f(uint64_t{});
+    case ElementType::u32:
+      return f(uint32_t{});
+    case ElementType::u16:
+      return f(uint16_t{});
+    case ElementType::u8:
+      return f(uint8_t{});
+    default:
+      ctx.fail(std::string("is not defined on ") + name_of(type));
   }
 }
 template <class F>
 void with_numeric_type(const EvalCtx& ctx, ElementType type, F&& f) {
-  if (is_float(type)) with_float_type(ctx, type, f);
-  else with_integer_type(ctx, type, f);
+  if (is_float(type))
+    with_float_type(ctx, type, f);
+  else
+    with_integer_type(ctx, type, f);
 }
 template <class F>
 void with_any_type(const EvalCtx& ctx, ElementType type, F&& f) {
@@ -54,7 +68,8 @@ void map_elements(const T* x, R* y, size_t n, F&& f) {
   for (size_t i = 0; i < n; ++i) y[i] = static_cast<R>(f(x[i]));
 }
 
-/// How an operand of `from` is read while the elements of `to` are visited in order: its stride for each axis of `to`, 0 where it repeats.
+/// How an operand of `from` is read while the elements of `to` are visited in order: its stride for each axis of `to`,
+/// 0 where it repeats.
 std::vector<int64_t> broadcast_strides(const Shape& from, const Shape& to);
 
 /// Walks the rows (last axis) of `shape` and keeps an offset for each of N operands.
@@ -78,7 +93,8 @@ void for_each_row(const Shape& shape, const std::vector<int64_t> (&strides)[N], 
 
 /// y = f(a, b) with both operands broadcast to `shape`.
 template <class A, class B, class R, class F>
-void map_broadcast(const A* a, const Shape& a_shape, const B* b, const Shape& b_shape, R* y, const Shape& shape, F&& f) {
+void map_broadcast(const A* a, const Shape& a_shape, const B* b, const Shape& b_shape, R* y, const Shape& shape,
+                   F&& f) {
   size_t n = 1;
   for (int64_t d : shape) n *= static_cast<size_t>(d);
   if (n == 0) return;
@@ -88,7 +104,8 @@ void map_broadcast(const A* a, const Shape& a_shape, const B* b, const Shape& b_
   }
   const std::vector<int64_t> strides[2] = {broadcast_strides(a_shape, shape), broadcast_strides(b_shape, shape)};
   const size_t length = shape.empty() ? 1 : static_cast<size_t>(shape.back());
-  const size_t sa = shape.empty() ? 0 : static_cast<size_t>(strides[0].back()), sb = shape.empty() ? 0 : static_cast<size_t>(strides[1].back());
+  const size_t sa = shape.empty() ? 0 : static_cast<size_t>(strides[0].back()),
+               sb = shape.empty() ? 0 : static_cast<size_t>(strides[1].back());
   for_each_row(shape, strides, [&](size_t r, const int64_t* offset) {
     const A* pa = a + offset[0];
     const B* pb = b + offset[1];

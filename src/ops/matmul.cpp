@@ -4,7 +4,6 @@
 #include "ops/elementwise.hpp"
 #include "ops/family.hpp"
 #include "ops/movement.hpp"
-#include "ops/named.hpp"
 #include "ops/product.hpp"
 
 namespace hone {
@@ -33,7 +32,8 @@ S join(S batch, const auto& rows, const auto& columns, bool a_vector, bool b_vec
 
 Types MatMul::infer(InferCtx& ctx) const {
   const ElementType ea = ctx.element(0), eb = ctx.element(1);
-  ctx.check(ea == eb || ea == ElementType::dynamic || eb == ElementType::dynamic, std::string("element types ") + name_of(ea) + " and " + name_of(eb) + " differ");
+  ctx.check(ea == eb || ea == ElementType::dynamic || eb == ElementType::dynamic,
+            std::string("element types ") + name_of(ea) + " and " + name_of(eb) + " differ");
   const ElementType element = ea == ElementType::dynamic ? eb : ea;
   const PartialShape &a = ctx.shape(0), &b = ctx.shape(1);
   if (!a.rank_known() || !b.rank_known()) return {Type(element, PartialShape::dynamic())};
@@ -53,12 +53,16 @@ Types MatMul::infer(InferCtx& ctx) const {
 
 void MatMul::eval(EvalCtx& ctx) const {
   const Tensor &a = ctx.input(0), &b = ctx.input(1);
-  if (a.element_type() != b.element_type()) ctx.fail(std::string("element types ") + name_of(a.element_type()) + " and " + name_of(b.element_type()) + " differ");
+  if (a.element_type() != b.element_type())
+    ctx.fail(std::string("element types ") + name_of(a.element_type()) + " and " + name_of(b.element_type()) +
+             " differ");
   if (a.rank() == 0 || b.rank() == 0) ctx.fail("scalars have no matrix product");
   const Shape ma = matrix_part(a.shape(), true), mb = matrix_part(b.shape(), false);
   const bool ta = transpose_a && a.rank() > 1, tb = transpose_b && b.rank() > 1;
-  const auto rows = static_cast<size_t>(ma[ta]), depth = static_cast<size_t>(ma[!ta]), columns = static_cast<size_t>(mb[!tb]);
-  if (static_cast<size_t>(mb[tb]) != depth) ctx.fail("inner dimensions of " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ");
+  const auto rows = static_cast<size_t>(ma[ta]), depth = static_cast<size_t>(ma[!ta]),
+             columns = static_cast<size_t>(mb[!tb]);
+  if (static_cast<size_t>(mb[tb]) != depth)
+    ctx.fail("inner dimensions of " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ");
   const Shape batch_a = batch_part(a.shape()), batch_b = batch_part(b.shape()), batch = broadcast(batch_a, batch_b);
   Tensor y = ctx.output(0, a.element_type(), join(batch, ma[ta], mb[!tb], a.rank() == 1, b.rank() == 1));
   if (y.size() == 0) return;
@@ -97,32 +101,34 @@ void MatMul::grad(GradCtx& ctx) const {
   Builder& b = ctx.b;
   Value a = ctx.input(0), w = ctx.input(1), dy = ctx.dout();
   const PartialShape &sa = a.shape(), &sb = w.shape();
-  if (!sa.rank_known() || !sb.rank_known()) throw Error(ErrorCode::failed, "[MatMul] the gradient needs inputs of known rank");
+  if (!sa.rank_known() || !sb.rank_known())
+    throw Error(ErrorCode::failed, "[MatMul] the gradient needs inputs of known rank");
   // Vectors become matrices for the while of the gradient.
   const bool va = sa.rank() == 1, vb = sb.rank() == 1;
-  if (va) a = call(b, "Unsqueeze", {a, b.ints({0})});
-  if (vb) w = call(b, "Unsqueeze", {w, b.ints({1})});
-  if (vb) dy = call(b, "Unsqueeze", {dy, b.ints({-1})});
-  if (va) dy = call(b, "Unsqueeze", {dy, b.ints({-2})});
+  if (va) a = b(Unsqueeze{}, a, b.ints({0}));
+  if (vb) w = b(Unsqueeze{}, w, b.ints({1}));
+  if (vb) dy = b(Unsqueeze{}, dy, b.ints({-1}));
+  if (va) dy = b(Unsqueeze{}, dy, b.ints({-2}));
   const bool ta = transpose_a && !va, tb = transpose_b && !vb;
   const auto finish = [&](Value g, size_t i, bool vector, int64_t axis) {
     if (!vector) return ctx.set(i, ctx.unbroadcast(g, i));
     // Sum over the batch first, then drop the axis that was added.
     const Value like = i == 0 ? a : w;
     if (g.shape() != like.shape() || !g.shape().is_static()) g = b(SumToShape{}, g, b(ShapeOf{}, like));
-    ctx.set(i, call(b, "Squeeze", {g, b.ints({axis})}));
+    ctx.set(i, b(Squeeze{}, g, b.ints({axis})));
   };
   if (ctx.needs(0)) {
     const Value g = ta ? b(MatMul{tb, true}, w, dy) : b(MatMul{false, !tb}, dy, w);
     finish(g, 0, va, 0);
   }
   if (ctx.needs(1)) {
-    // One matrix for a whole batch: a single product with the batch folded into its depth, instead of a sum of products.
+    // One matrix for a whole batch: a single product with the batch folded into its depth, instead of a sum of
+    // products.
     const PartialShape &full_a = a.shape(), &full_dy = dy.shape();
     if (!vb && sb.rank() == 2 && full_a.rank() > 2 && !ta && full_a[full_a.rank() - 1].is_static() && sb.is_static()) {
       const int64_t depth = full_a[full_a.rank() - 1].get_length(), columns = full_dy[full_dy.rank() - 1].get_length();
-      a = call(b, "Reshape", {a, b.ints({-1, depth})});
-      dy = call(b, "Reshape", {dy, b.ints({-1, columns})});
+      a = b(Reshape{}, a, b.ints({-1, depth}));
+      dy = b(Reshape{}, dy, b.ints({-1, columns}));
     }
     const Value g = tb ? b(MatMul{true, ta}, dy, a) : b(MatMul{!ta, false}, a, dy);
     finish(g, 1, vb, 1);
@@ -131,7 +137,8 @@ void MatMul::grad(GradCtx& ctx) const {
 
 Samples MatMul::samples() {
   Samples s = {
-      sample(MatMul{}, {Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), Tensor::of<float>({3, 2}, {1, -1, 2, 0, 3, 1})}, {Tensor::of<float>({2, 2}, {14, 2, 32, 2})}),
+      sample(MatMul{}, {Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), Tensor::of<float>({3, 2}, {1, -1, 2, 0, 3, 1})},
+             {Tensor::of<float>({2, 2}, {14, 2, 32, 2})}),
       sample(MatMul{}, {random_tensor({5, 7}, 1), random_tensor({7, 6}, 2)}),
       sample(MatMul{true, false}, {random_tensor({7, 5}, 1), random_tensor({7, 6}, 2)}),
       sample(MatMul{false, true}, {random_tensor({5, 7}, 1), random_tensor({6, 7}, 2)}),
@@ -143,9 +150,11 @@ Samples MatMul::samples() {
       sample(MatMul{}, {random_tensor({4}, 1), random_tensor({4, 3}, 2)}),
       sample(MatMul{}, {random_tensor({4}, 1), random_tensor({2, 4, 3}, 2)}),
       sample(MatMul{true, true}, {random_tensor({2, 4, 3}, 1), random_tensor({4}, 2)}),
-      sample(MatMul{}, {Tensor::of<int32_t>({2, 2}, {1, 2, 3, 4}), Tensor::of<int32_t>({2, 1}, {5, -6})}, {Tensor::of<int32_t>({2, 1}, {-7, -9})}),
+      sample(MatMul{}, {Tensor::of<int32_t>({2, 2}, {1, 2, 3, 4}), Tensor::of<int32_t>({2, 1}, {5, -6})},
+             {Tensor::of<int32_t>({2, 1}, {-7, -9})}),
       sample(MatMul{}, {random_tensor({3, 0}, 1), random_tensor({0, 2}, 2)}, {Tensor(ElementType::f32, {3, 2})}),
-      sample(MatMul{}, {random_tensor({3, 4}, 1, -1, 1, ElementType::f64), random_tensor({4, 2}, 2, -1, 1, ElementType::f64)}),
+      sample(MatMul{},
+             {random_tensor({3, 4}, 1, -1, 1, ElementType::f64), random_tensor({4, 2}, 2, -1, 1, ElementType::f64)}),
   };
   return s;
 }

@@ -39,6 +39,7 @@ struct AvgPool {
   bool exclude_pad = true;
   RoundingType rounding_type = RoundingType::floor;
   AutoPad auto_pad = AutoPad::explicit_;
+  std::vector<int64_t> dilations{};
   static void fields(auto& o, auto&& f) {
     f("strides", o.strides);
     f("pads_begin", o.pads_begin);
@@ -47,6 +48,7 @@ struct AvgPool {
     f("exclude_pad", o.exclude_pad);
     f("rounding_type", o.rounding_type);
     f("auto_pad", o.auto_pad);
+    f("dilations", o.dilations);
   }
   HONE_OP("AvgPool") HONE_GRAD
 };
@@ -89,6 +91,7 @@ struct AvgPoolGrad {
   bool exclude_pad = true;
   RoundingType rounding_type = RoundingType::floor;
   AutoPad auto_pad = AutoPad::explicit_;
+  std::vector<int64_t> dilations{};
   static void fields(auto& o, auto&& f) {
     f("strides", o.strides);
     f("pads_begin", o.pads_begin);
@@ -97,6 +100,7 @@ struct AvgPoolGrad {
     f("exclude_pad", o.exclude_pad);
     f("rounding_type", o.rounding_type);
     f("auto_pad", o.auto_pad);
+    f("dilations", o.dilations);
   }
   HONE_OP("AvgPoolGrad") HONE_GRAD
 };

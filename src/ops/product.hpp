@@ -1,6 +1,6 @@
 // The product at the heart of the reference MatMul and convolutions: C[m][n] = sum over k of A[m][k] * B[k][n].
-// Panels of four rows and four columns are packed in the accumulator's type, so that 16 sums stay in registers. Sums run over k in
-// order and in double (integers: modulo 2^64), so the result does not depend on the blocking.
+// Panels of four rows and four columns are packed in the accumulator's type, so that 16 sums stay in registers. Sums
+// run over k in order and in double (integers: modulo 2^64), so the result does not depend on the blocking.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -13,8 +13,8 @@ namespace hone {
 template <class T>
 using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
 
-/// `pack_a(m, rows, to)` writes A[m + i][k] to to[k * 4 + i], `pack_b(n, columns, to)` writes B[k][n + j] to to[k * 4 + j]; unused
-/// places are zero beforehand. `store(m, n, sum)` takes each result once.
+/// `pack_a(m, rows, to)` writes A[m + i][k] to to[k * 4 + i], `pack_b(n, columns, to)` writes B[k][n + j] to to[k * 4 +
+/// j]; unused places are zero beforehand. `store(m, n, sum)` takes each result once.
 template <class Acc, class PackA, class PackB, class Store>
 void product(size_t rows, size_t columns, size_t depth, PackA&& pack_a, PackB&& pack_b, Store&& store) {
   constexpr size_t tile = 4;

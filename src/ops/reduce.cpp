@@ -9,7 +9,6 @@
 #include "ops/elementwise.hpp"
 #include "ops/family.hpp"
 #include "ops/movement.hpp"
-#include "ops/named.hpp"
 #include "ops/unary.hpp"
 
 namespace hone {
@@ -30,8 +29,10 @@ template <class S>
 S reduced_shape(const S& shape, const std::vector<bool>& reduced, bool keep_dims) {
   S out;
   for (size_t k = 0; k < shape.size(); ++k) {
-    if (!reduced[k]) out.push_back(shape[k]);
-    else if (keep_dims) out.push_back(1);
+    if (!reduced[k])
+      out.push_back(shape[k]);
+    else if (keep_dims)
+      out.push_back(1);
   }
   return out;
 }
@@ -90,7 +91,8 @@ void accumulate(const Tensor& x, const std::vector<bool>& reduced, Acc* acc, F&&
   });
 }
 
-// `wide` accumulates in double and uint64_t (integers wrap around), else in the type itself. `finish(acc, count)` makes the result.
+// `wide` accumulates in double and uint64_t (integers wrap around), else in the type itself. `finish(acc, count)` makes
+// the result.
 template <bool wide, class Start, class F, class Finish>
 void eval_reduce(EvalCtx& ctx, bool keep_dims, Start&& start, F&& f, Finish&& finish) {
   const Tensor& x = ctx.input(0);
@@ -103,7 +105,8 @@ void eval_reduce(EvalCtx& ctx, bool keep_dims, Start&& start, F&& f, Finish&& fi
   with_numeric_type(ctx, x.element_type(), [&](auto zero) {
     using T = decltype(zero);
     // Signed sums stay signed, so that ReduceMean divides the sum and not its wrapped image.
-    using Wide = std::conditional_t<std::is_floating_point_v<T>, double, std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>;
+    using Wide = std::conditional_t<std::is_floating_point_v<T>, double,
+                                    std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>;
     using Acc = std::conditional_t<wide, Wide, T>;
     std::vector<Acc> acc(y.size(), start(Acc{}));
     accumulate<T>(x, reduced, acc.data(), [&](Acc a, T v) { return f(a, static_cast<Acc>(v)); });
@@ -113,13 +116,17 @@ void eval_reduce(EvalCtx& ctx, bool keep_dims, Start&& start, F&& f, Finish&& fi
 
 template <class A>
 A wrapping_add(A a, A b) {
-  if constexpr (std::is_integral_v<A>) return static_cast<A>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-  else return a + b;
+  if constexpr (std::is_integral_v<A>)
+    return static_cast<A>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  else
+    return a + b;
 }
 template <class A>
 A wrapping_multiply(A a, A b) {
-  if constexpr (std::is_integral_v<A>) return static_cast<A>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-  else return a * b;
+  if constexpr (std::is_integral_v<A>)
+    return static_cast<A>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  else
+    return a * b;
 }
 constexpr auto as_it_is = [](auto a, size_t) { return a; };
 
@@ -129,14 +136,18 @@ Value with_axes(GradCtx& ctx, Value v, bool keep_dims) {
   Builder& b = ctx.b;
   const PartialShape& s = ctx.input(0).shape();
   const Tensor axes = ctx.input(1).constant();
-  if (!axes || !s.rank_known()) throw Error(ErrorCode::failed, "[" + std::string(ctx.node().op().name) + "] the gradient needs constant axes and data of known rank");
+  if (!axes || !s.rank_known())
+    throw Error(ErrorCode::failed,
+                "[" + std::string(ctx.node().op().name) + "] the gradient needs constant axes and data of known rank");
   std::vector<int64_t> list = axes.to_ints();
   for (int64_t& a : list) a += a < 0 ? static_cast<int64_t>(s.rank()) : 0;
   std::sort(list.begin(), list.end());
   list.erase(std::unique(list.begin(), list.end()), list.end());
-  return list.empty() ? v : call(b, "Unsqueeze", {v, b.ints(list)});
+  return list.empty() ? v : b(Unsqueeze{}, v, b.ints(list));
 }
-Value spread(GradCtx& ctx, Value v) { return ctx.b(Broadcast{}, v, ctx.b(ShapeOf{}, ctx.input(0))); }
+Value spread(GradCtx& ctx, Value v) {
+  return ctx.b(Broadcast{}, v, ctx.b(ShapeOf{}, ctx.input(0)));
+}
 
 // The gradient of a maximum or minimum: shared equally between the elements that attain it.
 void grad_extreme(GradCtx& ctx, bool keep_dims);
@@ -151,8 +162,12 @@ Samples reduce_samples(double low = -1, double high = 1) {
           sample(Op{false}, {random_tensor({2, 3}, 6, low, high), int_scalar(1)}),
           sample(Op{true}, {random_tensor({3, 2}, 7, low, high, ElementType::f64), int_tensor({0})})};
 }
-Tensor table(std::initializer_list<float> v) { return Tensor::of<float>({2, 3}, v); }
-Tensor column(std::initializer_list<float> v) { return Tensor::of<float>({2}, v); }
+Tensor table(std::initializer_list<float> v) {
+  return Tensor::of<float>({2, 3}, v);
+}
+Tensor column(std::initializer_list<float> v) {
+  return Tensor::of<float>({2}, v);
+}
 template <class Op>
 Sample known(std::initializer_list<float> x, std::initializer_list<float> y) {
   return sample(Op{}, {table(x), int_tensor({1})}, {column(y)});
@@ -177,22 +192,31 @@ Types ReduceSum::infer(InferCtx& ctx) const {
   return infer_reduce(ctx, keep_dims);
 }
 void ReduceSum::eval(EvalCtx& ctx) const {
-  eval_reduce<true>(ctx, keep_dims, [](auto z) { return z; }, [](auto a, auto v) { return wrapping_add(a, v); }, as_it_is);
+  eval_reduce<true>(
+      ctx, keep_dims, [](auto z) { return z; }, [](auto a, auto v) { return wrapping_add(a, v); }, as_it_is);
 }
-void ReduceSum::grad(GradCtx& ctx) const { ctx.set(0, spread(ctx, with_axes(ctx, ctx.dout(), keep_dims))); }
+void ReduceSum::grad(GradCtx& ctx) const {
+  ctx.set(0, spread(ctx, with_axes(ctx, ctx.dout(), keep_dims)));
+}
 Samples ReduceSum::samples() {
-  return joined(reduce_samples<ReduceSum>(), {known<ReduceSum>({1, 2, 3, 4, 5, 6}, {6, 15}), known_int<ReduceSum>({1, 2, -3, 2147483647, 1, 0}, {0, -2147483648}), of_nothing<ReduceSum>(0)});
+  return joined(reduce_samples<ReduceSum>(),
+                {known<ReduceSum>({1, 2, 3, 4, 5, 6}, {6, 15}),
+                 known_int<ReduceSum>({1, 2, -3, 2147483647, 1, 0}, {0, -2147483648}), of_nothing<ReduceSum>(0)});
 }
 HONE_DEFINE_OP(ReduceSum)
 
-Types ReduceMean::infer(InferCtx& ctx) const { return infer_reduce(ctx, keep_dims); }
+Types ReduceMean::infer(InferCtx& ctx) const {
+  return infer_reduce(ctx, keep_dims);
+}
 void ReduceMean::eval(EvalCtx& ctx) const {
-  eval_reduce<true>(ctx, keep_dims, [](auto z) { return z; }, [](auto a, auto v) { return wrapping_add(a, v); }, [&](auto a, size_t n) {
-    if constexpr (std::is_integral_v<decltype(a)>) {
-      if (n == 0) ctx.fail("the mean of no integers is not defined");
-    }
-    return a / static_cast<decltype(a)>(n);
-  });
+  eval_reduce<true>(
+      ctx, keep_dims, [](auto z) { return z; }, [](auto a, auto v) { return wrapping_add(a, v); },
+      [&](auto a, size_t n) {
+        if constexpr (std::is_integral_v<decltype(a)>) {
+          if (n == 0) ctx.fail("the mean of no integers is not defined");
+        }
+        return a / static_cast<decltype(a)>(n);
+      });
 }
 void ReduceMean::grad(GradCtx& ctx) const {
   Builder& b = ctx.b;
@@ -201,18 +225,25 @@ void ReduceMean::grad(GradCtx& ctx) const {
   // Where the shapes are known the divisor is a number.
   Value count;
   if (x.is_static() && y.is_static()) {
-    count = b.like(dy, static_cast<double>(element_count(x.to_shape())) / static_cast<double>(std::max<int64_t>(1, element_count(y.to_shape()))));
+    count = b.like(dy, static_cast<double>(element_count(x.to_shape())) /
+                           static_cast<double>(std::max<int64_t>(1, element_count(y.to_shape()))));
   } else {
     const auto product = [&](Value v) { return b(ReduceProd{}, b(ShapeOf{}, v), b.ints({0})); };
     count = b(Convert{dy.element_type()}, b(Divide{}, product(ctx.input(0)), product(dy)));
   }
   ctx.set(0, spread(ctx, b(Divide{}, dy, count)));
 }
-Samples ReduceMean::samples() { return joined(reduce_samples<ReduceMean>(), {known<ReduceMean>({1, 2, 3, 4, 5, 7}, {2, 5.3333333f}), known_int<ReduceMean>({1, 2, 5, -1, -2, -5}, {2, -2}), of_nothing<ReduceMean>(NAN)}); }
+Samples ReduceMean::samples() {
+  return joined(reduce_samples<ReduceMean>(),
+                {known<ReduceMean>({1, 2, 3, 4, 5, 7}, {2, 5.3333333f}),
+                 known_int<ReduceMean>({1, 2, 5, -1, -2, -5}, {2, -2}), of_nothing<ReduceMean>(NAN)});
+}
 HONE_DEFINE_OP(ReduceMean)
 
 Types ReduceMax::infer(InferCtx& ctx) const {
-  infer_content(ctx, [](const Dimension& a, const Dimension& b) { return Dimension(std::max(a.min(), b.min()), std::max(a.max(), b.max())); });
+  infer_content(ctx, [](const Dimension& a, const Dimension& b) {
+    return Dimension(std::max(a.min(), b.min()), std::max(a.max(), b.max()));
+  });
   return infer_reduce(ctx, keep_dims);
 }
 void ReduceMax::eval(EvalCtx& ctx) const {
@@ -220,17 +251,27 @@ void ReduceMax::eval(EvalCtx& ctx) const {
       ctx, keep_dims,
       [](auto z) {
         using T = decltype(z);
-        if constexpr (std::is_floating_point_v<T>) return -std::numeric_limits<T>::infinity();
-        else return std::numeric_limits<T>::min();
+        if constexpr (std::is_floating_point_v<T>)
+          return -std::numeric_limits<T>::infinity();
+        else
+          return std::numeric_limits<T>::min();
       },
       [](auto a, auto v) { return v > a || v != v ? v : a; }, as_it_is);
 }
-void ReduceMax::grad(GradCtx& ctx) const { grad_extreme(ctx, keep_dims); }
-Samples ReduceMax::samples() { return joined(reduce_samples<ReduceMax>(), {known<ReduceMax>({1, 3, 2, -4, -5, -6}, {3, -4}), known_int<ReduceMax>({1, 2, -3, -7, -1, -9}, {2, -1}), of_nothing<ReduceMax>(-INFINITY)}); }
+void ReduceMax::grad(GradCtx& ctx) const {
+  grad_extreme(ctx, keep_dims);
+}
+Samples ReduceMax::samples() {
+  return joined(reduce_samples<ReduceMax>(),
+                {known<ReduceMax>({1, 3, 2, -4, -5, -6}, {3, -4}),
+                 known_int<ReduceMax>({1, 2, -3, -7, -1, -9}, {2, -1}), of_nothing<ReduceMax>(-INFINITY)});
+}
 HONE_DEFINE_OP(ReduceMax)
 
 Types ReduceMin::infer(InferCtx& ctx) const {
-  infer_content(ctx, [](const Dimension& a, const Dimension& b) { return Dimension(std::min(a.min(), b.min()), std::min(a.max(), b.max())); });
+  infer_content(ctx, [](const Dimension& a, const Dimension& b) {
+    return Dimension(std::min(a.min(), b.min()), std::min(a.max(), b.max()));
+  });
   return infer_reduce(ctx, keep_dims);
 }
 void ReduceMin::eval(EvalCtx& ctx) const {
@@ -238,13 +279,21 @@ void ReduceMin::eval(EvalCtx& ctx) const {
       ctx, keep_dims,
       [](auto z) {
         using T = decltype(z);
-        if constexpr (std::is_floating_point_v<T>) return std::numeric_limits<T>::infinity();
-        else return std::numeric_limits<T>::max();
+        if constexpr (std::is_floating_point_v<T>)
+          return std::numeric_limits<T>::infinity();
+        else
+          return std::numeric_limits<T>::max();
       },
       [](auto a, auto v) { return v < a || v != v ? v : a; }, as_it_is);
 }
-void ReduceMin::grad(GradCtx& ctx) const { grad_extreme(ctx, keep_dims); }
-Samples ReduceMin::samples() { return joined(reduce_samples<ReduceMin>(), {known<ReduceMin>({1, 3, 2, -4, -5, -6}, {1, -6}), known_int<ReduceMin>({1, 2, -3, -7, -1, -9}, {-3, -9}), of_nothing<ReduceMin>(INFINITY)}); }
+void ReduceMin::grad(GradCtx& ctx) const {
+  grad_extreme(ctx, keep_dims);
+}
+Samples ReduceMin::samples() {
+  return joined(reduce_samples<ReduceMin>(),
+                {known<ReduceMin>({1, 3, 2, -4, -5, -6}, {1, -6}),
+                 known_int<ReduceMin>({1, 2, -3, -7, -1, -9}, {-3, -9}), of_nothing<ReduceMin>(INFINITY)});
+}
 HONE_DEFINE_OP(ReduceMin)
 
 namespace {
@@ -262,7 +311,9 @@ Types ReduceProd::infer(InferCtx& ctx) const {
   return infer_reduce(ctx, keep_dims);
 }
 void ReduceProd::eval(EvalCtx& ctx) const {
-  eval_reduce<true>(ctx, keep_dims, [](auto z) { return static_cast<decltype(z)>(1); }, [](auto a, auto v) { return wrapping_multiply(a, v); }, as_it_is);
+  eval_reduce<true>(
+      ctx, keep_dims, [](auto z) { return static_cast<decltype(z)>(1); },
+      [](auto a, auto v) { return wrapping_multiply(a, v); }, as_it_is);
 }
 void ReduceProd::grad(GradCtx& ctx) const {
   // dy * y / x; not defined where an element is zero.
@@ -270,28 +321,48 @@ void ReduceProd::grad(GradCtx& ctx) const {
   const Value product = b(Multiply{}, with_axes(ctx, ctx.dout(), keep_dims), with_axes(ctx, ctx.output(), keep_dims));
   ctx.set(0, b(Divide{}, product, ctx.input(0)));
 }
-Samples ReduceProd::samples() { return joined(reduce_samples<ReduceProd>(0.5, 2), {known<ReduceProd>({1, 3, 2, -4, -5, -6}, {6, -120}), known_int<ReduceProd>({1, 2, -3, 65536, 65536, 1}, {-6, 0}), of_nothing<ReduceProd>(1)}); }
+Samples ReduceProd::samples() {
+  return joined(reduce_samples<ReduceProd>(0.5, 2),
+                {known<ReduceProd>({1, 3, 2, -4, -5, -6}, {6, -120}),
+                 known_int<ReduceProd>({1, 2, -3, 65536, 65536, 1}, {-6, 0}), of_nothing<ReduceProd>(1)});
+}
 HONE_DEFINE_OP(ReduceProd)
 
-Types ReduceL1::infer(InferCtx& ctx) const { return infer_reduce(ctx, keep_dims); }
-void ReduceL1::eval(EvalCtx& ctx) const {
-  eval_reduce<true>(ctx, keep_dims, [](auto z) { return z; }, [](auto a, auto v) { return wrapping_add(a, v < 0 ? static_cast<decltype(v)>(-v) : v); }, as_it_is);
+Types ReduceL1::infer(InferCtx& ctx) const {
+  return infer_reduce(ctx, keep_dims);
 }
-void ReduceL1::grad(GradCtx& ctx) const { ctx.set(0, ctx.b(Multiply{}, with_axes(ctx, ctx.dout(), keep_dims), ctx.b(Sign{}, ctx.input(0)))); }
-Samples ReduceL1::samples() { return joined(reduce_samples<ReduceL1>(), {known<ReduceL1>({1, -3, 2, -4, -5, 6}, {6, 15}), known_int<ReduceL1>({1, 2, -3, -7, 0, 0}, {6, 7}), of_nothing<ReduceL1>(0)}); }
+void ReduceL1::eval(EvalCtx& ctx) const {
+  eval_reduce<true>(
+      ctx, keep_dims, [](auto z) { return z; },
+      [](auto a, auto v) { return wrapping_add(a, v < 0 ? static_cast<decltype(v)>(-v) : v); }, as_it_is);
+}
+void ReduceL1::grad(GradCtx& ctx) const {
+  ctx.set(0, ctx.b(Multiply{}, with_axes(ctx, ctx.dout(), keep_dims), ctx.b(Sign{}, ctx.input(0))));
+}
+Samples ReduceL1::samples() {
+  return joined(reduce_samples<ReduceL1>(),
+                {known<ReduceL1>({1, -3, 2, -4, -5, 6}, {6, 15}), known_int<ReduceL1>({1, 2, -3, -7, 0, 0}, {6, 7}),
+                 of_nothing<ReduceL1>(0)});
+}
 HONE_DEFINE_OP(ReduceL1)
 
-Types ReduceL2::infer(InferCtx& ctx) const { return infer_reduce(ctx, keep_dims); }
+Types ReduceL2::infer(InferCtx& ctx) const {
+  return infer_reduce(ctx, keep_dims);
+}
 void ReduceL2::eval(EvalCtx& ctx) const {
-  eval_reduce<true>(ctx, keep_dims, [](auto z) { return z; }, [](auto a, auto v) { return wrapping_add(a, wrapping_multiply(v, v)); },
-                    [](auto a, size_t) { return std::sqrt(static_cast<double>(a)); });
+  eval_reduce<true>(
+      ctx, keep_dims, [](auto z) { return z; }, [](auto a, auto v) { return wrapping_add(a, wrapping_multiply(v, v)); },
+      [](auto a, size_t) { return std::sqrt(static_cast<double>(a)); });
 }
 void ReduceL2::grad(GradCtx& ctx) const {
   Builder& b = ctx.b;
   const Value ratio = b(Divide{}, with_axes(ctx, ctx.dout(), keep_dims), with_axes(ctx, ctx.output(), keep_dims));
   ctx.set(0, b(Multiply{}, ratio, ctx.input(0)));
 }
-Samples ReduceL2::samples() { return joined(reduce_samples<ReduceL2>(), {known<ReduceL2>({3, -4, 0, 1, 2, -2}, {5, 3}), known_int<ReduceL2>({3, 4, 0, 1, 1, 1}, {5, 1}), of_nothing<ReduceL2>(0)}); }
+Samples ReduceL2::samples() {
+  return joined(reduce_samples<ReduceL2>(), {known<ReduceL2>({3, -4, 0, 1, 2, -2}, {5, 3}),
+                                             known_int<ReduceL2>({3, 4, 0, 1, 1, 1}, {5, 1}), of_nothing<ReduceL2>(0)});
+}
 HONE_DEFINE_OP(ReduceL2)
 
 namespace {
@@ -307,23 +378,32 @@ void eval_logical(EvalCtx& ctx, bool keep_dims, bool start, F&& f) {
 template <class Op>
 Samples logical_samples(bool first, bool second, bool nothing) {
   const Tensor x = Tensor::of<bool>({2, 2}, {true, true, false, true});
-  return {sample(Op{}, {x, int_tensor({1})}, {Tensor::of<bool>({2}, {first, second})}), sample(Op{true}, {x, int_tensor({0, -1})}),
+  return {sample(Op{}, {x, int_tensor({1})}, {Tensor::of<bool>({2}, {first, second})}),
+          sample(Op{true}, {x, int_tensor({0, -1})}),
           sample(Op{}, {Tensor(ElementType::boolean, {1, 0}), int_tensor({1})}, {Tensor::of<bool>({1}, {nothing})})};
 }
 }  // namespace
 
-Types ReduceLogicalAnd::infer(InferCtx& ctx) const { return infer_reduce(ctx, keep_dims, ElementType::boolean); }
+Types ReduceLogicalAnd::infer(InferCtx& ctx) const {
+  return infer_reduce(ctx, keep_dims, ElementType::boolean);
+}
 void ReduceLogicalAnd::eval(EvalCtx& ctx) const {
   eval_logical(ctx, keep_dims, true, [](bool a, bool v) { return a && v; });
 }
-Samples ReduceLogicalAnd::samples() { return logical_samples<ReduceLogicalAnd>(true, false, true); }
+Samples ReduceLogicalAnd::samples() {
+  return logical_samples<ReduceLogicalAnd>(true, false, true);
+}
 HONE_DEFINE_OP(ReduceLogicalAnd)
 
-Types ReduceLogicalOr::infer(InferCtx& ctx) const { return infer_reduce(ctx, keep_dims, ElementType::boolean); }
+Types ReduceLogicalOr::infer(InferCtx& ctx) const {
+  return infer_reduce(ctx, keep_dims, ElementType::boolean);
+}
 void ReduceLogicalOr::eval(EvalCtx& ctx) const {
   eval_logical(ctx, keep_dims, false, [](bool a, bool v) { return a || v; });
 }
-Samples ReduceLogicalOr::samples() { return logical_samples<ReduceLogicalOr>(true, true, false); }
+Samples ReduceLogicalOr::samples() {
+  return logical_samples<ReduceLogicalOr>(true, true, false);
+}
 HONE_DEFINE_OP(ReduceLogicalOr)
 
 Types CumSum::infer(InferCtx& ctx) const {
@@ -362,15 +442,19 @@ void CumSum::eval(EvalCtx& ctx) const {
   });
 }
 void CumSum::grad(GradCtx& ctx) const {
-  ctx.set(0, ctx.input(1) ? ctx.b(CumSum{exclusive, !reverse}, ctx.dout(), ctx.input(1)) : ctx.b(CumSum{exclusive, !reverse}, ctx.dout()));
+  ctx.set(0, ctx.input(1) ? ctx.b(CumSum{exclusive, !reverse}, ctx.dout(), ctx.input(1))
+                          : ctx.b(CumSum{exclusive, !reverse}, ctx.dout()));
 }
 Samples CumSum::samples() {
   const Tensor x = Tensor::of<float>({3}, {1, 2, 3});
   const auto y = [](float a, float b, float c) { return std::vector<Datum>{Tensor::of<float>({3}, {a, b, c})}; };
-  return {sample(CumSum{}, {x, int_scalar(0)}, y(1, 3, 6)), sample(CumSum{true, false}, {x, int_scalar(0)}, y(0, 1, 3)),
-          sample(CumSum{false, true}, {x, int_scalar(-1)}, y(6, 5, 3)), sample(CumSum{true, true}, {x, int_scalar(0)}, y(5, 3, 0)),
+  return {sample(CumSum{}, {x, int_scalar(0)}, y(1, 3, 6)),
+          sample(CumSum{true, false}, {x, int_scalar(0)}, y(0, 1, 3)),
+          sample(CumSum{false, true}, {x, int_scalar(-1)}, y(6, 5, 3)),
+          sample(CumSum{true, true}, {x, int_scalar(0)}, y(5, 3, 0)),
           sample(CumSum{false, true}, {random_tensor({2, 3, 2}, 1), int_scalar(1)}),
-          sample(CumSum{}, {Tensor::of<int64_t>({2, 2}, {1, 2, 3, 4}), int_scalar(1)}, {Tensor::of<int64_t>({2, 2}, {1, 3, 3, 7})})};
+          sample(CumSum{}, {Tensor::of<int64_t>({2, 2}, {1, 2, 3, 4}), int_scalar(1)},
+                 {Tensor::of<int64_t>({2, 2}, {1, 3, 3, 7})})};
 }
 HONE_DEFINE_OP(CumSum)
 

@@ -1,5 +1,6 @@
-// Arithmetic of sliding windows, shared by inference, reference evaluation and kernels of convolution and pooling. Needs tensors only.
-// Formulas: OpenVINO opset specifications of Convolution-1, ConvolutionBackpropData-1, MaxPool-14 and AvgPool-16.
+// Arithmetic of sliding windows, shared by inference, reference evaluation and kernels of convolution and pooling.
+// Needs tensors only. Formulas: OpenVINO opset specifications of Convolution-1, ConvolutionBackpropData-1, MaxPool-14
+// and AvgPool-16.
 #pragma once
 #include <algorithm>
 #include <string>
@@ -18,7 +19,8 @@ struct WindowAttributes {
   RoundingType rounding = RoundingType::floor;
 };
 
-/// One spatial axis of a sliding window: position `o` of the output reads `o * stride - pad_begin + k * dilation` for k < kernel.
+/// One spatial axis of a sliding window: position `o` of the output reads `o * stride - pad_begin + k * dilation` for k
+/// < kernel.
 struct WindowAxis {
   int64_t in = 0, kernel = 1, stride = 1, dilation = 1, pad_begin = 0, pad_end = 0, out = 0;
   int64_t extent() const { return (kernel - 1) * dilation + 1; }
@@ -29,10 +31,12 @@ namespace window {
 /// Numbers above this are no sizes of a real network; the bound keeps all products within 64 bits.
 inline constexpr int64_t limit = int64_t{1} << 31;
 
-inline std::vector<int64_t> filled(const std::vector<int64_t>& v, size_t rank, int64_t value, int64_t lowest, const char* what) {
+inline std::vector<int64_t> filled(const std::vector<int64_t>& v, size_t rank, int64_t value, int64_t lowest,
+                                   const char* what) {
   if (v.empty()) return std::vector<int64_t>(rank, value);
   if (v.size() != rank) {
-    throw Error(ErrorCode::failed, std::string(what) + " has " + std::to_string(v.size()) + " entries for " + std::to_string(rank) + " spatial dimensions");
+    throw Error(ErrorCode::failed, std::string(what) + " has " + std::to_string(v.size()) + " entries for " +
+                                       std::to_string(rank) + " spatial dimensions");
   }
   for (int64_t n : v) {
     if (n < lowest || n > limit) throw Error(ErrorCode::failed, std::string(what) + " holds " + std::to_string(n));
@@ -40,13 +44,16 @@ inline std::vector<int64_t> filled(const std::vector<int64_t>& v, size_t rank, i
   return v;
 }
 
-/// Of any operator with `strides`, `pads_begin`, `pads_end`, `auto_pad` and perhaps `dilations` and `rounding_type`. Throws `Error` without operator name.
+/// Of any operator with `strides`, `pads_begin`, `pads_end`, `auto_pad` and perhaps `dilations` and `rounding_type`.
+/// Throws `Error` without operator name.
 template <class Op>
 WindowAttributes attributes_of(const Op& op, size_t rank) {
   WindowAttributes w;
   w.strides = filled(op.strides, rank, 1, 1, "strides");
-  if constexpr (requires { op.dilations; }) w.dilations = filled(op.dilations, rank, 1, 1, "dilations");
-  else w.dilations.assign(rank, 1);
+  if constexpr (requires { op.dilations; })
+    w.dilations = filled(op.dilations, rank, 1, 1, "dilations");
+  else
+    w.dilations.assign(rank, 1);
   w.pads_begin = filled(op.pads_begin, rank, 0, -limit, "pads_begin");
   w.pads_end = filled(op.pads_end, rank, 0, -limit, "pads_end");
   if constexpr (requires { op.auto_pad; }) w.auto_pad = op.auto_pad;
@@ -55,7 +62,8 @@ WindowAttributes attributes_of(const Op& op, size_t rank) {
 }
 
 /// Number of window positions over `in` elements; 0 where none fits.
-inline int64_t count(int64_t in, int64_t extent, int64_t stride, int64_t pad_begin, int64_t pad_end, RoundingType rounding) {
+inline int64_t count(int64_t in, int64_t extent, int64_t stride, int64_t pad_begin, int64_t pad_end,
+                     RoundingType rounding) {
   const int64_t room = in + pad_begin + pad_end - extent;
   if (room < 0) return 0;
   int64_t out = (rounding == RoundingType::floor ? room / stride : (room + stride - 1) / stride) + 1;
@@ -68,7 +76,8 @@ inline int64_t count(int64_t in, int64_t extent, int64_t stride, int64_t pad_beg
 inline WindowAxis resolve(const WindowAttributes& w, size_t i, int64_t in, int64_t kernel) {
   WindowAxis a{in, kernel, w.strides[i], w.dilations[i], w.pads_begin[i], w.pads_end[i], 0};
   if (kernel < 0 || kernel > limit || in < 0 || in > limit || (kernel > 1 && a.dilation > limit / kernel)) {
-    throw Error(ErrorCode::failed, "window of " + std::to_string(kernel) + " over " + std::to_string(in) + " elements is out of range");
+    throw Error(ErrorCode::failed,
+                "window of " + std::to_string(kernel) + " over " + std::to_string(in) + " elements is out of range");
   }
   if (w.auto_pad == AutoPad::same_upper || w.auto_pad == AutoPad::same_lower) {
     const int64_t out = (in + a.stride - 1) / a.stride;
@@ -105,12 +114,15 @@ inline Dimension count(const WindowAttributes& w, size_t i, const Dimension& in,
   return Dimension(low, open ? Dimension::unbounded : at(in.max(), std::max<int64_t>(kernel.min(), 1)));
 }
 
-/// One axis of a transposed convolution. `axis.in` is the size of its data, `axis.out` that of its output; the other numbers are those
-/// of the forward convolution from `out` to `in`. `wanted` < 0: no output size is given.
-inline WindowAxis resolve_transposed(const WindowAttributes& w, size_t i, int64_t in, int64_t kernel, int64_t output_padding, int64_t wanted) {
+/// One axis of a transposed convolution. `axis.in` is the size of its data, `axis.out` that of its output; the other
+/// numbers are those of the forward convolution from `out` to `in`. `wanted` < 0: no output size is given.
+inline WindowAxis resolve_transposed(const WindowAttributes& w, size_t i, int64_t in, int64_t kernel,
+                                     int64_t output_padding, int64_t wanted) {
   WindowAxis a{in, kernel, w.strides[i], w.dilations[i], w.pads_begin[i], w.pads_end[i], 0};
-  if (kernel < 0 || kernel > limit || in < 0 || in > limit || (kernel > 1 && a.dilation > limit / kernel) || a.stride > limit / std::max<int64_t>(in, 1)) {
-    throw Error(ErrorCode::failed, "window of " + std::to_string(kernel) + " over " + std::to_string(in) + " elements is out of range");
+  if (kernel < 0 || kernel > limit || in < 0 || in > limit || (kernel > 1 && a.dilation > limit / kernel) ||
+      a.stride > limit / std::max<int64_t>(in, 1)) {
+    throw Error(ErrorCode::failed,
+                "window of " + std::to_string(kernel) + " over " + std::to_string(in) + " elements is out of range");
   }
   const int64_t full = a.stride * (in - 1) + a.extent() + output_padding;
   if (w.auto_pad != AutoPad::explicit_) a.pad_begin = a.pad_end = 0;
