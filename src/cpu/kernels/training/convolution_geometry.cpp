@@ -23,7 +23,8 @@ int64_t choose_block(int64_t units) {
 }
 
 template <class Op>
-std::string fill(const Op& op, const Shape& data, const Shape& result, size_t spatial, ConvolutionGeometry& g) {
+std::string fill(const Op& op, const Shape& data, const Shape& result, size_t spatial, bool shape_given,
+                 ConvolutionGeometry& g) {
   int64_t kernel[2] = {g.kernel_height, g.kernel_width}, stride[2] = {1, 1}, dilation[2] = {1, 1}, pad[2] = {0, 0};
   for (size_t a = 0; a < spatial; ++a) {
     const size_t at = a + 2 - spatial;
@@ -37,6 +38,13 @@ std::string fill(const Op& op, const Shape& data, const Shape& result, size_t sp
         const int64_t all =
             std::max<int64_t>(0, (result[a + 2] - 1) * stride[at] + (kernel[at] - 1) * dilation[at] + 1 - data[a + 2]);
         pad[at] = op.auto_pad == AutoPad::same_upper ? all / 2 : (all + 1) / 2;
+        // a transposed convolution pads so that its own output has the given size, the other way round
+        if constexpr (requires { op.output_padding; }) {
+          const int64_t extra =
+              std::max<int64_t>(0, (result[a + 2] - 1) * stride[at] + (kernel[at] - 1) * dilation[at] + 1 +
+                                       item(op.output_padding, a, 0) - data[a + 2]);
+          pad[at] = !shape_given ? 0 : op.auto_pad == AutoPad::same_upper ? extra - extra / 2 : extra / 2;
+        }
       }
     }
   }
@@ -80,24 +88,26 @@ std::string read_geometry(const KernelQuery& q, ConvolutionGeometry& g) {
   if (data.size() != result.size() || data.size() < 3 || data.size() > 4) return "only one or two spatial dimensions";
   const size_t spatial = data.size() - 2;
   g.batch = data[0];
+  const bool shape_given = q.inputs.size() > 2 && q.num_op_inputs > 2 && q.inputs[2].present;
   std::string why;
   if (weights_wanted) {
     const auto op = q.attrs<ConvolutionBackpropWeights>();
     g.groups = op.groups;
     g.kernel_height = spatial == 2 ? item(op.kernel, 0, 1) : 1;
     g.kernel_width = item(op.kernel, spatial - 1, 1);
-    why = fill(op, data, result, spatial, g);
+    why = fill(op, data, result, spatial, shape_given, g);
   } else {
     const Shape& w = q.inputs[1].shape;
     if (w.size() != spatial + (grouped ? 3 : 2)) return "weights of an unexpected rank";
     g.groups = grouped ? w[0] : 1;
     g.kernel_height = spatial == 2 ? w[w.size() - 2] : 1;
     g.kernel_width = w.back();
-    if (q.op == Convolution::name) why = fill(q.attrs<Convolution>(), data, result, spatial, g);
-    if (q.op == GroupConvolution::name) why = fill(q.attrs<GroupConvolution>(), data, result, spatial, g);
-    if (q.op == ConvolutionBackpropData::name) why = fill(q.attrs<ConvolutionBackpropData>(), data, result, spatial, g);
+    if (q.op == Convolution::name) why = fill(q.attrs<Convolution>(), data, result, spatial, shape_given, g);
+    if (q.op == GroupConvolution::name) why = fill(q.attrs<GroupConvolution>(), data, result, spatial, shape_given, g);
+    if (q.op == ConvolutionBackpropData::name)
+      why = fill(q.attrs<ConvolutionBackpropData>(), data, result, spatial, shape_given, g);
     if (q.op == GroupConvolutionBackpropData::name)
-      why = fill(q.attrs<GroupConvolutionBackpropData>(), data, result, spatial, g);
+      why = fill(q.attrs<GroupConvolutionBackpropData>(), data, result, spatial, shape_given, g);
   }
   if (!why.empty()) return why;
   if (g.groups < 1 || data[1] % g.groups || result[1] % g.groups) return "channels do not divide into the groups";

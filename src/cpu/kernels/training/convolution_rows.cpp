@@ -163,7 +163,7 @@ Support supports(const KernelQuery& q) {
   if (w.layout != Layout::plain) return Support::no("weights are not in plain order");
   ConvolutionGeometry g;
   if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups > 1 && g.data_channels == 1 && g.result_channels <= 2)
+  if (g.groups > 1 && g.data_channels == 1 && g.result_channels == 1)
     return Support::no("depthwise: a kernel of its own");
   return Support::yes();
 }

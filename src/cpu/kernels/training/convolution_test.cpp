@@ -38,6 +38,10 @@ const Case kCases[] = {
     {1, 1, 17, 70, 5, 31, 1, 3, 1, 1, 1, 1},   // five vectors of outputs
     {3, 2, 4, 6, 7, 9, 3, 3, 1, 1, 1, 1},      // groups
     {2, 4, 8, 8, 9, 9, 3, 3, 2, 1, 1, 1},      //
+    {2, 48, 1, 1, 9, 11, 3, 3, 1, 1, 1, 1},    // depthwise
+    {3, 21, 1, 1, 10, 9, 5, 5, 2, 1, 2, 2},    //
+    {1, 100, 1, 1, 7, 8, 3, 3, 1, 2, 2, 2},    //
+    {1, 5, 1, 3, 6, 7, 3, 3, 2, 1, 1, 1},      // three outputs for each channel
     {1, 1, 2, 3, 1, 1, 1, 1, 1, 1, 0, 0},      // one element
     {1, 1, 16, 16, 40, 61, 3, 3, 1, 1, 1, 1},  // several tiles in a row
     {2, 1, 3, 4, 6, 6, 3, 3, 1, 1, 0, 0},      // no padding
@@ -138,11 +142,35 @@ TEST_P(TrainingConvolution, matches_plain_loops_forward_and_backward) {
       expect_products(dw, out[0], want.dw, want.magnitude_dw, std::ldexp(1.0, -18), row.name);
     });
     EXPECT_GT(ran, 0);
+    if (type == ElementType::bf16) {  // also rounded to the type of the factors, as a graph in bf16 asks
+      const TensorDesc rounded = desc(type, weights, false);
+      Asked narrow(op, {dx, dy}, {rounded});
+      EXPECT_EQ(ran, for_each_row(narrow.q, {x.data, g.data}, [&](const Kernel& row, std::vector<Buffer>& out) {
+                  expect_products(rounded, out[0], want.dw, want.magnitude_dw, std::ldexp(1.0, -18), row.name);
+                }));
+    }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, TrainingConvolution, testing::Values(ElementType::f32, ElementType::bf16),
                          [](const auto& info) { return std::string(name_of(info.param)); });
+
+TEST(TrainingConvolutionRows, pad_transposed_convolutions_to_the_given_shape) {
+  // sizes of which one pad is larger than the other
+  const TensorDesc x = desc(ElementType::f32, {1, 1, 1, 3}), w = desc(ElementType::f32, {1, 1, 1, 3}, false),
+                   shape = desc(ElementType::i64, {2}), y = desc(ElementType::f32, {1, 1, 1, 4});
+  const float in[32] = {1, 2, 3}, taps[32] = {1, 10, 100};
+  const int64_t space[2] = {1, 4};
+  for (auto [pad, want] : {std::pair{AutoPad::same_upper, std::vector<double>{102, 20, 203, 30}},
+                           std::pair{AutoPad::same_lower, std::vector<double>{10, 102, 20, 203}}}) {
+    Asked asked(ConvolutionBackpropData{{1, 2}, {}, {}, {}, pad, {}}, {x, w, shape}, {y});
+    EXPECT_GT(for_each_row(asked.q, {in, taps, space},
+                           [&](const Kernel& row, std::vector<Buffer>& out) {
+                             expect_all(logical(y, out[0]), want, 0, 0, row.name);
+                           }),
+              0);
+  }
+}
 
 TEST(TrainingConvolutionRows, say_why_they_decline) {
   const TensorDesc dx = desc(ElementType::f32, {1, 16, 8, 8}), dy = desc(ElementType::f32, {1, 16, 8, 8}, false),

@@ -6,6 +6,7 @@ namespace hone::cpu {
 
 KernelList training_convolution();
 KernelList training_weight_gradient();
+KernelList training_depthwise();
 KernelList training_batch_norm();
 KernelList training_loss();
 KernelList training_pooling();

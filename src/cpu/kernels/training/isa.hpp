@@ -108,6 +108,19 @@ struct WeightGradientBand {
   float* scratch_dy;
 };
 
+/// A tap of a depthwise convolution: which of the kernel's rows or columns, and which row or column of the source.
+struct Tap {
+  int32_t kernel, source;
+};
+/// Output row y reads rows[row_begin[y]...row_begin[y + 1]), columns likewise; so both directions and any stride are
+/// alike.
+struct Depthwise {
+  int64_t channels, width_in, width_out, kernel_x;
+  Storage in, out;
+  const Tap *rows, *columns;
+  const int32_t *row_begin, *column_begin;
+};
+
 /// Elementwise work over [pixels][channels], see `batch_norm.isa.hpp`.
 struct NormApply {
   const void *x, *residual;
@@ -142,6 +155,10 @@ struct TrainingIsa {
   int accumulators;
   void (*convolve)(const DirectConvolution&, const ConvolutionBand&);
   void (*weight_gradient)(const WeightGradient&, const WeightGradientBand&);
+  /// Output rows [y0, y1) of one image; w: [taps][channels].
+  void (*depthwise)(const Depthwise&, const void* x, const float* w, void* y, int64_t y0, int64_t y1);
+  /// Adds the products of one image to sum [taps][channels]: `x` as depthwise reads it, dy in place of y.
+  void (*depthwise_gradient)(const Depthwise&, const void* x, const void* dy, float* sum, int64_t y0, int64_t y1);
   /// Sums of (x - shift) and of its square over pixels; `shift`, `sum`, `square`: [channels].
   void (*norm_statistics)(Storage, const void* x, int64_t pixels, int64_t channels, const float* shift, float* sum,
                           float* square);

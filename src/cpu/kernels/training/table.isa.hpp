@@ -1,6 +1,7 @@
 // The table of one instruction set. The including file defines HONE_ISA.
 #pragma once
 #include "cpu/kernels/training/batch_norm.isa.hpp"
+#include "cpu/kernels/training/depthwise.isa.hpp"
 #include "cpu/kernels/training/direct_convolution.isa.hpp"
 #include "cpu/kernels/training/optimizer.isa.hpp"
 #include "cpu/kernels/training/pooling.isa.hpp"
@@ -17,6 +18,8 @@ constexpr TrainingIsa make_table(const char* name) {
   t.accumulators = kAccumulators;
   t.convolve = convolve;
   t.weight_gradient = weight_gradient;
+  t.depthwise = depthwise;
+  t.depthwise_gradient = depthwise_gradient;
   t.norm_statistics = norm_statistics;
   t.norm_apply = norm_apply;
   t.norm_grad_sums = norm_grad_sums;

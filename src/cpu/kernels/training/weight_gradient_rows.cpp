@@ -22,7 +22,7 @@ Storage storage_of(ElementType t) {
 class WeightGradientKernel final : public PreparedKernel {
  public:
   WeightGradientKernel(const KernelQuery& q, const ConvolutionGeometry& g, const TrainingIsa& isa)
-      : isa_(isa), g_(g), threads_(std::max(1, q.threads)) {
+      : isa_(isa), g_(g), bf16_result_(q.outputs[0].type == ElementType::bf16), threads_(std::max(1, q.threads)) {
     const bool bf16 = q.inputs[0].type == ElementType::bf16 || q.inputs[1].type == ElementType::bf16;
     const bool pairs = isa.pairs && (bf16 || q.bf16_compute);
     t_ = gradient_tables(g, isa, storage_of(q.inputs[0].type), storage_of(q.inputs[1].type), pairs);
@@ -108,7 +108,10 @@ class WeightGradientKernel final : public PreparedKernel {
         }
       }
     });
-    add_chunks(sums, static_cast<float*>(args.outputs[0]), args.pool);
+    if (bf16_result_)
+      add_chunks(sums, static_cast<bfloat16*>(args.outputs[0]), args.pool);
+    else
+      add_chunks(sums, static_cast<float*>(args.outputs[0]), args.pool);
   }
 
  private:
@@ -117,7 +120,8 @@ class WeightGradientKernel final : public PreparedKernel {
   };
 
   /// src = [chunk][group][unit][o]   dst = [group][o][channel][taps]
-  void add_chunks(float* sums, float* dw, ThreadPool& pool) const {
+  template <class T>
+  void add_chunks(float* sums, T* dw, ThreadPool& pool) const {
     const WeightGradient& w = t_.gradient;
     const int64_t leading = vectors_ * isa_.lanes, out_stride = g_.data_channels * g_.taps();
     constexpr int64_t slice = 16;
@@ -130,8 +134,8 @@ class WeightGradientKernel final : public PreparedKernel {
         for (int64_t k = first; k < last; ++k, total += leading) {
           const int32_t at = t_.element[static_cast<size_t>(k)];
           if (at < 0) continue;
-          float* to = dw + group * g_.result_channels * out_stride + at;
-          for (int64_t o = 0; o < g_.result_channels; ++o) to[o * out_stride] = total[o];
+          T* to = dw + group * g_.result_channels * out_stride + at;
+          for (int64_t o = 0; o < g_.result_channels; ++o) to[o * out_stride] = T(total[o]);
         }
       }
     });
@@ -139,6 +143,7 @@ class WeightGradientKernel final : public PreparedKernel {
 
   const TrainingIsa& isa_;
   ConvolutionGeometry g_;
+  bool bf16_result_;
   GradientTables t_;
   std::vector<Band> bands_;
   int64_t threads_, vectors_ = 0, group_floats_ = 0, per_unit_ = 1, images_ = 0, chunks_ = 1, parts_ = 1,
@@ -153,11 +158,12 @@ Support supports(const KernelQuery& q) {
   if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
   if (auto why = refuse_activation(q.inputs[0], "x"); !why.empty()) return Support::no(why);
   if (auto why = refuse_activation(q.inputs[1], "dy"); !why.empty()) return Support::no(why);
-  if (q.outputs[0].type != ElementType::f32 || q.outputs[0].layout != Layout::plain)
-    return Support::no("the result is not f32 in plain order");
+  const ElementType result = q.outputs[0].type;
+  if ((result != ElementType::f32 && result != ElementType::bf16) || q.outputs[0].layout != Layout::plain)
+    return Support::no("the result is not f32 or bf16 in plain order");
   ConvolutionGeometry g;
   if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups > 1 && g.data_channels == 1 && g.result_channels <= 2)
+  if (g.groups > 1 && g.data_channels == 1 && g.result_channels == 1)
     return Support::no("depthwise: a kernel of its own");
   return Support::yes();
 }
