@@ -5,6 +5,8 @@
 
 #include "base/file.hpp"
 #include "formats/onnx/reader.hpp"
+#include "formats/openvino_ir/reader.hpp"
+#include "formats/openvino_ir/writer.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
@@ -20,6 +22,10 @@ std::string suffix_of(const std::string& path) {
 bool is_onnx(std::string_view head, const std::string& path) {
   if (suffix_of(path) == ".onnx") return true;
   return head.size() > 4 && head[0] == 8 && head[1] > 0 && head[1] < 20 && (head[2] == 0x12 || head[2] == 0x3a) && suffix_of(path) != ".pb";
+}
+
+bool is_openvino_ir(std::string_view head, const std::string& path) {
+  return suffix_of(path) == ".xml" && (head.find("<net") != head.npos || head.find("<?xml") != head.npos);
 }
 
 struct Refused {
@@ -69,6 +75,7 @@ constexpr Refused refused[] = {
 const std::vector<ReaderRow>& reader_rows() {
   static const std::vector<ReaderRow> rows = {
       {"ONNX", is_onnx, read_onnx},
+      {"OpenVINO IR", is_openvino_ir, read_openvino_ir},
   };
   return rows;
 }
@@ -93,7 +100,8 @@ Graph read_model(const std::string& path) {
   refuse(head, path);
 }
 
-void write_model(const Graph&, const std::string& path, const WriteOptions&) {
+void write_model(const Graph& g, const std::string& path, const WriteOptions& options) {
+  if (suffix_of(path) == ".xml") return write_openvino_ir(g, path, options);
   throw Error(ErrorCode::unsupported, "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written", path, "use .onnx or .xml");
 }
 

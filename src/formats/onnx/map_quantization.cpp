@@ -30,10 +30,17 @@ Value blocks(NodeContext& n, Value v, Value data, int64_t axis, int64_t block) {
   return n(Slice{}, flat, n.ints_constant({0}), n.dims(data, axis, axis + 1), n.ints_constant({1}), n.ints_constant({axis}));
 }
 
+// A scale or zero point of one element as a scalar: [1] and [] mean the same in ONNX.
+Value plain(NodeContext& n, Value v) {
+  if (!v || !v.shape().is_static() || v.shape().rank() == 0 || element_count(v.shape().to_shape()) != 1) return v;
+  if (const Tensor t = v.constant()) return n.b.constant(t.reshaped({}));
+  return n.reshape(v, {});
+}
+
 bool is_blocked(NodeContext& n, Value scale) { return n.version >= 21 && n.i("block_size", 0) > 0 && n.rank(scale) > 1; }
 
 Values quantize_linear(NodeContext& n) {
-  const Value x = n.in(0), scale = n.in(1), zero = n.opt(2);
+  const Value x = n.in(0), scale = plain(n, n.in(1)), zero = plain(n, n.opt(2));
   Quantize q;
   q.output_type = zero ? zero.element_type() : n.i("output_dtype", 0) ? element_type_of_onnx(n.i("output_dtype")) : ElementType::u8;
   if (is_blocked(n, scale)) {
@@ -53,7 +60,7 @@ Values quantize_linear(NodeContext& n) {
 }
 
 Values dequantize_linear(NodeContext& n) {
-  const Value x = n.in(0), scale = n.in(1), zero = n.opt(2);
+  const Value x = n.in(0), scale = plain(n, n.in(1)), zero = plain(n, n.opt(2));
   const ElementType out = n.i("output_dtype", 0) ? element_type_of_onnx(n.i("output_dtype")) : scale.element_type();
   if (is_blocked(n, scale)) {
     const int64_t axis = n.axis(n.i("axis", 1), x), block = n.i("block_size");
@@ -89,13 +96,13 @@ int64_t last_axis(NodeContext& n, Value scale, Value data, int64_t axis) {
 }
 
 Value dequantized(NodeContext& n, size_t i, int64_t axis) {
-  const Value x = n.in(i), scale = n.in(i + 1), zero = n.opt(i + 2);
+  const Value x = n.in(i), scale = plain(n, n.in(i + 1)), zero = plain(n, n.opt(i + 2));
   const Dequantize d{last_axis(n, scale, x, axis), ElementType::f32};
   const Value s = n.cast(scale, ElementType::f32);
   return zero ? n(d, x, s, zero) : n(d, x, s);
 }
 Value quantized(NodeContext& n, Value y, size_t scale_index, int64_t axis) {
-  const Value scale = n.in(scale_index), zero = n.opt(scale_index + 1);
+  const Value scale = plain(n, n.in(scale_index)), zero = plain(n, n.opt(scale_index + 1));
   Quantize q;
   q.output_type = zero ? zero.element_type() : ElementType::u8;
   q.axis = last_axis(n, scale, y, axis);
@@ -135,7 +142,7 @@ Values qlinear_conv(NodeContext& n) {
   const Value x = dequantized(n, 0, 1), w = dequantized(n, 3, 0);
   Value y = convolve(n, x, w);
   if (n.has(8)) {
-    const Value scale = n(Multiply{}, n.cast(n.in(1), ElementType::f32), n.cast(n.in(4), ElementType::f32));
+    const Value scale = n(Multiply{}, n.cast(plain(n, n.in(1)), ElementType::f32), n.cast(plain(n, n.in(4)), ElementType::f32));
     Value bias = n(Dequantize{last_axis(n, n.in(4), n.in(8), 0), ElementType::f32}, n.in(8), scale);
     std::vector<int64_t> axes;
     for (size_t k = 2; k < n.rank(n.in(3)); ++k) axes.push_back(static_cast<int64_t>(k) - 1);
