@@ -8,11 +8,25 @@ enum class InterpolateMode { nearest, linear, linear_onnx, cubic, bilinear_pillo
 HONE_ENUM_NAMES(InterpolateMode, "nearest", "linear", "linear_onnx", "cubic", "bilinear_pillow", "bicubic_pillow")
 enum class ShapeCalculation { sizes, scales };
 HONE_ENUM_NAMES(ShapeCalculation, "sizes", "scales")
-enum class CoordinateMode { half_pixel, pytorch_half_pixel, asymmetric, tf_half_pixel_for_nn, align_corners, half_pixel_symmetric };
-HONE_ENUM_NAMES(CoordinateMode, "half_pixel", "pytorch_half_pixel", "asymmetric", "tf_half_pixel_for_nn", "align_corners", "half_pixel_symmetric")
+/// Those of opset 11, and of ONNX: half_pixel_symmetric, tf_crop_and_resize (reads `roi`), and align_corners_unrounded, which divides by the
+/// length in * scale - 1 before rounding, as ONNX does where scales are given.
+enum class CoordinateMode {
+  half_pixel,
+  pytorch_half_pixel,
+  asymmetric,
+  tf_half_pixel_for_nn,
+  align_corners,
+  half_pixel_symmetric,
+  tf_crop_and_resize,
+  align_corners_unrounded,
+};
+HONE_ENUM_NAMES(CoordinateMode, "half_pixel", "pytorch_half_pixel", "asymmetric", "tf_half_pixel_for_nn", "align_corners", "half_pixel_symmetric",
+                "tf_crop_and_resize", "align_corners_unrounded")
 enum class NearestMode { round_prefer_floor, round_prefer_ceil, floor, ceil, simple };
 HONE_ENUM_NAMES(NearestMode, "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple")
-/// Inputs: data, sizes or scales (one per axis of the list), axes (optional: all).
+/// Inputs: data, sizes or scales (one per axis of the list), axes (optional: all), roi (starts, then ends, of the axes as fractions;
+/// tf_crop_and_resize only). `antialias` filters when shrinking: mode linear drops what lies outside of the image (opset 11), linear_onnx and
+/// cubic repeat the border unless `exclude_outside` (ONNX); the Pillow modes always filter.
 struct Interpolate {
   InterpolateMode mode = InterpolateMode::nearest;
   ShapeCalculation shape_calculation_mode = ShapeCalculation::sizes;
@@ -23,6 +37,7 @@ struct Interpolate {
   std::vector<int64_t> pads_end{};
   double cube_coeff = -0.75;
   bool exclude_outside = false;
+  double extrapolation_value = 0.0;  ///< outside of the image, for tf_crop_and_resize
   static void fields(auto& o, auto&& f) {
     f("mode", o.mode);
     f("shape_calculation_mode", o.shape_calculation_mode);
@@ -33,6 +48,7 @@ struct Interpolate {
     f("pads_end", o.pads_end);
     f("cube_coeff", o.cube_coeff);
     f("exclude_outside", o.exclude_outside);
+    f("extrapolation_value", o.extrapolation_value);
   }
   HONE_OP("Interpolate") HONE_GRAD
 };

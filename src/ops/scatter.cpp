@@ -256,6 +256,11 @@ void ScatterUpdate::eval(EvalCtx& ctx) const {
   }
   ctx.set_output(0, y);
 }
+void ScatterUpdate::grad(GradCtx& ctx) const {
+  Builder& b = ctx.b;
+  if (ctx.needs(0)) ctx.set(0, b(ScatterUpdate{}, ctx.dout(), ctx.input(1), zeros_like(b, ctx.input(2)), ctx.input(3)));
+  if (ctx.needs(2)) ctx.set(2, b(Gather{}, ctx.dout(), ctx.input(1), ctx.input(3)));
+}
 Samples ScatterUpdate::samples() {
   const Tensor x = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6});
   return {sample(ScatterUpdate{}, {x, int_tensor({2, 0}), Tensor::of<float>({2, 2}, {10, 20, 30, 40}), int_scalar(1)},
