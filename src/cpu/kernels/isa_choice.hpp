@@ -1,6 +1,7 @@
 // Families with one kernel per instruction set of vector code: which there are, and rows made from a template over
 // them.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
