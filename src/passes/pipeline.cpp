@@ -22,7 +22,8 @@ std::vector<Pass> all() {
           recognize_activations_pass(),
           recognize_norms_pass(),
           recognize_group_convolution_pass(),
-          int8_pass()};
+          int8_pass(),
+          bf16_pass()};
 }
 
 }  // namespace
