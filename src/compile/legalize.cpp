@@ -288,6 +288,8 @@ class Legalizer {
       first = false;
       if (!c) continue;
       const double cost = c->plan.cost + reorder_cost(id, l);
+      // What the layout pass decided stands where a kernel takes it.
+      if (!best && !c->is_reference() && l == current(id)) return std::pair(l, *c);
       if (!best || cost < best_cost) {
         best = {l, *c};
         best_cost = cost;

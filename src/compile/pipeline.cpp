@@ -1,22 +1,89 @@
 #include "compile/pipeline.hpp"
 
 #include "base/thread_pool.hpp"
+#include "compile/epilogue.hpp"
+#include "compile/legalize.hpp"
+#include "hone/error.hpp"
+#include "passes/fuse_epilogue.hpp"
+#include "passes/layout.hpp"
+#include "passes/pipeline.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
 
 namespace hone {
+namespace {
+
+bool all_static(const Graph& g, NodeId id) {
+  const NodeData& n = g.node(id);
+  const auto good = [&](ValueId v) { return v == no_id || g.value(v).type.is_static(); };
+  return std::all_of(n.inputs.begin(), n.inputs.end(), good) && std::all_of(n.outputs.begin(), n.outputs.end(), good);
+}
+
+// Does a kernel of its own (not the reference) take the node as it stands, or with all its images in one layout?
+bool has_kernel(const Graph& g, NodeId id, const SelectOptions& options, const NodeLayouts* layouts) {
+  if (!all_static(g, id)) return false;
+  if (is_view(g, id)) return !layouts;
+  const auto epilogue = lower_epilogue(g, id);
+  if (!epilogue) return false;
+  const NodeData& n = g.node(id);
+  const auto bytes = attribute_bytes(*n.op, n.attributes.get());
+  KernelQuery q = query_of(g, id, *epilogue, bytes, options);
+  const auto taken = [&] {
+    const auto choice = select_kernel(q);
+    return choice && !choice->is_reference();
+  };
+  if (layouts) {
+    for (size_t i = 0; i < q.inputs.size(); ++i) q.inputs[i].layout = layouts->inputs[i];
+    for (size_t i = 0; i < q.outputs.size(); ++i) q.outputs[i].layout = layouts->outputs[i];
+    if (taken()) return true;
+    // A first layer reads the picture as it is.
+    if (!q.inputs.empty() && q.inputs[0].layout != Layout::plain && !g.value(n.inputs[0]).uses.empty() &&
+        g.value_handle(n.inputs[0]).node().op().name == "Parameter") {
+      q.inputs[0].layout = Layout::plain;
+      return taken();
+    }
+    return false;
+  }
+  if (taken()) return true;
+  const bool convolution = n.op->name.find("Convolution") != std::string_view::npos;
+  for (size_t i = 0; i < q.inputs.size(); ++i) {
+    if (q.inputs[i].present && q.inputs[i].shape.size() >= 3 && !q.inputs[i].constant && !(convolution && i == 1)) {
+      q.inputs[i].layout = Layout::channels_last;
+    }
+  }
+  for (TensorDesc& d : q.outputs) {
+    if (d.present && d.shape.size() >= 3) d.layout = Layout::channels_last;
+  }
+  return taken();
+}
+
+}  // namespace
 
 SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& report) {
   SelectOptions select;
   select.threads = options.threads > 0 ? options.threads : options.pool ? options.pool->size() : available_cores();
   select.bf16_compute = options.precision == Precision::bf16;
   if (!options.optimize) return select;
+
+  std::vector<Pass> passes = canonicalize_passes();
+  // Epilogues before layouts: what a dense operator swallows needs no layout of its own.
+  FuseOptions fuse;
+  fuse.accepts = [&select](const Graph& graph, NodeId id) { return has_kernel(graph, id, select, nullptr); };
+  passes.push_back(fuse_epilogues_pass(fuse));
+  LayoutOptions layout;
+  layout.accepts = [&select](const Graph& graph, NodeId id, const NodeLayouts& l) {
+    return has_kernel(graph, id, select, &l);
+  };
+  passes.push_back(layout_pass(layout));
   FoldOptions fold;
   fold.keep_quantization = false;
+  passes.push_back(fold_pass(fold, "fold_all"));
+  passes.push_back(dead_code_pass());
+
   PassOptions run;
   run.disabled = options.disabled_passes;
-  run.verify = false;
-  report.passes = run_passes(g, {fold_pass(fold), common_subexpression_pass(), dead_code_pass()}, run);
+  run.verify = false;  // the program is verified as a whole
+  report.passes = run_passes(g, passes, run);
   return select;
 }
 

@@ -1,6 +1,7 @@
 // The graph: nodes and values in arenas, addressed by 32-bit ids. Every change goes through a method that journals,
 // so a declined rule or a failed pass rolls back.
 #pragma once
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -169,8 +170,9 @@ class Graph {
   void link(NodeId node);
   void unlink(NodeId node);
   Types infer_types(NodeId id, std::vector<std::optional<std::vector<Dimension>>>& contents);
-  std::vector<NodeData> nodes_;
-  std::vector<ValueData> values_;
+  // Deques: references to nodes and types stay valid while a rule adds new ones.
+  std::deque<NodeData> nodes_;
+  std::deque<ValueData> values_;
   std::vector<NodeId> parameters_, results_;
   std::vector<std::function<void(Graph&)>> journal_;
   int recording_ = 0;

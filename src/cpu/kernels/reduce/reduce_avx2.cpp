@@ -1,3 +1,0 @@
-#define HONE_NS avx2
-#define HONE_LANES 8
-#include "cpu/kernels/reduce/reduce_isa.hpp"

@@ -1,3 +1,0 @@
-#define HONE_NS avx512
-#define HONE_LANES 16
-#include "cpu/kernels/reduce/reduce_isa.hpp"
