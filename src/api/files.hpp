@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "compile/compile.hpp"
 #include "graph/graph.hpp"
 
 namespace hone {
@@ -13,8 +14,10 @@ struct SaveOptions {
   bool compress_to_fp16 = false;
   int opset = 0;  ///< of ONNX; 0: the default
 };
-/// By suffix. A `.hone` file gets the graph; programs are added by the compiled model's export. Throws `Error`.
+/// By suffix. A `.hone` file gets the graph alone. Throws `Error`.
 void save_any_model(const Graph& g, const std::string& path, const SaveOptions& options = {});
+/// A `.hone` file with the program of a compiled static model, and the graph unless it is stripped. Throws `Error`.
+void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph = false);
 
 bool is_hone_path(const std::string& path);
 

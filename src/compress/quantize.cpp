@@ -116,6 +116,37 @@ Graph insert(const Graph& model, const Placement& p, const Ranges& ranges, const
   return g;
 }
 
+// Dense operators that an elementwise or pooling operator meets on its ways up and down, through operators that are not dense.
+std::set<NodeId> dense_neighbours(const Graph& g, NodeId start) {
+  std::set<NodeId> found, seen{start};
+  std::vector<NodeId> work{start};
+  while (!work.empty()) {
+    const Node n = g.handle(work.back());
+    work.pop_back();
+    std::vector<NodeId> next;
+    for (const Value& v : n.inputs()) {
+      if (v) next.push_back(v.node().id);
+    }
+    for (const Value& v : n.outputs()) {
+      for (const Use& u : v.uses()) next.push_back(u.node);
+    }
+    for (NodeId id : next) {
+      if (is_weighted(g.handle(id))) found.insert(id);
+      else if (!g.handle(id).is<Constant>() && seen.insert(id).second) work.push_back(id);
+    }
+  }
+  return found;
+}
+
+// Quantizers between operators that went back to float serve nobody: their operators go back too.
+void release_bystanders(const Graph& g, const Placement& p, std::set<NodeId>& kept) {
+  for (NodeId id : p.quantized) {
+    if (is_weighted(g.handle(id))) continue;
+    const auto around = dense_neighbours(g, id);
+    if (std::all_of(around.begin(), around.end(), [&](NodeId d) { return kept.contains(d); })) kept.insert(id);
+  }
+}
+
 // Outputs of the model on ranking samples, one vector a sample.
 std::vector<std::vector<double>> outputs_of(const Graph& g, const CalibrationData& data, size_t samples, const MakeRunner& make_runner) {
   const auto runner = make_runner(g);
@@ -177,6 +208,7 @@ Quantized quantize(const Graph& model, const CalibrationData& data, const Quanti
       std::sort(ranking.begin(), ranking.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
       for (const auto& [error, id] : ranking) {
         kept.insert(id);
+        release_bystanders(model, placement, kept);
         report.kept.push_back(model.node(id).name + ": accuracy");
         q.graph = candidate();
         report.metric_after = o.metric(q.graph);

@@ -73,6 +73,14 @@ std::string Dataset::revision() const {
   return h.finish_hex();
 }
 
+std::span<const DatasetFormat> dataset_formats() {
+  static constexpr DatasetFormat formats[] = {
+      {"idx", is_idx, open_idx},
+      {"image-folder", is_image_folder, open_image_folder},
+  };
+  return formats;
+}
+
 std::unique_ptr<Dataset> open_dataset(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code failed;
@@ -84,7 +92,11 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path) {
     throw Error(ErrorCode::unreadable, "[data] not a folder", path,
                 "name the folder that holds a folder for each class, or IDX files");
   }
-  return has_idx_files(path) ? open_idx(path) : open_image_folder(path);
+  for (const DatasetFormat& f : dataset_formats()) {
+    if (f.matches(path)) return f.open(path);
+  }
+  throw Error(ErrorCode::unsupported, "[data] no known data format", path,
+              "make a folder for each class and put its pictures there");
 }
 
 void check_readable(const Dataset& data, int threads) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ class Dataset {
 
   /// Stable name of a sample: its path below `path()`, or `train/17`.
   virtual std::string id(size_t i) const = 0;
+  /// Are the names mere numbers of a file's contents? Then a split stores ranges, bound to the revision of the data.
+  virtual bool names_are_numbers() const { return false; }
   /// What an error or a person should be shown: the path of the file, with the number inside of it where it holds many.
   virtual std::string file(size_t i) const = 0;
   /// Decodes a sample into `into`, whose memory is reused. Throws `Error` naming the file.
@@ -84,10 +87,19 @@ class Dataset {
 /// wrong channel count).
 std::unique_ptr<Dataset> open_dataset(const std::string& path);
 
-std::unique_ptr<Dataset> open_image_folder(const std::string& path);
+/// A format that `open_dataset` knows. The first row whose `matches` says yes to a folder opens it; the last takes
+/// every folder.
+struct DatasetFormat {
+  const char* name;
+  bool (*matches)(const std::string& path);
+  std::unique_ptr<Dataset> (*open)(const std::string& path);
+};
+std::span<const DatasetFormat> dataset_formats();
+
+bool is_idx(const std::string& path);
 std::unique_ptr<Dataset> open_idx(const std::string& path);
-/// Does the folder hold IDX files?
-bool has_idx_files(const std::string& path);
+bool is_image_folder(const std::string& path);
+std::unique_ptr<Dataset> open_image_folder(const std::string& path);
 
 /// Pictures of one size in memory: `pixels` holds `labels.size()` pictures of height x width x channels samples.
 struct PixelBlock {

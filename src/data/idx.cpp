@@ -268,7 +268,7 @@ PixelBlock read_pair(const std::string& dir, const std::string& stem, const Pair
 
 }  // namespace
 
-bool has_idx_files(const std::string& path) {
+bool is_idx(const std::string& path) {
   return !find_pairs(path).empty();
 }
 

@@ -223,6 +223,11 @@ class ImageFolder final : public Dataset {
 
 }  // namespace
 
+bool is_image_folder(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
 std::unique_ptr<Dataset> open_image_folder(const std::string& path) {
   return std::make_unique<ImageFolder>(path);
 }

@@ -55,6 +55,7 @@ class MemoryDataset final : public Dataset {
     const size_t b = block(i);
     return path_ + (blocks_[b].name.empty() ? "" : "/" + blocks_[b].name) + "#" + std::to_string(i - first_[b]);
   }
+  bool names_are_numbers() const override { return true; }
   void read(size_t i, Image& into, bool) const override {
     const ImageView v = peek(i);
     into.reset(v.width, v.height, v.channels);

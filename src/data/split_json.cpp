@@ -23,8 +23,19 @@ json runs_of(const std::vector<uint32_t>& v) {
   return runs;
 }
 
-bool named(const Dataset& data) {
-  return std::string_view(data.format()) == "image-folder";
+/// An id as JSON can hold it: names of files need not be UTF-8, JSON text must.
+std::string json_id(const std::string& id) {
+  try {
+    (void)json(id).dump();
+    return id;
+  } catch (const json::exception&) {
+    std::string out = "bytes:";
+    for (unsigned char c : id) {
+      out += "0123456789abcdef"[c >> 4];
+      out += "0123456789abcdef"[c & 15];
+    }
+    return out;
+  }
 }
 
 [[noreturn]] void bad(std::string_view name, const std::string& what,
@@ -38,9 +49,9 @@ std::string split_to_json(const Split& split, const Dataset& data) {
   json j = {{"kind", split.kind}, {"seed", split.seed}, {"data_revision", split.revision}};
   const auto put = [&](const char* key, const std::vector<uint32_t>& samples) {
     j["counts"][key] = samples.size();
-    if (named(data)) {
+    if (!data.names_are_numbers()) {
       json ids = json::array();
-      for (uint32_t i : samples) ids.push_back(data.id(i));
+      for (uint32_t i : samples) ids.push_back(json_id(data.id(i)));
       j["samples"][key] = std::move(ids);
     } else {
       j["ranges"][key] = runs_of(samples);
@@ -68,9 +79,9 @@ Split split_from_json(std::string_view text, const Dataset& data, std::string_vi
     };
     const std::pair<const char*, std::vector<uint32_t>*> parts[] = {
         {"train", &s.train}, {"val", &s.val}, {"test", &s.test}};
-    if (named(data)) {
+    if (!data.names_are_numbers()) {
       std::unordered_map<std::string, uint32_t> index;
-      for (uint32_t i = 0; i < data.size(); ++i) index.emplace(data.id(i), i);
+      for (uint32_t i = 0; i < data.size(); ++i) index.emplace(json_id(data.id(i)), i);
       for (const auto& [key, to] : parts) {
         for (const auto& id : j.at("samples").at(key)) {
           const auto at = index.find(id.get<std::string>());

@@ -225,6 +225,13 @@ TEST(split, is_saved_and_loaded) {
   std::filesystem::remove(dir.path() + "/" + data->id(s.test[0]));
   EXPECT_THROW(load_split(dir.path() + "/split.json", *open_dataset(dir.path())), Error);
 
+  // names of files need not be UTF-8
+  dir.picture("a/caf\xe9.png", 55);
+  dir.picture("b/caf\xe9.png", 56);
+  const auto odd = open_dataset(dir.path());
+  const Split with_odd = make_split(*odd, o);
+  EXPECT_EQ(split_from_json(split_to_json(with_odd, *odd), *odd, "odd"), with_odd);
+
   const auto memory = numbered({10, 10});
   const Split m = make_split(*memory, o);
   EXPECT_EQ(split_from_json(split_to_json(m, *memory), *memory, "m"), m);

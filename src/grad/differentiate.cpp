@@ -56,7 +56,7 @@ void expand_on_path(Graph& g, Value& loss, const Values& wrt) {
     changed = false;
     const auto path = on_path(g, loss.id, wrt);
     for (NodeId id : g.topological_order()) {
-      const NodeData& n = g.node(id);
+      const NodeData n = g.node(id);  // a copy: adding nodes moves the arena
       if (n.op->grad || !n.op->expand || !any_input_on(n, path) || !any_output_on(n, path)) continue;
       Builder b(g);
       b.set_name(n.name);

@@ -60,7 +60,6 @@ TrainStep train_step(const Graph& model, const TrainStepOptions& o, const Traini
   Builder b(g);
   const Value logits = logits_of(g);
   for (NodeId r : std::vector<NodeId>(g.results())) g.remove(r);
-  g.remove_dead();
   const PartialShape& shape = logits.shape();
   const Value labels = label_probabilities ? b.parameter(ElementType::f32, PartialShape{shape[0], shape[1]}, "labels")
                                            : b.parameter(ElementType::i64, PartialShape{shape[0]}, "labels");

@@ -75,13 +75,39 @@ inline void output_offsets(const std::vector<WindowAxis>& axes, size_t at, std::
   }
 }
 
+/// Offsets of one position after the other; with many groups they are computed once and kept.
+class Offsets {
+ public:
+  using Compute = void (*)(const std::vector<WindowAxis>&, size_t, std::vector<int64_t>&);
+  Offsets(Compute compute, const std::vector<WindowAxis>& axes, size_t positions, size_t taps, bool keep)
+      : compute_(compute), axes_(axes), row_(taps) {
+    if (!keep || positions > (size_t{1} << 24) / std::max<size_t>(taps, 1)) return;
+    table_.reserve(positions * taps);
+    for (size_t p = 0; p < positions; ++p) {
+      compute_(axes_, p, row_);
+      table_.insert(table_.end(), row_.begin(), row_.end());
+    }
+  }
+  /// Valid until the next call.
+  const int64_t* at(size_t position) {
+    if (!table_.empty()) return table_.data() + position * row_.size();
+    compute_(axes_, position, row_);
+    return row_.data();
+  }
+
+ private:
+  Compute compute_;
+  const std::vector<WindowAxis>& axes_;
+  std::vector<int64_t> row_, table_;
+};
+
 /// y = x * w. w = [groups][out_channels][in_channels][kernel]
 template <class T>
 void convolve(const ConvolutionSizes& s, const T* x, const T* w, T* y) {
   using Acc = Accumulator<T>;
   const size_t taps = s.kernel_space(), in_space = s.in_space(), out_space = s.out_space(),
                depth = s.in_channels * taps;
-  std::vector<int64_t> offsets(taps);
+  Offsets table(input_offsets, s.axes, out_space, taps, s.groups > 1);
   for (size_t g = 0; g < s.groups; ++g) {
     const T* wg = w + g * s.out_channels * depth;
     product<Acc>(
@@ -94,7 +120,7 @@ void convolve(const ConvolutionSizes& s, const T* x, const T* w, T* y) {
         [&](size_t column, size_t n, Acc* to) {
           for (size_t j = 0; j < n; ++j) {
             const size_t image = (column + j) / out_space;
-            input_offsets(s.axes, (column + j) % out_space, offsets);
+            const int64_t* offsets = table.at((column + j) % out_space);
             const T* plane = x + (image * s.groups + g) * s.in_channels * in_space;
             for (size_t c = 0; c < s.in_channels; ++c, plane += in_space) {
               for (size_t t = 0; t < taps; ++t) {
@@ -116,7 +142,7 @@ void convolve_transposed(const ConvolutionSizes& s, const T* dy, const T* w, T* 
   using Acc = Accumulator<T>;
   const size_t taps = s.kernel_space(), in_space = s.in_space(), out_space = s.out_space(),
                depth = s.out_channels * taps;
-  std::vector<int64_t> offsets(taps);
+  Offsets table(output_offsets, s.axes, in_space, taps, s.groups > 1);
   for (size_t g = 0; g < s.groups; ++g) {
     const T* wg = w + g * s.out_channels * s.in_channels * taps;
     product<Acc>(
@@ -130,7 +156,7 @@ void convolve_transposed(const ConvolutionSizes& s, const T* dy, const T* w, T* 
         [&](size_t column, size_t n, Acc* to) {
           for (size_t j = 0; j < n; ++j) {
             const size_t image = (column + j) / in_space;
-            output_offsets(s.axes, (column + j) % in_space, offsets);
+            const int64_t* offsets = table.at((column + j) % in_space);
             const T* plane = dy + (image * s.groups + g) * s.out_channels * out_space;
             for (size_t c = 0; c < s.out_channels; ++c, plane += out_space) {
               for (size_t t = 0; t < taps; ++t) {

@@ -8,8 +8,12 @@
 namespace hone {
 namespace {
 
-bool is_small_float(ElementType t) { return is_float(t) && t != ElementType::f64 && t != ElementType::f32; }
-bool is_small_integer(ElementType t) { return is_integer(t) && bit_width(t) < 8; }
+bool is_small_float(ElementType t) {
+  return is_float(t) && t != ElementType::f64 && t != ElementType::f32;
+}
+bool is_small_integer(ElementType t) {
+  return is_integer(t) && bit_width(t) < 8;
+}
 
 Datum promoted(const Datum& d) {
   if (!d.is_tensor()) return d;
@@ -45,22 +49,30 @@ ElementType demoted_type(const std::vector<Datum>& inputs, ElementType computed)
   return computed;
 }
 
-size_t channel_of(size_t i, const Shape& shape, int64_t axis) {
+// Index of the scale for element `i`. More scales than `axis` has entries count the leading axes together: output
+// channels of grouped weights [G, O / G, ...].
+size_t channel_of(size_t i, const Shape& shape, const Quantization& q) {
   size_t inner = 1;
-  for (size_t k = static_cast<size_t>(axis) + 1; k < shape.size(); ++k) inner *= static_cast<size_t>(shape[k]);
-  return i / inner % static_cast<size_t>(shape[static_cast<size_t>(axis)]);
+  for (size_t k = static_cast<size_t>(q.axis) + 1; k < shape.size(); ++k) inner *= static_cast<size_t>(shape[k]);
+  const auto along = static_cast<size_t>(shape[static_cast<size_t>(q.axis)]);
+  if (q.scales.size() > along) return i * q.scales.size() / static_cast<size_t>(element_count(shape));
+  return i / inner % along;
 }
 
 }  // namespace
 
-std::vector<Datum> EvalCtx::run_region(size_t, std::vector<Datum>) { fail("the operator has no regions here"); }
-void EvalCtx::fail(const std::string& message) const { throw Error(ErrorCode::failed, message); }
+std::vector<Datum> EvalCtx::run_region(size_t, std::vector<Datum>) {
+  fail("the operator has no regions here");
+}
+void EvalCtx::fail(const std::string& message) const {
+  throw Error(ErrorCode::failed, message);
+}
 
 Tensor dequantize(const Tensor& t, const Quantization& q) {
   Tensor out(ElementType::f32, t.shape());
   float* to = out.data<float>();
   for (size_t i = 0; i < t.size(); ++i) {
-    const size_t c = q.axis < 0 ? 0 : channel_of(i, t.shape(), q.axis);
+    const size_t c = q.axis < 0 ? 0 : channel_of(i, t.shape(), q);
     to[i] = static_cast<float>(get_integer(t, i) - q.zero_point(c)) * q.scale(c);
   }
   return out;
@@ -69,14 +81,14 @@ Tensor dequantize(const Tensor& t, const Quantization& q) {
 Tensor quantize(const Tensor& t, const Quantization& q, ElementType type) {
   Tensor out(type, t.shape());
   for (size_t i = 0; i < t.size(); ++i) {
-    const size_t c = q.axis < 0 ? 0 : channel_of(i, t.shape(), q.axis);
+    const size_t c = q.axis < 0 ? 0 : channel_of(i, t.shape(), q);
     set_element(out, i, std::nearbyint(static_cast<float>(get_element(t, i)) / q.scale(c)) + q.zero_point(c));
   }
   return out;
 }
 
-std::vector<Datum> evaluate_op(const OpDef& op, const void* attributes, std::vector<Datum> inputs, const std::vector<Region>& regions,
-                               size_t num_outputs, const Types* types) {
+std::vector<Datum> evaluate_op(const OpDef& op, const void* attributes, std::vector<Datum> inputs,
+                               const std::vector<Region>& regions, size_t num_outputs, const Types* types) {
   if (op.raw_types) {
     RegionEvalCtx ctx(std::move(inputs), num_outputs, regions);
     op.eval(attributes, ctx);
@@ -122,13 +134,15 @@ std::vector<Datum> evaluate_node(const Graph& g, NodeId id, std::vector<Datum> i
       std::vector<Datum> region_inputs{outputs[0]};
       for (size_t i = op_inputs; i < inputs.size(); ++i) region_inputs.push_back(promoted(inputs[i]));
       outputs[0] = evaluate(*n.epilogue, region_inputs)[0];
-      if (!types[0].quantization && types[0].element != ElementType::dynamic) outputs[0] = outputs[0].tensor().converted(types[0].element);
+      if (!types[0].quantization && types[0].element != ElementType::dynamic)
+        outputs[0] = outputs[0].tensor().converted(types[0].element);
     } else {
       outputs = evaluate_op(*n.op, n.attributes.get(), std::move(op_values), n.regions, n.outputs.size(), &types);
     }
     if (!n.op->raw_types || n.epilogue) {
       for (size_t i = 0; i < outputs.size(); ++i) {
-        if (types[i].is_tensor() && types[i].quantization) outputs[i] = quantize(outputs[i].tensor(), *types[i].quantization, types[i].element);
+        if (types[i].is_tensor() && types[i].quantization)
+          outputs[i] = quantize(outputs[i].tensor(), *types[i].quantization, types[i].element);
       }
     }
   } catch (const Error& e) {
@@ -141,7 +155,8 @@ std::vector<Datum> evaluate_node(const Graph& g, NodeId id, std::vector<Datum> i
 
 std::vector<Datum> evaluate(const Graph& g, const std::vector<Datum>& inputs, const EvaluateOptions& options) {
   if (inputs.size() != g.parameters().size()) {
-    throw Error(ErrorCode::usage, "[evaluate] " + std::to_string(inputs.size()) + " inputs given, the model has " + std::to_string(g.parameters().size()));
+    throw Error(ErrorCode::usage, "[evaluate] " + std::to_string(inputs.size()) + " inputs given, the model has " +
+                                      std::to_string(g.parameters().size()));
   }
   std::vector<Datum> values(g.value_capacity());
   std::vector<size_t> uses_left(g.value_capacity(), 0);

@@ -90,7 +90,7 @@ Value reduced(Builder& b, Value loss, Reduction reduction) {
 }
 
 Type reduced_type(const InferCtx& ctx, const PartialShape& shape, Reduction reduction) {
-  return {ctx.element(0), reduction == Reduction::none ? shape : PartialShape{}};
+  return {ctx.element(0), reduction == Reduction::none ? shape : PartialShape(Shape{})};
 }
 
 double reduced(const std::vector<double>& values, Reduction reduction) {
@@ -106,7 +106,7 @@ Types SoftmaxCrossEntropy::infer(InferCtx& ctx) const {
   const PartialShape& s = ctx.shape(0);
   PartialShape loss;
   if (reduction != Reduction::none)
-    loss = PartialShape{};
+    loss = PartialShape(Shape{});
   else
     loss = PartialShape{s.rank_known() ? s[0] : Dimension()};
   return {Type(ctx.element(0), loss), Type(ctx.element(0), s)};
@@ -302,7 +302,7 @@ Types KLDivergence::infer(InferCtx& ctx) const {
   ctx.check(temperature > 0, "the temperature is not positive");
   ctx.check(!s.rank_known() || s.rank() == 2, "wants logits [N, C], got " + to_string(s));
   ctx.check(s.compatible(t), "student " + to_string(s) + " and teacher " + to_string(t) + " differ in shape");
-  return {Type(ctx.element(0), PartialShape{})};
+  return {Type(ctx.element(0), PartialShape(Shape{}))};
 }
 void KLDivergence::eval(EvalCtx& ctx) const {
   const Tensor s = f32(ctx.input(0)), t = f32(ctx.input(1));

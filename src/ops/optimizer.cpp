@@ -143,7 +143,7 @@ HONE_DEFINE_OP(AdamWStep)
 
 Types GradientScale::infer(InferCtx& ctx) const {
   ctx.check(ctx.num_inputs() > 0, "needs a gradient");
-  return {Type(ElementType::f32, PartialShape{}), Type(ElementType::f32, PartialShape{})};
+  return {Type(ElementType::f32, PartialShape(Shape{})), Type(ElementType::f32, PartialShape(Shape{}))};
 }
 void GradientScale::eval(EvalCtx& ctx) const {
   double sum = 0;

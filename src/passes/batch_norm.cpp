@@ -30,7 +30,7 @@ Rule expand_batch_norm() {
   const auto x = any(), gamma = any(), beta = any(), mean = any(), variance = any();
   const auto bn = op<BatchNormInference>(x, gamma, beta, mean, variance);
   return rule("batch_norm_to_multiply_add", bn, [=](const Match& m, Builder& b) -> Value {
-    const PartialShape& s = m[x].shape();
+    const PartialShape s = m[x].shape();
     if (!s.rank_known() || s.rank() < 2) return {};
     for (const auto& p : {gamma, beta, mean, variance}) {
       if (!m[p].shape().is_static()) return {};
@@ -50,7 +50,7 @@ Rule multiply_over_add() {
   const auto root = op<Multiply>(op<Add>(linear, shift), scale);
   return rule("multiply_over_add", root, [=](const Match& m, Builder& b) -> Value {
     const auto t = channel_traits(m.node(linear));
-    const PartialShape& shape = m[linear].shape();
+    const PartialShape shape = m[linear].shape();
     if (!t || !spreads_along(m[shift], shape, t->output_axis) || !spreads_along(m[scale], shape, t->output_axis))
       return {};
     const size_t rank = shape.rank();

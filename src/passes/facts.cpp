@@ -67,7 +67,7 @@ bool is_identity(const std::vector<int64_t>& order) {
 }
 
 bool spreads_along(Value v, const PartialShape& to, size_t axis) {
-  const PartialShape& s = v.shape();
+  const PartialShape s = v.shape();
   if (!s.is_static() || !to.rank_known() || s.rank() > to.rank() || axis >= to.rank()) return false;
   const size_t lead = to.rank() - s.rank();
   for (size_t i = 0; i < s.rank(); ++i) {

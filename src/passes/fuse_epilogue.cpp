@@ -44,6 +44,8 @@ class Fuser {
 
   size_t run() {
     const auto order = g_.topological_order();
+    position_.assign(g_.node_capacity(), 0);
+    for (size_t i = 0; i < order.size(); ++i) position_[order[i]] = i;
     // Dense operators from the last to the first: of two that meet in an Add the later takes it, and the earlier result
     // is there by then.
     for (auto it = order.rbegin(); it != order.rend(); ++it) {
@@ -60,6 +62,7 @@ class Fuser {
         if (g_.alive(id) && (has_two_operand_step(*g_.node(id).op) || has_one_operand_step(*g_.node(id).op))) fuse(id);
       }
     }
+    if (fused_) g_.remove_dead();  // scales and zero points of quantizers that are types now
     return fused_;
   }
 
@@ -98,7 +101,9 @@ class Fuser {
       NodeId next = no_id;
       for (ValueId v : values) {
         for (const Use& u : g_.value(v).uses) {
-          if (!inside.contains(u.node) && next == no_id && can_join(root, u.node, values)) next = u.node;
+          // The earliest comes first: what feeds a later one is inside by then.
+          if (inside.contains(u.node) || (next != no_id && position_[next] <= position_[u.node])) continue;
+          if (can_join(root, u.node, values)) next = u.node;
         }
       }
       if (next == no_id) break;
@@ -195,7 +200,7 @@ class Fuser {
     std::vector<ValueId> operands;
     // Operators first need all parameters: the region's inputs keep the order of the operands.
     for (NodeId id : c.nodes) {
-      const NodeData& n = g_.node(id);
+      const NodeData n = g_.node(id);  // a copy: nodes may be added below
       if (n.op->name == "Quantize") continue;
       const bool divides = n.op->name == "Divide";
       for (size_t i = 0; i < n.inputs.size(); ++i) {
@@ -278,6 +283,7 @@ class Fuser {
 
   Graph& g_;
   const FuseOptions& options_;
+  std::vector<size_t> position_;
   size_t fused_ = 0;
 };
 

@@ -40,7 +40,7 @@ Rule split_convolve_concat() {
   return rule("split_convolve_concat", concat, [=](const Match& m, Builder& b) -> Value {
     const Node n = m.root();
     const size_t groups = n.num_inputs();
-    const PartialShape& out = n.output().shape();
+    const PartialShape out = n.output().shape();
     if (groups < 2 || !out.rank_known() || out.rank() < 3) return {};
     if (const auto axis = positive_axes({n.as<Concat>()->axis}, out); !axis || (*axis)[0] != 1) return {};
     std::vector<Branch> branches;

@@ -166,7 +166,7 @@ Rule transpose_of_ones() {
   const auto t = op<Transpose>(x, any());
   return rule("transpose_of_ones_to_reshape", t, [=](const Match& m, Builder& b) -> Value {
     const auto order = transpose_order(m.node(t));
-    const PartialShape& s = m[x].shape();
+    const PartialShape s = m[x].shape();
     if (!order || !s.rank_known() || s.rank() != order->size() || is_identity(*order)) return {};
     int64_t last = -1;
     for (int64_t axis : *order) {
@@ -201,7 +201,7 @@ Rule global_average() {
   return rule("global_average_pool_to_reduce_mean", op<AvgPool>(), [](const Match& m, Builder& b) -> Value {
     const Node n = m.root();
     const auto& a = *n.as<AvgPool>();
-    const PartialShape& s = n.input(0).shape();
+    const PartialShape s = n.input(0).shape();
     if (!s.rank_known() || s.rank() != a.kernel.size() + 2 || a.auto_pad == AutoPad::same_lower ||
         a.auto_pad == AutoPad::same_upper)
       return {};

@@ -63,7 +63,7 @@ Pattern square_of(const Pattern& v) {
 }
 
 Value layer_norm(Builder& b, Value x, Value axes, Value axes2, double eps, Value gamma, Value beta) {
-  const PartialShape& s = x.shape();
+  const PartialShape s = x.shape();
   const auto axis = trailing_axes(axes, s), second = trailing_axes(axes2, s);
   if (!axis || axis != second || !is_float(x.element_type())) return {};
   const Value g = normalized_weight(b, gamma, s, *axis);
@@ -105,7 +105,7 @@ void layer_norms(std::vector<Rule>& r) {
     const auto norm = op<LayerNorm>(x, gamma);
     r.push_back(rule("bias_into_layer_norm", op<Add>(norm, beta), [=](const Match& m, Builder& b) -> Value {
       const auto& a = m.as<LayerNorm>(norm);
-      const PartialShape& s = m[x].shape();
+      const PartialShape s = m[x].shape();
       if (!s.rank_known() || !m[beta].shape().is_static()) return {};
       const auto axis = positive_axes({a.axis}, s);
       const Value bias = axis ? normalized_weight(b, m[beta], s, (*axis)[0]) : Value{};
@@ -118,7 +118,7 @@ void rms_norms(std::vector<Rule>& r) {
   const auto x = any(), axes = constant(), gamma = any();
   const auto n = normalized(x, op<ReduceMean>(square_of(x), axes).where(keeps_dims));
   r.push_back(rule("rms_norm", op<Multiply>(n.root, gamma), [=](const Match& m, Builder& b) -> Value {
-    const PartialShape& s = m[x].shape();
+    const PartialShape s = m[x].shape();
     const auto axis = trailing_axes(m[axes], s);
     const auto eps = splat_value(m[n.eps]);
     if (!axis || !eps || !is_float(m[x].element_type())) return {};

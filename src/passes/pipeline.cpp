@@ -3,6 +3,7 @@
 #include "hone/error.hpp"
 #include "passes/fuse_epilogue.hpp"
 #include "passes/layout.hpp"
+#include "passes/precision.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
 
@@ -20,7 +21,9 @@ std::vector<Pass> all() {
           layout_pass(),
           recognize_activations_pass(),
           recognize_norms_pass(),
-          recognize_group_convolution_pass()};
+          recognize_group_convolution_pass(),
+          int8_pass(),
+          bf16_pass()};
 }
 
 }  // namespace

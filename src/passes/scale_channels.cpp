@@ -44,7 +44,7 @@ Value shaped(Builder& b, Value scale, const Shape& axis_shape) {
 std::optional<ChannelTraits> channel_traits(Node n) {
   ChannelTraits t;
   if (n.graph->node(n.id).epilogue || n.num_inputs() < 2 || !n.input(1)) return std::nullopt;
-  const PartialShape& ws = n.input(1).shape();
+  const PartialShape ws = n.input(1).shape();
   if (!ws.is_static() || !n.output(0).shape().rank_known() || !n.input(0).shape().rank_known()) return std::nullopt;
   const Shape w = ws.to_shape();
   t.output_scale_shape = t.input_scale_shape = Shape(w.size(), 1);

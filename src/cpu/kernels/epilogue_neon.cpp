@@ -1,3 +1,3 @@
 #define HONE_NS neon
 #define HONE_LANES 4
-#include "cpu/kernels/epilogue_isa.hpp"
+#include "cpu/kernels/elementwise/elementwise_isa.hpp"

@@ -48,9 +48,22 @@ struct Buffer {
 };
 
 inline double read(const TensorDesc& d, const void* data, size_t i) {
-  Tensor t(d.type, {int64_t(i) + 1}, const_cast<void*>(data));
-  double v = get_element(t, i);
-  if (d.quantization && is_integer(d.type)) v = (v - d.quantization->zero_point(0)) * double(d.quantization->scale(0));
+  double v = 0;
+  switch (d.type) {
+    case ElementType::f32:
+      return static_cast<const float*>(data)[i];
+    case ElementType::bf16:
+      return float(static_cast<const bfloat16*>(data)[i]);
+    case ElementType::u8:
+      v = static_cast<const uint8_t*>(data)[i];
+      break;
+    case ElementType::i8:
+      v = static_cast<const int8_t*>(data)[i];
+      break;
+    default:
+      return get_element(Tensor(d.type, d.shape, const_cast<void*>(data)), i);
+  }
+  if (d.quantization) v = (v - d.quantization->zero_point(0)) * double(d.quantization->scale(0));
   return v;
 }
 
@@ -196,6 +209,114 @@ inline void expect_close(const TensorDesc& d, const Buffer& out, size_t i, doubl
   }
   const double relative = d.type == ElementType::bf16 ? std::ldexp(1.0, -8) : 0;
   ASSERT_NEAR(got, want, tolerance * magnitude + relative * std::fabs(want) + 1e-30) << where << " at " << i;
+}
+
+}  // namespace hone::cpu::test
+
+namespace hone::cpu::test {
+
+/// A node with random inputs, run by every row of every level that supports it.
+struct Node {
+  std::string op;
+  std::vector<uint8_t> attributes;
+  KernelQuery q;
+  std::vector<Buffer> buffers;
+  std::vector<const void*> inputs;
+  std::mt19937 rng{7};
+
+  template <class Op>
+  explicit Node(Op o) : op(Op::name), attributes(attributes_of(o)) {
+    q.op = op;
+    q.attributes = attributes;
+  }
+  static TensorDesc desc(ElementType type, Shape shape, Layout layout = Layout::plain) {
+    TensorDesc d;
+    d.type = type;
+    d.shape = std::move(shape);
+    d.layout = layout;
+    if (type == ElementType::u8) d.quantization = per_tensor(0.03f, 120);
+    if (type == ElementType::i8) d.quantization = per_tensor(0.05f, -4);
+    return d;
+  }
+  TensorDesc& input(TensorDesc d, double low = -3, double high = 3) {
+    buffers.push_back(random_buffer(d, rng, low, high));
+    inputs.push_back(buffers.back().data);
+    q.inputs.push_back(std::move(d));
+    q.num_op_inputs = q.inputs.size();
+    return q.inputs.back();
+  }
+  TensorDesc& constant(Tensor t) {
+    TensorDesc d;
+    d.type = t.element_type();
+    d.shape = t.shape();
+    d.constant = true;
+    d.value = t;
+    buffers.emplace_back(d.bytes());
+    std::memcpy(buffers.back().data, t.raw(), d.bytes());
+    inputs.push_back(buffers.back().data);
+    q.inputs.push_back(std::move(d));
+    q.num_op_inputs = q.inputs.size();
+    return q.inputs.back();
+  }
+  double value(size_t input, size_t i) const { return read(q.inputs[input], inputs[input], i); }
+
+  /// `check(buffer, where)` for each row; all thread counts must give the bits of one thread. Returns how many rows
+  /// ran.
+  int each_row(const std::function<void(const Buffer&, const std::string&)>& check) {
+    int count = 0;
+    for (const std::string& level : levels()) {
+      ScopedFeatures cap(capped(detect_features(), level));
+      for (const Kernel* row : kernels_for(op)) {
+        if (std::string(row->provider) != "hone" || !row->supports(q)) continue;
+        ++count;
+        const std::string where = std::string(row->name) + " (" + level + ")";
+        Buffer first = run_row(*row, q, inputs, 1);
+        check(first, where);
+        if (testing::Test::HasFatalFailure()) return count;
+        for (int threads : {2, 3}) {
+          Buffer other = run_row(*row, q, inputs, threads);
+          EXPECT_EQ(std::memcmp(first.data, other.data, first.size), 0)
+              << where << " differs with " << threads << " threads";
+        }
+      }
+    }
+    return count;
+  }
+  /// Compares with exact values given in the order of memory.
+  int expect(const std::vector<double>& want, double tolerance, double magnitude = 1) {
+    return each_row([&](const Buffer& out, const std::string& where) {
+      for (size_t i = 0; i < want.size(); ++i) {
+        expect_close(q.outputs[0], out, i, want[i], magnitude + std::fabs(want[i]), tolerance, where);
+        if (testing::Test::HasFatalFailure()) return;
+      }
+    });
+  }
+};
+
+/// Logical index (row-major) of each element in the order of memory.
+inline std::vector<size_t> logical_order(const Shape& shape, Layout layout) {
+  std::vector<size_t> out(size_t(element_count(shape)));
+  if (layout == Layout::plain || shape.size() < 3) {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = i;
+    return out;
+  }
+  int64_t space = 1;
+  for (size_t i = 2; i < shape.size(); ++i) space *= shape[i];
+  for (int64_t n = 0; n < shape[0]; ++n) {
+    for (int64_t c = 0; c < shape[1]; ++c) {
+      for (int64_t s = 0; s < space; ++s) {
+        out[size_t((n * space + s) * shape[1] + c)] = size_t((n * shape[1] + c) * space + s);
+      }
+    }
+  }
+  return out;
+}
+/// Place in memory of each logical element.
+inline std::vector<size_t> memory_order(const Shape& shape, Layout layout) {
+  const auto logical = logical_order(shape, layout);
+  std::vector<size_t> out(logical.size());
+  for (size_t i = 0; i < logical.size(); ++i) out[logical[i]] = i;
+  return out;
 }
 
 }  // namespace hone::cpu::test

@@ -8,6 +8,7 @@
 #include "cpu/kernels/conv/geometry.hpp"
 #include "cpu/kernels/gemm/dense.hpp"
 #include "cpu/kernels/gemm/dense_rows.hpp"
+#include "cpu/kernels/isa_choice.hpp"
 
 namespace hone::cpu {
 namespace {
@@ -198,31 +199,21 @@ struct Row {
   static KernelPlan plan(const KernelQuery& q) { return plan_kind(q, r.kind, r.gflops); }
   static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_kind(q, r.kind); }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return prepare_kind(q, r.kind, *r.isa); }
-  static Kernel row(const char* name, const char* op) { return {name, "hone", op, supports, plan, pack, prepare}; }
 };
 
-// Names of the rows live as long as the rows.
-struct Rows {
-  std::vector<std::string> names;
-  std::vector<Kernel> kernels;
-  template <size_t... I>
-  explicit Rows(std::index_sequence<I...>) {
-    names.reserve(2 * num_dense_rows);
-    (add<I>("convolution_", "Convolution"), ...);
-    (add<I>("group_convolution_", "GroupConvolution"), ...);
-  }
-  template <size_t I>
-  void add(const char* prefix, const char* op) {
-    names.push_back(std::string(prefix) + dense_rows[I].suffix);
-    kernels.push_back(Row<I>::row(names.back().c_str(), op));
-  }
-};
+template <size_t... I>
+RowList make_rows(std::index_sequence<I...>) {
+  RowList rows;
+  (rows.add<Row<I>>(std::string("convolution_") + dense_rows[I].suffix, "Convolution", Row<I>::pack), ...);
+  (rows.add<Row<I>>(std::string("group_convolution_") + dense_rows[I].suffix, "GroupConvolution", Row<I>::pack), ...);
+  return rows;
+}
 
 }  // namespace
 
 KernelList dense_convolution_kernels() {
-  static const Rows rows{std::make_index_sequence<num_dense_rows>()};
-  return rows.kernels;
+  static const RowList rows = make_rows(std::make_index_sequence<num_dense_rows>());
+  return rows.list();
 }
 
 }  // namespace hone::cpu

@@ -124,13 +124,14 @@ void DenseKernel::cut_strips() {
 
 size_t DenseKernel::scratch_bytes() const {
   const int64_t thread = copy_bytes_ + pointer_bytes_;
-  return size_t(thread * threads_ + comp_bytes_ + (loose_ ? b_bytes_ * spec_.num_b : 0));
+  return size_t(thread * threads_ + comp_bytes_ * spec_.num_b + (loose_ ? b_bytes_ * spec_.num_b : 0));
 }
 
 struct DenseKernel::Job {
   const uint8_t* a;
   const uint8_t* b;
   EpilogueView epilogue;
+  int64_t comp_stride;  ///< between the corrections of two Bs
   uint8_t* thread_scratch;
 };
 
@@ -162,12 +163,15 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
   if (spec_.kind == DenseKind::int8) {
     const int32_t zero = spec_.a_zero + (spec_.a_type == Num::s8 ? 128 : 0);
     if (zero != 0) {
-      int32_t* c = reinterpret_cast<int32_t*>(scratch);
-      const int32_t* sums = reinterpret_cast<const int32_t*>(job.b + packed_.sums_offset());
-      for (int64_t i = 0; i < packed_.groups * packed_.columns; ++i) c[i] = zero * sums[i];
-      comp = c;
+      for (int64_t i = 0; i < spec_.num_b; ++i) {
+        int32_t* c = reinterpret_cast<int32_t*>(scratch + i * comp_bytes_);
+        const int32_t* sums = reinterpret_cast<const int32_t*>(job.b + i * b_bytes_ + packed_.sums_offset());
+        for (int64_t k = 0; k < packed_.groups * packed_.columns; ++k) c[k] = zero * sums[k];
+      }
+      comp = reinterpret_cast<const int32_t*>(scratch);
+      job.comp_stride = comp_bytes_ / 4;
     }
-    scratch += comp_bytes_;
+    scratch += comp_bytes_ * spec_.num_b;
   }
   OperandView operands[EpiloguePlan::max_operands];
   job.epilogue = epilogue_.bind(args, operands, comp);
@@ -223,6 +227,8 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   TileView view;
   view.acc = tile;
   const uint8_t* b = job.b + (d.b_image.empty() ? 0 : d.b_image[size_t(s.image)] * b_bytes_);
+  EpilogueView epilogue = job.epilogue;
+  if (!d.b_image.empty() && epilogue.comp) epilogue.comp += d.b_image[size_t(s.image)] * job.comp_stride;
   const int64_t row0 = (s.image * d.out_h + s.row) * d.out_w;
   for (int64_t g = 0; g < d.groups; ++g) {
     if (g > 0) {
@@ -247,7 +253,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
         while (!fns[rows - 1]) ++rows;
         t.a = pointers + begin;
         fns[rows - 1](t);
-        isa_.epilogue(job.epilogue, view);
+        isa_.epilogue(epilogue, view);
       }
     }
   }

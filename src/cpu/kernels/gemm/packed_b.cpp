@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "hone/tensor.hpp"
 
@@ -44,6 +45,12 @@ void pack_panel(const PackedB& s, const SourceB& b, int64_t group, int64_t panel
       const From* p = from + tap * b.outer_step;
       const int64_t n = std::min(b.inner, s.run_length - k0);
       // The walk follows the smaller stride of the source.
+      if constexpr (std::is_same_v<From, To> && V == 1) {
+        if (b.column == 1 && columns == 16) {
+          for (int64_t i = 0; i < n; ++i) std::memcpy(run + (k0 + i) * 16, p + i * b.inner_step, 16 * sizeof(To));
+          continue;
+        }
+      }
       if (b.column <= b.inner_step) {
         for (int64_t i = 0; i < n; ++i) {
           const int64_t k = k0 + i;

@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+
+#include "api/files.hpp"
+#include "api/job_support.hpp"
+#include "cpu/features.hpp"
+#include "hone/error.hpp"
+#include "api/benchmark_job.hpp"
+#include "api/ports.hpp"
+#include "base/thread_pool.hpp"
+#include "hone/tools.hpp"
+
+namespace hone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
+
+double percentile(const std::vector<double>& sorted, double p) {
+  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(p * static_cast<double>(sorted.size())))];
+}
+
+// Runs requests on all streams for some seconds; requests a second.
+double throughput(Session& session, const std::vector<Tensor>& inputs, double seconds) {
+  std::vector<std::unique_ptr<Request>> requests;
+  for (int s = 0; s < session.streams(); ++s) {
+    requests.push_back(session.request());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (const Status st = requests.back()->set_input(i, inputs[i]); !st) throw Error(ErrorCode::failed, st.message);
+    }
+  }
+  const auto wait = [](Request& r) {
+    if (const Status st = r.wait(); !st) throw Error(ErrorCode::failed, st.message);
+  };
+  for (auto& r : requests) (void)r->start();
+  for (auto& r : requests) wait(*r);
+  size_t done = 0;
+  const auto start = Clock::now();
+  for (auto& r : requests) (void)r->start();
+  for (size_t k = 0; ms_since(start) < seconds * 1e3; k = (k + 1) % requests.size()) {
+    wait(*requests[k]);
+    ++done;
+    (void)requests[k]->start();
+  }
+  for (auto& r : requests) {
+    wait(*r);
+    ++done;
+  }
+  return static_cast<double>(done) / (ms_since(start) / 1e3);
+}
+
+}  // namespace
+
+HostInfo host_info() {
+  HostInfo h;
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    const size_t colon = line.find(':');
+    if ((line.starts_with("model name") || line.starts_with("Model")) && colon != std::string::npos) {
+      h.cpu = line.substr(line.find_first_not_of(' ', colon + 1));
+      break;
+    }
+  }
+  if (h.cpu.empty()) h.cpu = "unknown CPU";
+  h.cores = available_cores();
+  h.isa = cpu::to_string(cpu::features());
+  return h;
+}
+
+BenchmarkResult benchmark_graph(const Graph& model, Precision precision, const BenchmarkOptions& o) {
+  BenchmarkResult r;
+  const auto load_start = Clock::now();
+  Graph g = model;
+  std::map<ValueId, PartialShape> shapes;
+  for (const Value& v : g.inputs()) {
+    if (!v.type().is_tensor() || !v.shape().is_dynamic()) continue;
+    if (!v.shape().rank_known()) throw Error(ErrorCode::usage, "[benchmark] an input has no known shape", port_of(v, v.node().name()).name, "give it with --shape");
+    PartialShape s = v.shape();
+    for (size_t i = 0; i < s.rank(); ++i) {
+      if (s[i].is_dynamic()) s[i] = std::max<int64_t>(1, s[i].min());
+    }
+    shapes[v.id] = s;
+  }
+  for (const auto& [name, shape] : o.shapes) shapes[find_input(g, name).id] = shape;
+  if (!shapes.empty()) g.reshape(shapes);
+  CompileOptions c;
+  c.precision = precision;
+  c.threads = o.threads;
+  c.profile = o.per_layer;
+  const bool streams = o.hint == "throughput";
+  if (streams) c.streams = o.streams > 0 ? o.streams : o.threads > 0 ? o.threads : available_cores();
+  CompiledGraph compiled = compile_model(g, c);
+  r.load_ms = ms_since(load_start);
+  std::vector<Datum> inputs;
+  std::vector<Tensor> tensors;
+  for (const Value& v : g.inputs()) {
+    tensors.push_back(random_input(port_of(v, v.node().name()), 0));
+    inputs.emplace_back(tensors.back());
+  }
+  Request* request = compiled.request();
+  if (request) {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (const Status s = request->set_input(i, tensors[i]); !s) throw Error(ErrorCode::failed, s.message);
+    }
+  }
+  const auto once = [&] {
+    if (!request) {
+      compiled.infer(inputs);
+    } else if (const Status s = request->run(); !s) {
+      throw Error(ErrorCode::failed, s.message);
+    }
+  };
+  const auto first = Clock::now();
+  once();
+  r.first_inference_ms = ms_since(first);
+  for (int i = 0; i < 3; ++i) once();
+  std::vector<double> times;
+  const auto start = Clock::now();
+  while (ms_since(start) < o.seconds * 1e3 || times.size() < 5) {
+    const auto t = Clock::now();
+    once();
+    times.push_back(ms_since(t));
+  }
+  std::sort(times.begin(), times.end());
+  r.median_ms = times[times.size() / 2];
+  r.min_ms = times.front();
+  r.p90_ms = percentile(times, 0.9);
+  r.p99_ms = percentile(times, 0.99);
+  int64_t batch = 1;
+  if (!tensors.empty() && tensors[0].rank() > 0) batch = std::max<int64_t>(1, tensors[0].shape()[0]);
+  r.throughput_fps = static_cast<double>(batch) * 1e3 / r.median_ms;
+  if (streams && compiled.session()) r.throughput_fps = static_cast<double>(batch) * throughput(*compiled.session(), tensors, o.seconds);
+  r.peak_rss_mb = peak_rss_mb();
+  r.precision = name_of(precision);
+  r.threads = o.threads > 0 ? o.threads : available_cores();
+  if (o.per_layer) {
+    for (const StepProfile& s : compiled.profile()) r.layers.push_back({s.name, s.op, s.kernel, s.microseconds / 1e3});
+  }
+  return r;
+}
+
+BenchmarkResult benchmark(const BenchmarkOptions& o) {
+  const auto start = Clock::now();
+  const Graph g = read_any_model(o.model);
+  const double read_ms = ms_since(start);
+  BenchmarkResult r = benchmark_graph(g, choose_precision(o.precision, g, o.model), o);
+  r.load_ms += read_ms;
+  return r;
+}
+
+}  // namespace hone

@@ -1,0 +1,56 @@
+#include "api/files.hpp"
+
+#include "base/file.hpp"
+#include "compile/graph_file.hpp"
+#include "formats/formats.hpp"
+#include "hone/error.hpp"
+#include "program/hone_file.hpp"
+
+namespace hone {
+
+bool is_hone_path(const std::string& path) { return path.ends_with(".hone"); }
+
+Graph read_any_model(const std::string& path) {
+  if (!is_hone_path(path)) return read_model(path);
+  const HoneFile f = read_hone(path);
+  if (f.graph.empty()) throw Error(ErrorCode::unsupported, "[hone] the file holds programs only, its graph was stripped", path, "use the file that it was made from");
+  try {
+    return graph_from_bytes(f.graph, f.graph_constants);
+  } catch (const Error& e) {
+    throw e.at(path);
+  }
+}
+
+namespace {
+
+HoneFile container_of(const Graph& g) {
+  HoneFile f;
+  f.metadata = g.info;
+  f.graph = graph_bytes(g, f.graph_constants);
+  return f;
+}
+
+}  // namespace
+
+void save_any_model(const Graph& g, const std::string& path, const SaveOptions& options) {
+  if (is_hone_path(path)) {
+    if (options.compress_to_fp16) throw Error(ErrorCode::usage, "[hone] f16 weights are offered for .onnx and .xml", path);
+    write_hone(path, container_of(g));
+    return;
+  }
+  WriteOptions o;
+  o.compress_to_fp16 = options.compress_to_fp16;
+  if (options.opset > 0) o.opset = options.opset;
+  write_model(g, path, o);
+}
+
+void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph) {
+  if (!is_hone_path(path)) throw Error(ErrorCode::usage, "[hone] a compiled model is stored as .hone", path);
+  if (!compiled.program()) throw Error(ErrorCode::unsupported, "[hone] the model has no program of its own: " + compiled.mode(), path, "fix its input shapes first");
+  HoneFile f = strip_graph ? HoneFile{} : container_of(g);
+  f.metadata = g.info;
+  f.programs.push_back(*compiled.program());
+  write_hone(path, f);
+}
+
+}  // namespace hone

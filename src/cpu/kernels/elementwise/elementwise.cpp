@@ -1,0 +1,146 @@
+// Rows of elementwise operators, conversions and quantization, with NumPy broadcasting in any common layout.
+#include <algorithm>
+#include <utility>
+
+#include "cpu/kernels/elementwise/program.hpp"
+#include "cpu/kernels/isa_choice.hpp"
+
+namespace hone::cpu {
+namespace {
+
+class ElementwiseKernel : public PreparedKernel {
+ public:
+  ElementwiseKernel(ElementProgram p, SlotProgram slots, ElementwiseFn fn)
+      : fn_(fn), slots_(std::move(slots)), out_type_(p.out_type) {
+    base_.steps = slots_.steps.data();
+    base_.num_steps = int(slots_.steps.size());
+    base_.result_slot = slots_.result_slot;
+    base_.out_type = p.out_type;
+    base_.out_inv_scale = 1.0f / p.out_scale;
+    base_.out_zero = p.out_zero;
+    base_.out_low = p.out_low;
+    base_.out_high = p.out_high;
+    const size_t rank = p.dims.size();
+    cols_ = p.dims[rank - 1];
+    rows_ = rank > 1 ? p.dims[rank - 2] : 1;
+    outer_.assign(p.dims.begin(), p.dims.begin() + int64_t(rank > 2 ? rank - 2 : 0));
+    for (const auto& o : p.operands) {
+      inputs_.push_back(o.input);
+      const int64_t row_stride = rank > 1 ? o.strides[rank - 2] : 0;
+      operands_.push_back(
+          {nullptr, o.type, o.quantized, o.scale, o.zero, row_stride, cols_ == 1 ? 0 : int(o.strides[rank - 1])});
+      outer_strides_.emplace_back(o.strides.begin(), o.strides.begin() + int64_t(outer_.size()));
+    }
+    base_.out_row_stride = cols_;
+    tile_cols_ = std::max<int64_t>(1, std::min<int64_t>(cols_, tile_capacity));
+    tile_rows_ = std::max<int64_t>(1, std::min<int64_t>(rows_, tile_capacity / ((tile_cols_ + 15) / 16 * 16)));
+    row_tiles_ = (rows_ + tile_rows_ - 1) / tile_rows_;
+    col_tiles_ = (cols_ + tile_cols_ - 1) / tile_cols_;
+    tiles_ = row_tiles_ * col_tiles_;
+    for (int64_t d : outer_) tiles_ *= d;
+  }
+
+  void run(const KernelArgs& args) noexcept override {
+    if (tiles_ == 0) return;
+    ElementOperand operands[max_operands];
+    for (size_t i = 0; i < operands_.size(); ++i) {
+      operands[i] = operands_[i];
+      operands[i].data = args.inputs[inputs_[i]];
+    }
+    ElementwiseView view = base_;
+    view.operands = operands;
+    view.out = args.outputs[0];
+    // 16K elements are a few microseconds: below that a second thread does not pay.
+    const int64_t grain = std::max<int64_t>(1, 16384 / (tile_rows_ * tile_cols_));
+    args.pool.parallel_for(tiles_, grain, [&](int64_t begin, int64_t end, int) {
+      for (int64_t t = begin; t < end; ++t) run_tile(view, t);
+    });
+  }
+
+  static constexpr size_t max_operands = 16;
+
+ private:
+  void run_tile(const ElementwiseView& view, int64_t t) const {
+    const int64_t col = t % col_tiles_ * tile_cols_;
+    t /= col_tiles_;
+    const int64_t row = t % row_tiles_ * tile_rows_;
+    t /= row_tiles_;
+    int64_t offsets[max_operands];
+    for (size_t i = 0; i < operands_.size(); ++i)
+      offsets[i] = row * operands_[i].row_stride + col * operands_[i].col_stride;
+    int64_t out = (t * rows_ + row) * cols_ + col;
+    for (size_t d = outer_.size(); d-- > 0;) {
+      const int64_t index = t % outer_[d];
+      t /= outer_[d];
+      for (size_t i = 0; i < operands_.size(); ++i) offsets[i] += index * outer_strides_[i][d];
+    }
+    fn_(view, offsets, out, int(std::min(tile_rows_, rows_ - row)), int(std::min(tile_cols_, cols_ - col)));
+  }
+
+  ElementwiseFn fn_;
+  SlotProgram slots_;
+  Num out_type_;
+  ElementwiseView base_{};
+  std::vector<ElementOperand> operands_;
+  std::vector<uint32_t> inputs_;
+  std::vector<int64_t> outer_;
+  std::vector<std::vector<int64_t>> outer_strides_;
+  int64_t rows_, cols_, tile_rows_, tile_cols_, row_tiles_, col_tiles_, tiles_;
+};
+
+Support supports_program(const KernelQuery& q) {
+  ElementProgramOrWhy p = element_program(q);
+  if (!p.program) return Support::no(p.why);
+  if (p.program->operands.size() > ElementwiseKernel::max_operands) return Support::no("more than 16 operands");
+  if (!assign_slots(p.program->operands.size(), p.program->steps))
+    return Support::no("keeps more than 8 values at a time");
+  if (!collapse(*p.program)) return Support::no("an input lies in another layout than the result");
+  return Support::yes();
+}
+
+template <size_t I>
+struct Row {
+  static Support supports(const KernelQuery& q) {
+    if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
+    return supports_program(q);
+  }
+  static KernelPlan plan(const KernelQuery& q) {
+    KernelPlan plan;
+    const TensorDesc& out = q.outputs[0];
+    plan.cost = 1 + double(out.size()) * 5e-4 * vector_isas[I].cost;
+    const TensorDesc& x = q.inputs[0];
+    if (x.shape == out.shape && x.type == out.type && x.layout == out.layout && !x.constant) plan.in_place_input = 0;
+    return plan;
+  }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
+    ElementProgram p = *element_program(q).program;
+    SlotProgram slots = *assign_slots(p.operands.size(), p.steps);
+    collapse(p);
+    return std::make_unique<ElementwiseKernel>(std::move(p), std::move(slots), HONE_VECTOR_FN(I, elementwise_tile));
+  }
+};
+
+constexpr const char* operators[] = {
+    "Add",         "Subtract", "Multiply", "Divide",      "Maximum", "Minimum",  "PRelu",    "SquaredDifference",
+    "Relu",        "HSwish",   "HSigmoid", "Sigmoid",     "Tanh",    "SoftPlus", "Mish",     "Abs",
+    "Negative",    "Exp",      "Sqrt",     "Log",         "Erf",     "Floor",    "Ceiling",  "Clamp",
+    "Elu",         "Gelu",     "Swish",    "HardSigmoid", "Round",   "Convert",  "Quantize", "Dequantize",
+    "FakeQuantize"};
+
+template <size_t... I>
+RowList make_rows(std::index_sequence<I...>) {
+  RowList rows;
+  for (const char* op : operators) {
+    (rows.add<Row<I>>(row_prefix(op) + "_tile512__" + vector_isas[I].suffix, op), ...);
+  }
+  return rows;
+}
+
+}  // namespace
+
+KernelList elementwise_kernels() {
+  static const RowList rows = make_rows(std::make_index_sequence<num_vector_isas>());
+  return rows.list();
+}
+
+}  // namespace hone::cpu

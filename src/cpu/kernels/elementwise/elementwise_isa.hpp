@@ -1,0 +1,112 @@
+// Elementwise programs on tiles in L1, for ISA files only.
+#pragma once
+#include "cpu/kernels/elementwise/elementwise_view.hpp"
+#include "cpu/kernels/epilogue_isa.hpp"
+
+namespace hone::cpu::HONE_NS {
+
+static void run_extra(const SlotStep& s, float* dst, const float* a, const float* b, int64_t n) {
+  switch (ExtraOp(s.op)) {
+    case ExtraOp::squared_difference:
+      for (int64_t i = 0; i < n; i += lanes) {
+        const vf d = load(a + i) - load(b + i);
+        store(dst + i, d * d);
+      }
+      break;
+    case ExtraOp::log:
+      for (int64_t i = 0; i < n; i += lanes) store(dst + i, natural_log(load(a + i)));
+      break;
+    case ExtraOp::erf:
+      for (int64_t i = 0; i < n; i += lanes) store(dst + i, error_function(load(a + i)));
+      break;
+    case ExtraOp::floor:
+      for (int64_t i = 0; i < n; i += lanes) store(dst + i, floor_of(load(a + i)));
+      break;
+    case ExtraOp::ceiling:
+      for (int64_t i = 0; i < n; i += lanes) store(dst + i, -floor_of(-load(a + i)));
+      break;
+    case ExtraOp::round_half_even:
+      for (int64_t i = 0; i < n; i += lanes) store(dst + i, nearest(load(a + i)));
+      break;
+  }
+}
+
+HONE_INLINE void load_element_rows(const ElementOperand& o, int64_t offset, float* slot, int64_t ld, int rows,
+                                   int cols) {
+  for (int r = 0; r < rows; ++r) {
+    const int64_t at = offset + r * o.row_stride;
+    float* row = slot + r * ld;
+    if (o.col_stride == 0) {
+      float x = load_one(o.type, o.data, at);
+      if (o.quantized) x = (x - o.zero) * o.scale;
+      for (int j = 0; j < cols; j += lanes) store(row + j, set1(x));
+    } else {
+      for (int j = 0; j < cols; j += lanes) {
+        const vf v = load_raw(o.type, o.data, at + j);
+        store(row + j, o.quantized ? (v - o.zero) * o.scale : v);
+      }
+    }
+  }
+}
+
+void elementwise_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
+  alignas(64) float buffer[max_slots][tile_capacity];
+  const int64_t ld = (cols + lanes - 1) / lanes * lanes;
+  // A slot is its buffer, or an operand that can be read where it lies.
+  const float* source[max_slots];
+  int64_t stride[max_slots];
+  bool stored = false;
+  for (int i = 0; i < e.num_steps; ++i) {
+    const SlotStep& s = e.steps[i];
+    if (s.operand >= 0) {
+      const ElementOperand& o = e.operands[s.operand];
+      if (o.type == Num::f32 && o.col_stride == 1) {
+        source[s.dst] = static_cast<const float*>(o.data) + offsets[s.operand];
+        stride[s.dst] = o.row_stride;
+      } else {
+        load_element_rows(o, offsets[s.operand], buffer[s.dst], ld, rows, cols);
+        source[s.dst] = buffer[s.dst];
+        stride[s.dst] = ld;
+      }
+      continue;
+    }
+    float* dst = buffer[s.dst];
+    int64_t dst_ld = ld;
+    if (i + 1 == e.num_steps && e.out_type == Num::f32 && cols % lanes == 0) {
+      dst = static_cast<float*>(e.out) + out_offset;
+      dst_ld = e.out_row_stride;
+      stored = true;
+    }
+    const float *a = source[s.a], *b = s.b >= 0 ? source[s.b] : nullptr;
+    int64_t a_ld = stride[s.a], b_ld = s.b >= 0 ? stride[s.b] : 0, n = cols;
+    int times = rows;
+    if (a_ld == ld && dst_ld == ld && (!b || b_ld == ld)) {
+      n = ld * rows;
+      times = 1;
+    }
+    for (int r = 0; r < times; ++r) {
+      if (s.op >= uint8_t(ExtraOp::squared_difference)) {
+        run_extra(s, dst + r * dst_ld, a + r * a_ld, b ? b + r * b_ld : nullptr, n);
+      } else {
+        run_step(s, dst + r * dst_ld, a + r * a_ld, b ? b + r * b_ld : nullptr, n);
+      }
+    }
+    source[s.dst] = dst;
+    stride[s.dst] = dst_ld;
+  }
+  if (stored) return;
+  EpilogueView out;
+  out.out = e.out;
+  out.out_type = e.out_type;
+  out.out_inv_scale = e.out_inv_scale;
+  out.out_zero = e.out_zero;
+  out.out_low = e.out_low;
+  out.out_high = e.out_high;
+  for (int r = 0; r < rows; ++r) {
+    const float* row = source[e.result_slot] + r * stride[e.result_slot];
+    const int64_t at = out_offset + r * e.out_row_stride;
+    for (int j = 0; j < cols; j += lanes) store_any(out, at + j, load(row + j), cols - j < lanes ? cols - j : lanes);
+  }
+}
+
+}  // namespace hone::cpu::HONE_NS

@@ -1,0 +1,144 @@
+// Every row of MatMul against a plain triple loop.
+#include "ops/matmul.hpp"
+
+#include "cpu/kernels/kernel_test.hpp"
+
+namespace hone::cpu::test {
+namespace {
+
+using enum ElementType;
+
+struct Case {
+  Shape a, b, y;
+  bool ta = false, tb = false;
+};
+
+const std::vector<Case> cases = {
+    {{5, 7}, {7, 9}, {5, 9}},
+    {{1, 300}, {300, 130}, {1, 130}},
+    {{33, 65}, {70, 65}, {33, 70}, false, true},
+    {{65, 33}, {65, 70}, {33, 70}, true, false},
+    {{31, 5}, {64, 31}, {5, 64}, true, true},
+    {{2, 3, 10, 21}, {21, 48}, {2, 3, 10, 48}},
+    {{2, 3, 10, 21}, {2, 3, 21, 17}, {2, 3, 10, 17}},
+    {{2, 1, 6, 8}, {3, 8, 20}, {2, 3, 6, 20}},
+    {{4, 9, 6}, {4, 9, 5}, {4, 6, 5}, true, false},
+    {{19}, {19, 40}, {40}},
+    {{6, 19}, {19}, {6}},
+    {{128, 64}, {10, 64}, {128, 10}, false, true},
+};
+
+void check(const Case& c, ElementType ta, ElementType tb, ElementType ty, bool constant, bool bf16_compute, int chain,
+           int* rows_run) {
+  MatMul op;
+  op.transpose_a = c.ta;
+  op.transpose_b = c.tb;
+  Node node(op);
+  node.input(Node::desc(ta, c.a), -1, 1);
+  TensorDesc b = Node::desc(tb, c.b);
+  Shape a_shape = c.a, b_shape = c.b;
+  if (a_shape.size() == 1) a_shape.insert(a_shape.begin(), 1);
+  if (b_shape.size() == 1) b_shape.push_back(1);
+  const bool transpose_a = c.ta && c.a.size() > 1, transpose_b = c.tb && c.b.size() > 1;
+  const size_t ra = a_shape.size(), rb = b_shape.size();
+  const int64_t m = a_shape[ra - (transpose_a ? 1 : 2)], k = a_shape[ra - (transpose_a ? 2 : 1)],
+                n = b_shape[rb - (transpose_b ? 2 : 1)];
+  std::vector<float> scales;
+  if (is_integer(tb)) {
+    auto q = std::make_shared<Quantization>();
+    const bool each = element_count(c.b) == k * n;
+    for (int64_t i = 0; i < (each ? n : 1); ++i) q->scales.push_back(0.01f + 0.001f * float(i % 5));
+    q->axis = c.tb ? 0 : 1;
+    scales = q->scales;
+    b.quantization = q;
+  }
+  b.constant = constant;
+  TensorDesc& kept = node.input(b, -1, 1);
+  kept.value = Tensor(tb, c.b, const_cast<void*>(node.inputs[1]));
+  TensorDesc y = Node::desc(ty, c.y);
+  if (is_integer(ty)) y.quantization = per_tensor(0.1f, ty == u8 ? 128 : 0);
+  node.q.outputs = {y};
+  node.q.bf16_compute = bf16_compute;
+  if (chain > 0) {
+    node.input(Node::desc(f32, {n}));
+    node.q.epilogue.operands = {{2, Spread::per_channel}};
+    node.q.epilogue.steps = {{EpilogueOp::add, 0, 1}, {EpilogueOp::gelu_tanh, 2}};
+    if (chain > 1) {
+      node.input(Node::desc(ty, c.y));
+      node.q.epilogue.operands.push_back({3, Spread::full});
+      node.q.epilogue.steps = {{EpilogueOp::add, 0, 1}, {EpilogueOp::add, 3, 2}};
+    }
+    node.q.num_op_inputs = 2;
+  }
+  // batch dimensions
+  const size_t rank = std::max(ra, rb) - 2;
+  auto lead = [&](const Shape& s, size_t i) {
+    return i + s.size() - 2 < rank ? int64_t(1) : s[i + s.size() - 2 - rank];
+  };
+  int64_t batches = 1;
+  for (size_t i = 0; i < rank; ++i) batches *= std::max(lead(a_shape, i), lead(b_shape, i));
+  std::vector<double> want;
+  const bool integer = is_integer(ta);
+  double magnitude = 1;
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    int64_t rest = batch, ia = 0, ib = 0, sa = 1, sb = 1;
+    for (size_t d = rank; d-- > 0;) {
+      const int64_t la = lead(a_shape, d), lb = lead(b_shape, d), size = std::max(la, lb), at = rest % size;
+      rest /= size;
+      ia += la == 1 ? 0 : at * sa;
+      ib += lb == 1 ? 0 : at * sb;
+      sa *= la;
+      sb *= lb;
+    }
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = 0, mag = 0;
+        for (int64_t l = 0; l < k; ++l) {
+          const size_t at_b = size_t(ib * k * n + (transpose_b ? j * k + l : l * n + j));
+          const double va = node.value(0, size_t(ia * m * k + (transpose_a ? l * m + i : i * k + l)));
+          const double vb = integer ? get_element(kept.value, at_b) * double(scales[scales.size() > 1 ? size_t(j) : 0])
+                                    : node.value(1, at_b);
+          sum += va * vb;
+          mag += std::fabs(va * vb);
+        }
+        magnitude = std::max(magnitude, mag);
+        const size_t at = want.size();
+        want.push_back(apply_epilogue(node.q.epilogue, sum,
+                                      [&](size_t o) { return o == 0 ? node.value(2, size_t(j)) : node.value(3, at); }));
+      }
+    }
+  }
+  const bool rounded = !integer && (bf16_compute || ta == bf16) && (ta == f32 || tb == f32);
+  *rows_run += node.expect(want, integer ? 1e-6 : rounded ? 6e-3 : 2e-6, magnitude);
+}
+
+TEST(MatMul, matches_the_plain_loop_in_f32_and_bf16) {
+  int rows = 0;
+  for (const Case& c : cases) {
+    for (bool constant : {true, false}) {
+      for (int chain : {0, 1, 2}) {
+        check(c, f32, f32, f32, constant, false, chain, &rows);
+        check(c, bf16, bf16, bf16, constant, false, chain, &rows);
+        check(c, f32, f32, chain == 0 ? u8 : bf16, constant, true, chain, &rows);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
+TEST(MatMul, matches_the_plain_loop_in_int8) {
+  int rows = 0;
+  for (const Case& c : cases) {
+    for (int chain : {0, 1, 2}) {
+      check(c, u8, i8, u8, true, false, chain, &rows);
+      check(c, i8, i8, f32, true, false, chain, &rows);
+      check(c, i8, i8, i8, false, false, chain, &rows);
+      if (HasFatalFailure()) return;
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
+}  // namespace
+}  // namespace hone::cpu::test

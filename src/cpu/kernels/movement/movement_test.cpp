@@ -1,0 +1,210 @@
+// Rows that move elements: bits must arrive unchanged at the right place.
+#include "ops/movement.hpp"
+
+#include "cpu/kernels/kernel_test.hpp"
+#include "ops/basic.hpp"
+#include "ops/indexing.hpp"
+
+namespace hone::cpu::test {
+namespace {
+
+using enum ElementType;
+constexpr Layout last = Layout::channels_last, plain = Layout::plain;
+
+std::vector<size_t> coordinates(size_t index, const Shape& shape) {
+  std::vector<size_t> c(shape.size());
+  for (size_t k = shape.size(); k-- > 0;) {
+    c[k] = index % size_t(shape[k]);
+    index /= size_t(shape[k]);
+  }
+  return c;
+}
+size_t index_of(const std::vector<size_t>& c, const Shape& shape) {
+  size_t i = 0;
+  for (size_t k = 0; k < shape.size(); ++k) i = i * size_t(shape[k]) + c[k];
+  return i;
+}
+
+// `from(logical output index)` gives the logical index in input 0.
+template <class F>
+void expect_moved(Node& node, F from) {
+  const TensorDesc &x = node.q.inputs[0], &y = node.q.outputs[0];
+  const auto order = logical_order(y.shape, y.layout), place = memory_order(x.shape, x.layout);
+  const size_t bytes = byte_size(y.type, 1);
+  EXPECT_GT(node.each_row([&](const Buffer& out, const std::string& where) {
+    for (size_t i = 0; i < order.size(); ++i) {
+      const auto* source = static_cast<const uint8_t*>(node.inputs[0]) + place[from(order[i])] * bytes;
+      ASSERT_EQ(std::memcmp(out.data + i * bytes, source, bytes), 0)
+          << where << " at " << i << " of " << hone::to_string(y.shape);
+    }
+  }),
+            0)
+      << node.op;
+}
+
+TEST(Movement, transpose_permutes) {
+  struct Case {
+    Shape in;
+    std::vector<int64_t> order;
+    Layout from = plain, to = plain;
+  };
+  for (const Case& c : std::vector<Case>{{{37, 51}, {1, 0}},
+                                         {{2, 33, 5, 7}, {0, 2, 3, 1}},
+                                         {{2, 5, 7, 33}, {0, 3, 1, 2}},
+                                         {{3, 4, 5}, {2, 1, 0}},
+                                         {{2, 3, 4, 5}, {0, 2, 1, 3}},
+                                         {{300, 200}, {1, 0}},
+                                         {{2, 18, 3, 4}, {0, 2, 3, 1}, last, plain}}) {
+    for (auto type : {f32, bf16, u8, i64}) {
+      Node node(Transpose{});
+      node.input(Node::desc(type, c.in, c.from));
+      node.constant(Tensor::of<int64_t>({int64_t(c.order.size())}, std::span<const int64_t>(c.order)));
+      Shape out;
+      for (int64_t i : c.order) out.push_back(c.in[size_t(i)]);
+      node.q.outputs = {Node::desc(type, out, c.to)};
+      expect_moved(node, [&](size_t i) {
+        const auto at = coordinates(i, out);
+        std::vector<size_t> from(at.size());
+        for (size_t k = 0; k < at.size(); ++k) from[size_t(c.order[k])] = at[k];
+        return index_of(from, c.in);
+      });
+    }
+  }
+}
+
+TEST(Movement, reorder_changes_the_layout_only) {
+  for (auto type : {f32, bf16, i8}) {
+    for (Shape shape : {Shape{2, 3, 19, 21}, Shape{1, 70, 4, 5}, Shape{2, 5, 6}, Shape{1, 4, 3, 2, 5}}) {
+      for (auto [a, b] : {std::pair{plain, last}, {last, plain}}) {
+        Node node(Reorder{});
+        node.input(Node::desc(type, shape, a));
+        node.q.outputs = {Node::desc(type, shape, b)};
+        expect_moved(node, [](size_t i) { return i; });
+      }
+    }
+  }
+}
+
+TEST(Movement, concat_and_split_along_any_axis) {
+  for (Layout layout : {plain, last}) {
+    for (int64_t axis : {0, 1, 2, -1}) {
+      const size_t a = size_t(axis < 0 ? 3 : axis);
+      Shape s0 = {2, 5, 3, 4}, s1 = s0, y = s0;
+      s1[a] = 7;
+      y[a] += 7;
+      Node node(Concat{.axis = axis});
+      node.input(Node::desc(bf16, s0, layout));
+      node.input(Node::desc(bf16, s1, layout));
+      node.q.outputs = {Node::desc(bf16, y, layout)};
+      const auto order = logical_order(y, layout), p0 = memory_order(s0, layout), p1 = memory_order(s1, layout);
+      EXPECT_GT(node.each_row([&](const Buffer& out, const std::string& where) {
+        for (size_t i = 0; i < order.size(); ++i) {
+          auto at = coordinates(order[i], y);
+          const bool second = at[a] >= size_t(s0[a]);
+          if (second) at[a] -= size_t(s0[a]);
+          const double want = second ? node.value(1, p1[index_of(at, s1)]) : node.value(0, p0[index_of(at, s0)]);
+          ASSERT_EQ(read(node.q.outputs[0], out.data, i), want) << where;
+        }
+      }),
+                0);
+
+      Node split(VariadicSplit{});
+      split.input(Node::desc(bf16, y, layout));
+      split.constant(Tensor::scalar<int64_t>(axis));
+      split.constant(Tensor::of<int64_t>({2}, {s0[a], 7}));
+      split.q.outputs = {Node::desc(bf16, s0, layout), Node::desc(bf16, s1, layout)};
+      expect_moved(split, [&](size_t i) { return index_of(coordinates(i, s0), y); });
+    }
+  }
+}
+
+TEST(Movement, slice_with_steps) {
+  for (Layout layout : {plain, last}) {
+    const Shape in = {3, 8, 7, 6}, out = {3, 3, 4, 6};
+    Node node(Slice{});
+    node.input(Node::desc(f32, in, layout));
+    node.constant(Tensor::of<int64_t>({2}, {1, -1}));
+    node.constant(Tensor::of<int64_t>({2}, {7, -100}));
+    node.constant(Tensor::of<int64_t>({2}, {2, -2}));
+    node.constant(Tensor::of<int64_t>({2}, {1, 2}));
+    node.q.outputs = {Node::desc(f32, out, layout)};
+    expect_moved(node, [&](size_t i) {
+      auto at = coordinates(i, out);
+      at[1] = 1 + 2 * at[1];
+      at[2] = 6 - 2 * at[2];
+      return index_of(at, in);
+    });
+  }
+}
+
+TEST(Movement, pad_fills_and_crops) {
+  for (Layout layout : {plain, last}) {
+    for (auto type : {f32, u8}) {
+      const Shape in = {2, 3, 4, 5}, out = {2, 6, 3, 8};
+      Node node(Pad{});
+      node.input(Node::desc(type, in, layout));
+      node.constant(Tensor::of<int64_t>({4}, {0, 1, -1, 3}));
+      node.constant(Tensor::of<int64_t>({4}, {0, 2, 0, 0}));
+      node.constant(Tensor::scalar<float>(0.6f));
+      node.q.outputs = {Node::desc(type, out, layout)};
+      const auto order = logical_order(out, layout), place = memory_order(in, layout);
+      EXPECT_GT(node.each_row([&](const Buffer& b, const std::string& where) {
+        for (size_t i = 0; i < order.size(); ++i) {
+          const auto at = coordinates(order[i], out);
+          const bool inside = at[1] >= 1 && at[1] < 4 && at[3] >= 3;
+          const double want =
+              inside ? node.value(0, place[index_of({at[0], at[1] - 1, at[2] + 1, at[3] - 3}, in)]) : 0.6;
+          ASSERT_NEAR(read(node.q.outputs[0], b.data, i), want, 1e-6) << where << " at " << i;
+        }
+      }),
+                0);
+    }
+  }
+}
+
+TEST(Movement, broadcast_repeats) {
+  Node node(Broadcast{});
+  node.input(Node::desc(f32, {3, 1, 5}));
+  node.constant(Tensor::of<int64_t>({4}, {2, 3, 4, 5}));
+  node.q.outputs = {Node::desc(f32, {2, 3, 4, 5})};
+  expect_moved(node, [](size_t i) { return i / 20 % 3 * 5 + i % 5; });
+}
+
+TEST(Movement, gather_copies_rows_and_reports_bad_indices) {
+  for (int64_t axis : {0, 1, 2}) {
+    const Shape in = {4, 5, 6};
+    const std::vector<int64_t> indices = {3, -1, 0, 2};
+    Shape out = in;
+    out[size_t(axis)] = 4;
+    Node node(Gather{});
+    node.input(Node::desc(f32, in));
+    node.constant(Tensor::of<int64_t>({4}, std::span<const int64_t>(indices)));
+    node.constant(Tensor::scalar<int64_t>(axis));
+    node.q.outputs = {Node::desc(f32, out)};
+    expect_moved(node, [&](size_t i) {
+      auto at = coordinates(i, out);
+      const int64_t k = indices[at[size_t(axis)]];
+      at[size_t(axis)] = size_t(k < 0 ? k + in[size_t(axis)] : k);
+      return index_of(at, in);
+    });
+  }
+  Node bad(Gather{});
+  bad.input(Node::desc(f32, {4, 2}));
+  bad.constant(Tensor::of<int32_t>({1}, {4}));
+  bad.constant(Tensor::scalar<int64_t>(0));
+  bad.q.outputs = {Node::desc(f32, {1, 2})};
+  for (const Kernel* row : kernels_for("Gather")) {
+    if (std::string(row->provider) != "hone") continue;
+    auto prepared = row->prepare(bad.q);
+    float out[2];
+    void* outputs[] = {out};
+    ThreadPool pool(1);
+    RunError error;
+    prepared->run({bad.inputs, outputs, nullptr, pool, &error});
+    EXPECT_TRUE(error.failed);
+    EXPECT_EQ(std::string(error.message), "[Gather] an index lies outside of the axis");
+  }
+}
+
+}  // namespace
+}  // namespace hone::cpu::test

@@ -1,0 +1,163 @@
+// Reductions along rows and columns, for ISA files only.
+#pragma once
+#include "cpu/kernels/math.hpp"
+#include "cpu/kernels/real_isa.hpp"
+#include "cpu/kernels/reduce/reduce_view.hpp"
+
+namespace hone::cpu::HONE_NS {
+
+HONE_INLINE vf load_real(const RealInput& x, int64_t i) {
+  const vf v = load_raw(x.type, x.data, i);
+  return x.quantized ? (v - x.zero) * x.scale : v;
+}
+HONE_INLINE float load_real_one(const RealInput& x, int64_t i) {
+  const float v = load_one(x.type, x.data, i);
+  return x.quantized ? (v - x.zero) * x.scale : v;
+}
+HONE_INLINE void store_real(const RealOutput& y, int64_t i, vf v, int n) {
+  EpilogueView e;
+  e.out = y.data;
+  e.out_type = y.type;
+  e.out_inv_scale = y.inv_scale;
+  e.out_zero = y.zero;
+  e.out_low = y.low;
+  e.out_high = y.high;
+  store_any(e, i, v, n);
+}
+HONE_INLINE vf lane_mask(int n) {
+  vi index;
+  for (int i = 0; i < lanes; ++i) index[i] = i;
+  return (vf)(index < n);
+}
+HONE_INLINE vf keep_lanes(vf v, int n, float rest) {
+  return select((vi)lane_mask(n), v, set1(rest));
+}
+
+static void softmax_row(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, bool log) {
+  const int64_t whole = n / lanes * lanes;
+  const int tail = int(n - whole);
+  const float inf = __builtin_inff();
+  vf high = set1(-inf);
+  for (int64_t i = 0; i < whole; i += lanes) high = maximum(high, load_real(x, at + i));
+  if (tail) high = maximum(high, keep_lanes(load_real(x, at + whole), tail, -inf));
+  const vf top = set1(max_of(high));
+  vf sum = {};
+  for (int64_t i = 0; i < whole; i += lanes) sum = sum + exponential(load_real(x, at + i) - top);
+  if (tail) sum = sum + keep_lanes(exponential(load_real(x, at + whole) - top), tail, 0);
+  const vf total = set1(sum_of(sum));
+  if (log) {
+    const vf shift = top + natural_log(total);
+    for (int64_t i = 0; i < n; i += lanes)
+      store_real(y, at + i, load_real(x, at + i) - shift, n - i < lanes ? tail : lanes);
+  } else {
+    const vf factor = 1.0f / total;
+    for (int64_t i = 0; i < n; i += lanes) {
+      store_real(y, at + i, exponential(load_real(x, at + i) - top) * factor, n - i < lanes ? tail : lanes);
+    }
+  }
+}
+
+void softmax(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t step, int64_t cols, bool log) {
+  if (step == 1) return softmax_row(x, y, at, n, log);
+  for (int64_t j = 0; j < cols; j += lanes) {
+    const int count = cols - j < lanes ? int(cols - j) : lanes;
+    vf top = load_real(x, at + j), sum = {};
+    for (int64_t i = 1; i < n; ++i) top = maximum(top, load_real(x, at + i * step + j));
+    for (int64_t i = 0; i < n; ++i) sum = sum + exponential(load_real(x, at + i * step + j) - top);
+    const vf shift = top + natural_log(sum), factor = 1.0f / sum;
+    for (int64_t i = 0; i < n; ++i) {
+      const vf v = load_real(x, at + i * step + j);
+      store_real(y, at + i * step + j, log ? v - shift : exponential(v - top) * factor, count);
+    }
+  }
+}
+
+void reduce_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n, ReduceOp op,
+                float factor) {
+  const int64_t whole = n / lanes * lanes;
+  const int tail = int(n - whole);
+  const float inf = __builtin_inff();
+  float result;
+  if (op == ReduceOp::sum) {
+    vf sum = {};
+    for (int64_t i = 0; i < whole; i += lanes) sum = sum + load_real(x, in + i);
+    if (tail) sum = sum + keep_lanes(load_real(x, in + whole), tail, 0);
+    result = sum_of(sum) * factor;
+  } else {
+    // The minimum is the maximum of the negated values.
+    const float sign = op == ReduceOp::max ? 1.0f : -1.0f;
+    vf high = set1(-inf);
+    for (int64_t i = 0; i < whole; i += lanes) high = maximum(high, sign * load_real(x, in + i));
+    if (tail) high = maximum(high, keep_lanes(sign * load_real(x, in + whole), tail, -inf));
+    result = sign * max_of(high);
+  }
+  store_real(y, out, set1(result), 1);
+}
+
+template <ReduceOp OP>
+static void window_columns(const RealInput& x, const RealOutput& y, const PoolWindow& w) {
+  for (int64_t j = 0; j < w.cols; j += 2 * lanes) {
+    const int64_t left = w.cols - j;
+    const bool two = left > lanes;
+    vf a = OP == ReduceOp::sum ? vf{} : load_raw(x.type, x.data, w.in + j), b = a;
+    if (OP != ReduceOp::sum && two) b = load_raw(x.type, x.data, w.in + j + lanes);
+    for (int64_t r = 0; r < w.ny; ++r) {
+      for (int64_t c = 0; c < w.nx; ++c) {
+        const int64_t at = w.in + r * w.row_step + c * w.pixel_step + j;
+        const vf u = load_raw(x.type, x.data, at);
+        a = OP == ReduceOp::sum ? a + u : OP == ReduceOp::max ? maximum(a, u) : minimum(a, u);
+        if (two) {
+          const vf v = load_raw(x.type, x.data, at + lanes);
+          b = OP == ReduceOp::sum ? b + v : OP == ReduceOp::max ? maximum(b, v) : minimum(b, v);
+        }
+      }
+    }
+    // Scales are positive, so integers may be reduced as they are and converted once.
+    const float zero = x.quantized ? x.zero : 0.0f, scale = x.quantized ? x.scale : 1.0f;
+    const float factor = OP == ReduceOp::sum ? w.factor * scale : scale;
+    const float shift = OP == ReduceOp::sum ? zero * float(w.ny * w.nx) : zero;
+    store_real(y, w.out + j, (a - shift) * factor, left < lanes ? int(left) : lanes);
+    if (two) store_real(y, w.out + j + lanes, (b - shift) * factor, left < 2 * lanes ? int(left - lanes) : lanes);
+  }
+}
+void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w, ReduceOp op) {
+  if (op == ReduceOp::sum) return window_columns<ReduceOp::sum>(x, y, w);
+  if (op == ReduceOp::max) return window_columns<ReduceOp::max>(x, y, w);
+  window_columns<ReduceOp::min>(x, y, w);
+}
+
+void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n, const NormRow& norm) {
+  const int64_t whole = n / lanes * lanes;
+  const int tail = int(n - whole);
+  float mean = 0;
+  if (norm.center) {
+    vf sum = {};
+    for (int64_t i = 0; i < whole; i += lanes) sum = sum + load_real(x, in + i);
+    if (tail) sum = sum + keep_lanes(load_real(x, in + whole), tail, 0);
+    mean = sum_of(sum) / float(n);
+  }
+  float factor = 1;
+  if (norm.scale) {
+    // A second pass around the mean: E[x^2] - E[x]^2 would cancel.
+    vf squares = {};
+    for (int64_t i = 0; i < whole; i += lanes) {
+      const vf d = load_real(x, in + i) - mean;
+      squares = squares + d * d;
+    }
+    if (tail) {
+      const vf d = keep_lanes(load_real(x, in + whole) - mean, tail, 0);
+      squares = squares + d * d;
+    }
+    const float variance = sum_of(squares) / float(n);
+    factor = norm.epsilon_inside ? 1.0f / __builtin_sqrtf(variance + norm.epsilon)
+                                 : 1.0f / (__builtin_sqrtf(variance) + norm.epsilon);
+  }
+  for (int64_t i = 0; i < n; i += lanes) {
+    vf v = (load_real(x, in + i) - mean) * factor;
+    if (norm.gamma) v = v * load(norm.gamma + i);
+    if (norm.beta) v = v + load(norm.beta + i);
+    store_real(y, out + i, v, n - i < lanes ? tail : lanes);
+  }
+}
+
+}  // namespace hone::cpu::HONE_NS

@@ -1,0 +1,59 @@
+// Reductions, softmax, normalization and pooling on rows, as plain data for ISA files.
+#pragma once
+#include <stdint.h>
+
+#include "cpu/kernels/epilogue_view.hpp"
+
+namespace hone::cpu {
+
+/// A tensor that is read as real numbers.
+struct RealInput {
+  const void* data;
+  Num type;
+  bool quantized;
+  float scale, zero;
+};
+/// A tensor that real numbers are written to.
+struct RealOutput {
+  void* data;
+  Num type;
+  float inv_scale, zero, low, high;
+};
+
+enum class ReduceOp : uint8_t { sum, max, min };
+
+/// A window of `ny` x `nx` pixels, `cols` channels each.
+struct PoolWindow {
+  int64_t in, out;  ///< elements to the first pixel, to the result
+  int64_t row_step, pixel_step;
+  int64_t ny, nx, cols;
+  float factor;  ///< of the sum
+};
+
+struct NormRow {
+  const float* gamma;  ///< null: 1
+  const float* beta;   ///< null: 0
+  float epsilon;
+  bool center;          ///< subtract the mean
+  bool scale;           ///< divide by the deviation
+  bool epsilon_inside;  ///< under the root
+};
+
+#define HONE_REDUCE_ISA(ISA)                                                                                          \
+  namespace ISA {                                                                                                     \
+  /* softmax over n elements that lie `step` apart, for `cols` neighbouring columns (step 1: cols is 1) */            \
+  void softmax(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t step, int64_t cols, bool log); \
+  /* y[out] = factor * reduction of n neighbours at x[in] */                                                          \
+  void reduce_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n, ReduceOp op,           \
+                  float factor);                                                                                      \
+  /* a window per channel */                                                                                          \
+  void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w, ReduceOp op);                      \
+  void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n,                     \
+                     const NormRow& norm);                                                                            \
+  }
+HONE_REDUCE_ISA(avx2)
+HONE_REDUCE_ISA(avx512)
+HONE_REDUCE_ISA(neon)
+#undef HONE_REDUCE_ISA
+
+}  // namespace hone::cpu

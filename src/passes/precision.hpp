@@ -1,0 +1,28 @@
+// Precision: where values are computed and stored in bf16 or in 8-bit integers.
+#pragma once
+#include "rewrite/pass.hpp"
+
+namespace hone {
+
+struct PrecisionOptions {
+  /// Asked with the new types in place: does a kernel run the node? The compiler answers from its kernel rows; null:
+  /// the operators that such regions are made of.
+  std::function<bool(const Graph&, NodeId)> accepts;
+};
+
+/// FakeQuantize and Quantize-Dequantize pairs become quantized types. An activation whose quantizer leads to an
+/// operator with an integer form becomes u8 with one scale; weights of that operator become i8 constants with a scale
+/// per output channel; pooling, Concat of equal scales and movement pass integers through; sums and averages read
+/// integers and give real numbers to the next quantizer, which fuse_epilogues then makes the last step of their
+/// producer. Where no integer form exists a Dequantize stands before the operator. The numbers are those of the graph
+/// with FakeQuantize, but for ties and the order of sums. Returns the number of operators that compute on integers.
+size_t quantize_types(Graph& g, Evaluator& evaluator, const PrecisionOptions& options = {});
+Pass int8_pass(PrecisionOptions options = {});
+
+/// Dense operators and the elementwise regions between them in bf16, with sums in f32. Norms, softmax, losses,
+/// optimizer steps, weights under training and per-channel operands stay f32; a weight is converted once. Runs after
+/// fuse_epilogues. Returns the number of values in bf16.
+size_t assign_bf16(Graph& g, const PrecisionOptions& options = {});
+Pass bf16_pass(PrecisionOptions options = {});
+
+}  // namespace hone

@@ -1,0 +1,201 @@
+#include "passes/quantizers.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "graph/builder.hpp"
+#include "hone/error.hpp"
+#include "ops/basic.hpp"
+#include "ops/evaluate.hpp"
+#include "ops/quantize.hpp"
+#include "passes/facts.hpp"
+#include "passes/scale_channels.hpp"
+
+namespace hone {
+namespace {
+
+bool close(double a, double b, double scale) {
+  return std::fabs(a - b) <= 1e-4 * scale;
+}
+
+// Index of the output channel that element `i` of the weights belongs to.
+class Channels {
+ public:
+  Channels(const Shape& weights, const Shape& scale_shape) : weights_(weights), scale_shape_(scale_shape) {}
+  int64_t count() const { return element_count(scale_shape_); }
+  size_t operator()(size_t i) const {
+    size_t channel = 0, stride = 1, rest = i;
+    for (size_t k = weights_.size(); k-- > 0;) {
+      const size_t at = rest % static_cast<size_t>(weights_[k]);
+      rest /= static_cast<size_t>(weights_[k]);
+      if (scale_shape_[k] == 1) continue;
+      channel += at * stride;
+      stride *= static_cast<size_t>(scale_shape_[k]);
+    }
+    return channel;
+  }
+
+ private:
+  Shape weights_, scale_shape_;
+};
+
+// `t` as one number per output channel; nullopt where it varies along other axes.
+std::optional<std::vector<double>> per_channel(const Tensor& t, const Shape& weights, const Shape& scale_shape) {
+  const Channels channels(weights, scale_shape);
+  const auto n = static_cast<size_t>(channels.count());
+  if (t.size() == 1) return std::vector<double>(n, get_element(t, 0));
+  Shape shape = t.shape();
+  if (shape.size() > weights.size()) return std::nullopt;
+  shape.insert(shape.begin(), weights.size() - shape.size(), 1);
+  for (size_t k = 0; k < shape.size(); ++k) {
+    if (shape[k] != 1 && (scale_shape[k] == 1 || shape[k] != weights[k])) return std::nullopt;
+  }
+  std::vector<double> out(n);
+  // Walks the channels: the axes of the scale shape in order.
+  for (size_t c = 0; c < n; ++c) {
+    size_t rest = c, at = 0, stride = 1;
+    for (size_t k = shape.size(); k-- > 0;) {
+      const size_t i = rest % static_cast<size_t>(scale_shape[k]);
+      rest /= static_cast<size_t>(scale_shape[k]);
+      if (shape[k] != 1) at += i * stride;
+      stride *= static_cast<size_t>(shape[k]);
+    }
+    out[c] = get_element(t, at);
+  }
+  return out;
+}
+
+int64_t channel_axis(const Shape& scale_shape) {
+  for (size_t k = 0; k < scale_shape.size(); ++k) {
+    if (scale_shape[k] != 1) return static_cast<int64_t>(k);
+  }
+  return 0;
+}
+
+Tensor constant_of(Value v) {
+  return v ? v.constant() : Tensor();
+}
+
+std::optional<IntegerWeights> from_fake_quantize(Node fq, const Shape& scale_shape, Evaluator& evaluator) {
+  const auto levels = fq.as<FakeQuantize>()->levels;
+  const Tensor w = constant_of(fq.input(0));
+  if (!w || levels < 2 || levels > 256) return std::nullopt;
+  std::vector<double> ends[2];
+  for (size_t i = 0; i < 2; ++i) {
+    const Tensor t = constant_of(fq.input(3 + i));
+    const auto values = t ? per_channel(t, w.shape(), scale_shape) : std::nullopt;
+    if (!values) return std::nullopt;
+    ends[i] = *values;
+  }
+  auto q = std::make_shared<Quantization>();
+  for (size_t c = 0; c < ends[0].size(); ++c) {
+    const double step = (ends[1][c] - ends[0][c]) / static_cast<double>(levels - 1);
+    if (step == 0 || !std::isfinite(step)) return std::nullopt;
+    const double lowest = ends[0][c] / step;
+    if (!close(lowest, std::nearbyint(lowest), std::max(1.0, std::fabs(lowest)))) return std::nullopt;
+    if (lowest < -128.5 || lowest + static_cast<double>(levels - 1) > 127.5) return std::nullopt;
+    q->scales.push_back(static_cast<float>(step));
+  }
+  q->axis = q->scales.size() == 1 ? -1 : channel_axis(scale_shape);
+  const auto real = evaluator.run(
+      *fq.graph, fq.id,
+      {w, constant_of(fq.input(1)), constant_of(fq.input(2)), constant_of(fq.input(3)), constant_of(fq.input(4))});
+  return IntegerWeights{quantize(real[0].tensor().converted(ElementType::f32), *q, ElementType::i8), q};
+}
+
+std::optional<IntegerWeights> from_dequantize(Node dq, const Shape& scale_shape, Evaluator& evaluator) {
+  Tensor integers = constant_of(dq.input(0));
+  const Node q = dq.input(0).node();
+  if (!integers && q.is<Quantize>() && constant_of(q.input(0))) {
+    std::vector<Datum> in;
+    for (const Value& v : q.inputs()) in.push_back(v ? Datum(constant_of(v)) : Datum());
+    integers = evaluator.run(*q.graph, q.id, std::move(in))[0].tensor();
+  }
+  const Tensor scale = constant_of(dq.input(1)), zero = constant_of(dq.input(2));
+  if (!integers || integers.element_type() != ElementType::i8 || !scale) return std::nullopt;
+  for (size_t i = 0; zero && i < zero.size(); ++i) {
+    if (get_integer(zero, i) != 0) return std::nullopt;
+  }
+  // A vector of scales counts along the operator's axis.
+  Tensor spread = scale;
+  const auto rank = static_cast<int64_t>(integers.rank());
+  if (scale.rank() == 1 && scale.size() > 1) {
+    Shape shape(integers.rank(), 1);
+    const int64_t axis = dq.as<Dequantize>()->axis;
+    shape[static_cast<size_t>(axis < 0 ? axis + rank : axis)] = static_cast<int64_t>(scale.size());
+    spread = scale.reshaped(shape);
+  }
+  const auto values = per_channel(spread, integers.shape(), scale_shape);
+  if (!values) return std::nullopt;
+  auto quantization = std::make_shared<Quantization>();
+  for (double v : *values) quantization->scales.push_back(static_cast<float>(v));
+  quantization->axis = quantization->scales.size() == 1 ? -1 : channel_axis(scale_shape);
+  return IntegerWeights{integers, quantization};
+}
+
+}  // namespace
+
+std::optional<IntegerForm> activation_form(Node fq) {
+  const auto* a = fq.as<FakeQuantize>();
+  if (!a || (a->levels != 256 && a->levels != 255)) return std::nullopt;
+  double ends[4];
+  for (size_t i = 0; i < 4; ++i) {
+    const auto v = splat_value(fq.input(i + 1));
+    if (!v) return std::nullopt;
+    ends[i] = *v;
+  }
+  const double range = ends[1] - ends[0];
+  if (!(range > 0) || !close(ends[0], ends[2], range) || !close(ends[1], ends[3], range)) return std::nullopt;
+  const double step = range / static_cast<double>(a->levels - 1), zero = -ends[0] / step, whole = std::nearbyint(zero);
+  // A zero point between two integers would shift every number.
+  if (std::fabs(zero - whole) > 1e-2 || whole < 0 || whole > 255) return std::nullopt;
+  auto q = std::make_shared<Quantization>();
+  q->scales = {static_cast<float>(step)};
+  if (whole != 0) q->zero_points = {static_cast<int32_t>(whole)};
+  return IntegerForm{ElementType::u8, q, 0, a->levels - 1};
+}
+
+std::optional<IntegerWeights> integer_weights(Node dense, Evaluator& evaluator) {
+  const Node w = dense.input(1) ? dense.input(1).node() : Node{};
+  if (!w || (!w.is<FakeQuantize>() && !w.is<Dequantize>())) return std::nullopt;
+  const auto traits = channel_traits(dense);
+  if (!traits) return std::nullopt;
+  return w.is<FakeQuantize>() ? from_fake_quantize(w, traits->output_scale_shape, evaluator)
+                              : from_dequantize(w, traits->output_scale_shape, evaluator);
+}
+
+size_t join_quantize_dequantize(Graph& g) {
+  size_t joined = 0;
+  for (NodeId id : g.topological_order()) {
+    const Node dq = g.handle(id);
+    if (!dq.is<Dequantize>()) continue;
+    const Node q = dq.input(0).node();
+    if (!q.is<Quantize>() || dq.input(0).type().quantization || !is_float(q.input(0).element_type())) continue;
+    const auto same = [&](size_t i) {
+      const auto a = splat_value(dq.input(i)), b = splat_value(q.input(i));
+      return a ? a == b : !dq.input(i) && !q.input(i);
+    };
+    const auto scale = splat_value(q.input(1));
+    const auto& a = *q.as<Quantize>();
+    if (!scale || !same(1) || !same(2) || (a.output_type != ElementType::u8 && a.output_type != ElementType::i8))
+      continue;
+    const double zero = splat_value(q.input(2)).value_or(0);
+    const bool whole = a.low >= a.high;
+    const double low = whole ? (a.output_type == ElementType::u8 ? 0 : -128) : static_cast<double>(a.low);
+    const double high = whole ? (a.output_type == ElementType::u8 ? 255 : 127) : static_cast<double>(a.high);
+    Builder b(g);
+    const Value x = q.input(0);
+    Value range[2];
+    for (size_t i = 0; i < 2; ++i)
+      range[i] = b.constant(Tensor::scalar<float>(static_cast<float>(((i ? high : low) - zero) * *scale)));
+    Value y = x.element_type() == ElementType::f32 ? x : b(Convert{ElementType::f32}, x);
+    y = b(FakeQuantize{static_cast<int64_t>(high - low) + 1}, y, range[0], range[1], range[0], range[1]);
+    g.set_name(y.node().id, dq.name());
+    if (dq.output().element_type() != ElementType::f32) y = b(Convert{dq.output().element_type()}, y);
+    g.replace_uses(dq.output().id, y.id);
+    ++joined;
+  }
+  return joined;
+}
+
+}  // namespace hone
