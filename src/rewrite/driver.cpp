@@ -124,6 +124,7 @@ class Driver {
     for (NodeId n : b.added()) remove_dead(n);
     t.commit();
     ++counts_.applied[rule.name];
+    counts_.absorbed += m.nodes().size() - 1;
     last_ = rule.name;
     for (NodeId n : b.added()) {
       if (g_.alive(n)) push_around(n);

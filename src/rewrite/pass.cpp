@@ -44,10 +44,9 @@ Pass rules_pass(std::string name, std::vector<Rule> rules, bool fuses) {
   Pass pass;
   pass.name = std::move(name);
   pass.run = [rules = std::move(rules), fuses](Graph& g, PassContext& context) {
-    const size_t before = g.num_nodes();
     RuleCounts counts = apply_rules(g, rules);
-    const size_t after = g.num_nodes(), n = counts.total();
-    if (fuses && after < before) context.result.fused += before - after;
+    const size_t n = counts.total();
+    if (fuses) context.result.fused += counts.absorbed;
     for (const auto& [rule, times] : counts.applied) context.result.rules.applied[rule] += times;
     context.result.rules.refused.merge(counts.refused);
     return n;

@@ -46,7 +46,7 @@ struct Pass {
   bool releases = false;
 };
 
-/// A pass made of rules. `fuses`: matched nodes beyond those built anew count as fused.
+/// A pass made of rules. `fuses`: operators matched beside the root count as fused.
 Pass rules_pass(std::string name, std::vector<Rule> rules, bool fuses = false);
 
 struct PassOptions {

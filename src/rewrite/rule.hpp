@@ -25,6 +25,7 @@ Rule rule(std::string name, Pattern root, std::function<Values(const Match&, Bui
 
 struct RuleCounts {
   std::map<std::string, size_t> applied;
+  size_t absorbed = 0;  ///< operators matched beside the roots
   /// Replacements that were rolled back because their type was another: a defect of the rule, kept visible.
   std::map<std::string, std::string> refused;
   size_t total() const;
