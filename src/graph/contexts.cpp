@@ -74,7 +74,8 @@ const Graph& InferCtx::region(size_t r) const {
 
 Types InferCtx::region_types(size_t r, const Types& inputs) const {
   Types out;
-  for (const Value& v : Graph::with_parameter_types(region(r), inputs)->outputs()) out.push_back(v.type());
+  const Region typed = Graph::with_parameter_types(region(r), inputs);
+  for (const Value& v : typed->outputs()) out.push_back(v.type());
   return out;
 }
 

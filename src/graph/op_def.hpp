@@ -12,10 +12,13 @@ namespace hone {
 /// Attributes of one node: immutable, shared.
 using Attributes = std::shared_ptr<const void>;
 
+class Graph;
+
 /// One small case of an operator; drives the generated tests, benchmarks and docs.
 struct Sample {
   Attributes attributes;
   std::vector<Datum> inputs;          ///< a none Datum is an absent optional input
+  std::vector<std::shared_ptr<const Graph>> regions;
   std::vector<Datum> expected;        ///< known outputs (from a specification or a peer); empty: not compared
   double tolerance = 1e-5;            ///< absolute and relative, between implementations in f32
   double gradient_tolerance = 2e-2;   ///< relative to the largest entry, against central differences

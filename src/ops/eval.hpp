@@ -31,6 +31,8 @@ class EvalCtx {
 
   /// Evaluates region `r` of the node.
   virtual std::vector<Datum> run_region(size_t r, std::vector<Datum> inputs);
+  /// A tensor of the type that output `o` of region `r` has, with dimensions that are not known set to zero.
+  virtual Tensor blank_region_output(size_t r, size_t o) const;
   /// Throws `Error`.
   [[noreturn]] void fail(const std::string& message) const;
 

@@ -32,6 +32,15 @@ class RegionEvalCtx : public EvalCtx {
     if (r >= regions_.size()) fail("region " + std::to_string(r) + " is missing");
     return evaluate(*regions_[r], inputs);
   }
+  Tensor blank_region_output(size_t r, size_t o) const override {
+    const Values outputs = regions_.at(r)->outputs();
+    if (o >= outputs.size() || !outputs[o].type().is_tensor()) fail("output " + std::to_string(o) + " of the region is no tensor");
+    Shape shape;
+    if (outputs[o].shape().rank_known()) {
+      for (const Dimension& d : outputs[o].shape()) shape.push_back(d.is_static() ? d.min() : 0);
+    }
+    return Tensor(outputs[o].element_type(), shape);
+  }
 
  private:
   const std::vector<Region>& regions_;
@@ -62,6 +71,9 @@ size_t channel_of(size_t i, const Shape& shape, const Quantization& q) {
 }  // namespace
 
 std::vector<Datum> EvalCtx::run_region(size_t, std::vector<Datum>) {
+  fail("the operator has no regions here");
+}
+Tensor EvalCtx::blank_region_output(size_t, size_t) const {
   fail("the operator has no regions here");
 }
 void EvalCtx::fail(const std::string& message) const {

@@ -58,7 +58,7 @@ Single single(const Case& c, bool all_constant = false) {
       in.push_back(b.constant(d.tensor()));
     }
   }
-  s.node = b.add(*c.op, c.sample.attributes, in);
+  s.node = b.add(*c.op, c.sample.attributes, in, c.sample.regions);
   for (size_t i = 0; i < s.node.num_outputs(); ++i) b.result(s.node.output(i));
   return s;
 }
@@ -212,7 +212,9 @@ INSTANTIATE_TEST_SUITE_P(Operators, Generated, ::testing::ValuesIn(cases()), [](
 TEST(Operators, have_unique_names_and_samples) {
   for (const OpDef* op : all_ops()) {
     EXPECT_EQ(find_op(op->name), op) << op->name;
-    if (op->name != "Parameter" && op->name != "Result") EXPECT_FALSE(op->samples().empty()) << op->name;
+    if (op->name != "Parameter" && op->name != "Result") {
+      EXPECT_FALSE(op->samples().empty()) << op->name;
+    }
   }
 }
 
