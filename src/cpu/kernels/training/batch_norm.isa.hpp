@@ -93,7 +93,7 @@ void norm_apply_of(const NormApply& a, int64_t first, int64_t pixels, int64_t ch
           HONE_UNROLL for (int v = 0; v < NV; ++v) {
             VF z = madd(get<NV>(x, v, last), k[v], o[v]);
             if (Residual) z += get<NV>(r, v, last);
-            if (Relu) z = maximum(z, splat(0.0f));
+            if (Relu) z = maximum(splat(0.0f), z);  // NaN stays
             put<NV>(y, v, z, last);
           }
           if (Residual) r += channels;

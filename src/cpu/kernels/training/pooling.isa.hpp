@@ -71,7 +71,8 @@ void avg_pool_grad_of(const Pooling& p, const T* dy, float* dx) {
       if (w.ky0 >= w.ky1 || w.kx0 >= w.kx1) continue;
       int64_t count = (w.ky1 - w.ky0) * (w.kx1 - w.kx0);
       if (!p.exclude_pad) {
-        const int64_t rows = p.height_in + p.pad_bottom - w.y, columns = p.width_in + p.pad_right - w.x;
+        const int64_t rows = (p.height_in + p.pad_bottom - w.y + p.dilation_y - 1) / p.dilation_y;
+        const int64_t columns = (p.width_in + p.pad_right - w.x + p.dilation_x - 1) / p.dilation_x;
         count = (rows < p.kernel_y ? rows : p.kernel_y) * (columns < p.kernel_x ? columns : p.kernel_x);
       }
       const VF share = splat(1.0f / static_cast<float>(count));
@@ -80,7 +81,7 @@ void avg_pool_grad_of(const Pooling& p, const T* dy, float* dx) {
         const VF d = load_n(dy + (oy * p.width_out + ox) * p.channels + c, n) * share;
         for (int64_t ky = w.ky0; ky < w.ky1; ++ky)
           for (int64_t kx = w.kx0; kx < w.kx1; ++kx) {
-            float* to = dx + ((w.y + ky) * p.width_in + w.x + kx) * p.channels + c;
+            float* to = dx + ((w.y + ky * p.dilation_y) * p.width_in + w.x + kx * p.dilation_x) * p.channels + c;
             store_n(to, load_n(to, n) + d, n);
           }
       }

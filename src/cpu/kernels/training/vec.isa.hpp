@@ -80,6 +80,7 @@ HONE_INLINE VF madd_unit(VF a, VF b, VF c) {
 #endif
     return madd(a, b, c);
 }
+/// Where one is NaN, b.
 HONE_INLINE VF maximum(VF a, VF b) {
   return a > b ? a : b;
 }
