@@ -39,6 +39,8 @@ struct ConvolutionTables {
   int64_t most_runs = 0;  ///< of a phase
   /// Source rows [row0, row1) that output rows [y0, y1) read.
   void source_rows(int64_t y0, int64_t y1, int64_t& row0, int64_t& row1) const;
+  void pack_weights(const ConvolutionGeometry& g, bool forward, const TrainingIsa& isa, const void* w, bool bf16,
+                    float* dst, ThreadPool& pool) const;
 };
 ConvolutionTables convolution_tables(const ConvolutionGeometry& g, bool forward, const TrainingIsa& isa, Storage in,
                                      Storage out, bool pairs);

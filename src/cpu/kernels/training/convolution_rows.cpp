@@ -1,8 +1,6 @@
 // Rows for convolutions whose weights change from run to run: forward, and the gradient to the data. Weights are packed
 // into scratch at the start of each run, which costs about a hundredth of the products of a batch.
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 #include "cpu/kernels/training/convolution_geometry.hpp"
 #include "cpu/kernels/training/families.hpp"
@@ -12,10 +10,6 @@ namespace hone::cpu::training {
 namespace {
 
 constexpr int64_t kBandBytes = 128 * 1024;  ///< packed source rows of a band: they stay in L2 beside the weights
-
-uint16_t round_bf16(float f) {
-  return bfloat16(f).bits;
-}
 
 bool takes_pairs(const KernelQuery& q, const TrainingIsa& isa) {
   return isa.pairs && (q.inputs[0].type == ElementType::bf16 || q.bf16_compute);
@@ -64,7 +58,7 @@ class DirectKernel final : public PreparedKernel {
 
   void run(const KernelArgs& args) noexcept override {
     auto* weights = static_cast<float*>(args.scratch);
-    pack_weights(args.inputs[1], weights, args.pool);
+    t_.pack_weights(g_, forward_, isa_, args.inputs[1], weights_bf16_, weights, args.pool);
     const DirectConvolution& c = t_.conv;
     const auto bands = static_cast<int64_t>(bands_.size());
     const int64_t in_bytes = c.rows.storage == Storage::f32 ? 4 : 2, out_bytes = c.out == Storage::f32 ? 4 : 2;
@@ -91,52 +85,6 @@ class DirectKernel final : public PreparedKernel {
   struct Band {
     int64_t y0, y1, row0, row1;
   };
-
-  /// src = [group][o][i][taps] (forward; the gradient reads it as [group][i][o][taps])
-  /// dst = [group][vectors / v][phase][unit][v][lane], v = vectors of a tile
-  void pack_weights(const void* w, float* dst, ThreadPool& pool) const {
-    const DirectConvolution& c = t_.conv;
-    const int64_t taps = g_.taps(), lanes = isa_.lanes;
-    const int64_t out_stride = forward_ ? g_.data_channels * taps : taps;
-    const int64_t tiles = (all_vectors_ + c.vectors - 1) / c.vectors;
-    constexpr int64_t slice = 64;
-    const int64_t slices = (c.units + slice - 1) / slice;
-    pool.parallel_for(g_.groups * tiles * slices, 4, [&](int64_t begin, int64_t end, int) {
-      for (int64_t u = begin; u < end; ++u) {
-        const int64_t group = u / (tiles * slices), tile = u / slices % tiles, first = u % slices * slice;
-        const int64_t v0 = tile * c.vectors, nv = std::min(c.vectors, all_vectors_ - v0);
-        const int64_t last = std::min(c.units, first + slice);
-        float* to = dst + (group * all_vectors_ + v0) * c.units * lanes;
-        const int64_t from = group * g_.data_channels * g_.result_channels * taps;
-        for (int64_t lane = 0; lane < nv * lanes; ++lane) {
-          const int64_t o = v0 * lanes + lane;
-          if (o >= c.channels_out) {
-            for (int64_t k = first; k < last; ++k) to[k * nv * lanes + lane] = 0;
-            continue;
-          }
-          const int64_t at = from + o * out_stride;
-          if (weights_bf16_)
-            copy_lane(static_cast<const bfloat16*>(w) + at, to + lane, first, last, nv * lanes);
-          else
-            copy_lane(static_cast<const float*>(w) + at, to + lane, first, last, nv * lanes);
-        }
-      }
-    });
-  }
-  static uint16_t bits(float f) { return round_bf16(f); }
-  static uint16_t bits(bfloat16 f) { return f.bits; }
-  template <class T>
-  void copy_lane(const T* w, float* to, int64_t first, int64_t last, int64_t step) const {
-    for (int64_t k = first; k < last; ++k) {
-      const int32_t a = t_.first_element[static_cast<size_t>(k)], b = t_.second_element[static_cast<size_t>(k)];
-      if (t_.conv.rows.pairs) {
-        const uint32_t unit = (a < 0 ? 0u : bits(w[a])) | (b < 0 ? 0u : static_cast<uint32_t>(bits(w[b])) << 16);
-        std::memcpy(to + k * step, &unit, 4);
-      } else {
-        to[k * step] = a < 0 ? 0.0f : static_cast<float>(w[a]);
-      }
-    }
-  }
 
   const TrainingIsa& isa_;
   bool forward_;

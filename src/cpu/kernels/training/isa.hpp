@@ -81,6 +81,25 @@ struct ConvolutionBand {
   ActiveRun* active;  ///< room for the runs of a phase
 };
 
+// Winograd's F(4x4, 3x3) for stride 1 in f32: 36 products for 16 outputs instead of 144. Tiles of several images are
+// transformed together, [36][channels / 16][tile][16], multiplied as 36 small matrices and transformed back.
+struct WinogradImages {
+  const float* x;  ///< the first of `images` images
+  float* y;
+  int64_t images;
+  const float* weights;  ///< what winograd_weights made: [vectors group][36][channel][vectors * lanes]
+  float* source;         ///< scratch: 36 * tiles * channels in
+  float* product;        ///< scratch: 36 * tiles * channels out
+  float* columns;        ///< scratch: 6 * (4 * tiles across + 2) vectors
+  const float* zeros;    ///< one pixel of zeros
+  int64_t pad_top, pad_left;
+};
+/// Tiles of 4x4 outputs in one image.
+inline int64_t winograd_tiles(const DirectConvolution& c) {
+  return (c.height_out + 3) / 4 * ((c.width_out + 3) / 4);
+}
+constexpr int64_t kWinogradProducts = 36;
+
 // The gradient to the weights keeps a tile of [units of a run][vectors of output channels] in registers and walks over
 // pixels. In bf16 a unit pairs one channel of two images, so pairs never straddle a border.
 struct WeightGradient {
@@ -154,6 +173,10 @@ struct TrainingIsa {
   bool pairs;  ///< multiplies pairs of bf16
   int accumulators;
   void (*convolve)(const DirectConvolution&, const ConvolutionBand&);
+  /// `packed`: the weights as `convolve` takes them. Channels in and out must be multiples of 16.
+  void (*winograd_weights)(const DirectConvolution&, const float* packed, float* weights, int64_t channel0,
+                           int64_t channel1);
+  void (*winograd)(const DirectConvolution&, const WinogradImages&);
   void (*weight_gradient)(const WeightGradient&, const WeightGradientBand&);
   /// Output rows [y0, y1) of one image; w: [taps][channels].
   void (*depthwise)(const Depthwise&, const void* x, const float* w, void* y, int64_t y0, int64_t y1);

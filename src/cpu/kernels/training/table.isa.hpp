@@ -7,6 +7,7 @@
 #include "cpu/kernels/training/pooling.isa.hpp"
 #include "cpu/kernels/training/same_rows.isa.hpp"
 #include "cpu/kernels/training/weight_gradient.isa.hpp"
+#include "cpu/kernels/training/winograd.isa.hpp"
 
 namespace hone::cpu::training::HONE_ISA {
 
@@ -17,6 +18,8 @@ constexpr TrainingIsa make_table(const char* name) {
   t.pairs = kPairs;
   t.accumulators = kAccumulators;
   t.convolve = convolve;
+  t.winograd_weights = winograd_weights;
+  t.winograd = winograd;
   t.weight_gradient = weight_gradient;
   t.depthwise = depthwise;
   t.depthwise_gradient = depthwise_gradient;
