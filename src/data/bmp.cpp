@@ -9,9 +9,9 @@
 namespace hone::data::codec {
 namespace {
 
-enum Compression : uint32_t { plain = 0, rle8 = 1, rle4 = 2, bit_fields = 3, alpha_bit_fields = 6 };
+enum BmpCompression : uint32_t { plain = 0, rle8 = 1, rle4 = 2, bit_fields = 3, alpha_bit_fields = 6 };
 
-struct Header {
+struct BmpHeader {
   int64_t width = 0, height = 0;
   bool top_down = false;
   uint32_t bits = 0, compression = plain, pixels_at = 0;
@@ -35,9 +35,9 @@ uint32_t u32(const Input& in, size_t at) {
   corrupt(in, ImageFormat::bmp, what);
 }
 
-Header read_header(const Input& in) {
+BmpHeader read_header(const Input& in) {
   if (in.bytes.size() < 26) damaged(in, "truncated");
-  Header h;
+  BmpHeader h;
   h.pixels_at = u32(in, 10);
   const uint32_t size = u32(in, 14);
   if (size != 12 && size != 40 && size != 52 && size != 56 && size != 108 && size != 124) damaged(in, "unknown header");
@@ -110,7 +110,7 @@ uint8_t field(uint32_t pixel, uint32_t mask) {
   return uint8_t((v * 255 + most / 2) / most);
 }
 
-void put_index(const Header& h, uint8_t* to, uint32_t index, int channels) {
+void put_index(const BmpHeader& h, uint8_t* to, uint32_t index, int channels) {
   const auto& p = h.palette[index];
   to[0] = p[0];
   if (channels == 3) {
@@ -119,7 +119,7 @@ void put_index(const Header& h, uint8_t* to, uint32_t index, int channels) {
   }
 }
 
-void read_rows(const Input& in, const Header& h, Image& out) {
+void read_rows(const Input& in, const BmpHeader& h, Image& out) {
   const size_t row = (size_t(h.width) * h.bits + 31) / 32 * 4;
   const int channels = out.channels();
   for (int64_t y = 0; y < h.height; ++y) {
@@ -147,7 +147,7 @@ void read_rows(const Input& in, const Header& h, Image& out) {
   }
 }
 
-void read_runs(const Input& in, const Header& h, Image& out) {
+void read_runs(const Input& in, const BmpHeader& h, Image& out) {
   const int channels = out.channels();
   for (int y = 0; y < out.height(); ++y) {
     for (int x = 0; x < out.width(); ++x) put_index(h, out.pixel(x, y), 0, channels);
@@ -194,12 +194,12 @@ void read_runs(const Input& in, const Header& h, Image& out) {
 }  // namespace
 
 ImageInfo probe_bmp(const Input& in) {
-  const Header h = read_header(in);
+  const BmpHeader h = read_header(in);
   return {ImageFormat::bmp, int(h.width), int(h.height), h.channels(), 1};
 }
 
 int decode_bmp(const Input& in, Image& out) {
-  const Header h = read_header(in);
+  const BmpHeader h = read_header(in);
   out.reset(int(h.width), int(h.height), h.channels());
   if (h.compression == rle8 || h.compression == rle4) {
     read_runs(in, h, out);

@@ -22,7 +22,7 @@ using codec::Input;
 // A progressive file may ask for any number of passes over the whole picture; real encoders use about ten.
 constexpr int max_scans = 200;
 
-struct Failure : jpeg_error_mgr {
+struct JpegFailure : jpeg_error_mgr {
   std::jmp_buf jump;
   char text[JMSG_LENGTH_MAX];
   bool failed;
@@ -31,7 +31,7 @@ struct Failure : jpeg_error_mgr {
 extern "C" {
 
 static void hone_jpeg_error(j_common_ptr info) {
-  auto* f = static_cast<Failure*>(info->err);
+  auto* f = static_cast<JpegFailure*>(info->err);
   f->format_message(info, f->text);
   f->failed = true;
   std::longjmp(f->jump, 1);
@@ -57,7 +57,7 @@ static void hone_jpeg_output(j_common_ptr) {}
 static void hone_jpeg_progress(j_common_ptr info) {
   auto* d = reinterpret_cast<j_decompress_ptr>(info);
   if (d->input_scan_number <= max_scans) return;
-  auto* f = static_cast<Failure*>(info->err);
+  auto* f = static_cast<JpegFailure*>(info->err);
   std::snprintf(f->text, sizeof f->text, "more than %d scans", max_scans);
   f->failed = true;
   std::longjmp(f->jump, 1);
@@ -65,7 +65,7 @@ static void hone_jpeg_progress(j_common_ptr info) {
 
 }  // extern "C"
 
-void install(Failure& f) {
+void install(JpegFailure& f) {
   jpeg_std_error(&f);
   f.error_exit = hone_jpeg_error;
   f.emit_message = hone_jpeg_message;
@@ -75,18 +75,18 @@ void install(Failure& f) {
 }
 
 // Owns the decompressor. The guarded steps are static functions that touch plain data only.
-struct Decoder {
+struct JpegDecoder {
   jpeg_decompress_struct info{};
-  Failure failure{};
+  JpegFailure failure{};
   jpeg_progress_mgr progress{};
 
-  Decoder() { install(failure); }
-  ~Decoder() { jpeg_destroy_decompress(&info); }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
+  JpegDecoder() { install(failure); }
+  ~JpegDecoder() { jpeg_destroy_decompress(&info); }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
 };
 
-bool read_header(Decoder& d, const uint8_t* bytes, size_t size) {
+bool read_header(JpegDecoder& d, const uint8_t* bytes, size_t size) {
   d.info.err = &d.failure;
   if (setjmp(d.failure.jump)) return false;
   jpeg_create_decompress(&d.info);
@@ -98,7 +98,7 @@ bool read_header(Decoder& d, const uint8_t* bytes, size_t size) {
   return true;
 }
 
-bool read_pixels(Decoder& d, uint8_t* pixels, size_t row_bytes) {
+bool read_pixels(JpegDecoder& d, uint8_t* pixels, size_t row_bytes) {
   if (setjmp(d.failure.jump)) return false;
   jpeg_start_decompress(&d.info);
   while (d.info.output_scanline < d.info.output_height) {
@@ -112,7 +112,7 @@ bool read_pixels(Decoder& d, uint8_t* pixels, size_t row_bytes) {
   return true;
 }
 
-int orientation_of(const Decoder& d) {
+int orientation_of(const JpegDecoder& d) {
   for (auto* m = d.info.marker_list; m; m = m->next) {
     if (m->marker == JPEG_APP0 + 1 && m->data_length >= 6 && m->data[0] == 'E' && m->data[1] == 'x') {
       return codec::exif_orientation({m->data, m->data_length});
@@ -121,7 +121,7 @@ int orientation_of(const Decoder& d) {
   return 1;
 }
 
-void header_or_throw(Decoder& d, const Input& in) {
+void header_or_throw(JpegDecoder& d, const Input& in) {
   if (!read_header(d, in.bytes.data(), in.bytes.size())) {
     const int code = d.failure.msg_code;
     if (code == JERR_BAD_PRECISION || code == JERR_SOF_UNSUPPORTED) {
@@ -154,14 +154,14 @@ void cmyk_to_rgb(const uint8_t* in, uint8_t* out, size_t pixels) {
 namespace codec {
 
 ImageInfo probe_jpeg(const Input& in) {
-  Decoder d;
+  JpegDecoder d;
   header_or_throw(d, in);
   return {ImageFormat::jpeg, int(d.info.image_width), int(d.info.image_height),
           d.info.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3, orientation_of(d)};
 }
 
 int decode_jpeg(const Input& in, Image& out) {
-  Decoder d;
+  JpegDecoder d;
   header_or_throw(d, in);
   const int w = int(d.info.image_width), h = int(d.info.image_height);
   switch (d.info.jpeg_color_space) {
@@ -197,22 +197,22 @@ int decode_jpeg(const Input& in, Image& out) {
 
 namespace {
 
-struct Encoder {
+struct JpegEncoder {
   jpeg_compress_struct info{};
-  Failure failure{};
+  JpegFailure failure{};
   unsigned char* bytes = nullptr;
   unsigned long size = 0;
 
-  Encoder() { install(failure); }
-  ~Encoder() {
+  JpegEncoder() { install(failure); }
+  ~JpegEncoder() {
     jpeg_destroy_compress(&info);
     std::free(bytes);
   }
-  Encoder(const Encoder&) = delete;
-  Encoder& operator=(const Encoder&) = delete;
+  JpegEncoder(const JpegEncoder&) = delete;
+  JpegEncoder& operator=(const JpegEncoder&) = delete;
 };
 
-bool compress(Encoder& e, const uint8_t* pixels, int width, int height, int channels, int quality) {
+bool compress(JpegEncoder& e, const uint8_t* pixels, int width, int height, int channels, int quality) {
   e.info.err = &e.failure;
   if (setjmp(e.failure.jump)) return false;
   jpeg_create_compress(&e.info);
@@ -237,7 +237,7 @@ bool compress(Encoder& e, const uint8_t* pixels, int width, int height, int chan
 std::vector<uint8_t> encode_jpeg(const ImageView& image, int quality) {
   if (image.byte_size() == 0) throw Error(ErrorCode::failed, "[image] cannot encode an empty picture");
   if (quality < 1 || quality > 100) throw Error(ErrorCode::usage, "[image] JPEG quality must lie in 1..100");
-  Encoder e;
+  JpegEncoder e;
   if (!compress(e, image.pixels, image.width, image.height, image.channels, quality)) {
     throw Error(ErrorCode::failed, "[image] cannot encode a JPEG (" + std::string(e.failure.text) + ")");
   }

@@ -14,11 +14,11 @@ namespace {
 
 using codec::Input;
 
-struct Failure {
+struct PngFailure {
   char text[160] = {};
 };
 
-struct Source {
+struct PngSource {
   const uint8_t* next;
   size_t left;
 };
@@ -26,7 +26,7 @@ struct Source {
 extern "C" {
 
 static void hone_png_error(png_structp png, png_const_charp text) {
-  auto* f = static_cast<Failure*>(png_get_error_ptr(png));
+  auto* f = static_cast<PngFailure*>(png_get_error_ptr(png));
   std::snprintf(f->text, sizeof f->text, "%s", text);
   png_longjmp(png, 1);
 }
@@ -34,7 +34,7 @@ static void hone_png_error(png_structp png, png_const_charp text) {
 static void hone_png_warning(png_structp, png_const_charp) {}
 
 static void hone_png_read(png_structp png, png_bytep to, size_t n) {
-  auto* s = static_cast<Source*>(png_get_io_ptr(png));
+  auto* s = static_cast<PngSource*>(png_get_io_ptr(png));
   if (n > s->left) png_error(png, "truncated");
   std::memcpy(to, s->next, n);
   s->next += n;
@@ -56,20 +56,20 @@ static void hone_png_flush(png_structp) {}
 
 }  // extern "C"
 
-struct Decoder {
+struct PngDecoder {
   png_structp png = nullptr;
   png_infop info = nullptr;
-  Failure failure;
-  Source source{};
+  PngFailure failure;
+  PngSource source{};
   std::vector<png_bytep> rows;
 
-  Decoder() = default;
-  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
+  PngDecoder() = default;
+  ~PngDecoder() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngDecoder(const PngDecoder&) = delete;
+  PngDecoder& operator=(const PngDecoder&) = delete;
 };
 
-bool read_header(Decoder& d, const Input& in) {
+bool read_header(PngDecoder& d, const Input& in) {
   d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d.failure, hone_png_error, hone_png_warning);
   if (!d.png) return false;
   if (setjmp(png_jmpbuf(d.png))) return false;
@@ -85,7 +85,7 @@ bool read_header(Decoder& d, const Input& in) {
 }
 
 /// Asks for 8-bit grey, RGB or RGBA.
-void set_transforms(Decoder& d) {
+void set_transforms(PngDecoder& d) {
   const int color = png_get_color_type(d.png, d.info);
   const bool transparent = png_get_valid(d.png, d.info, PNG_INFO_tRNS) != 0;
   const bool alpha = (color & PNG_COLOR_MASK_ALPHA) != 0 || transparent;
@@ -95,27 +95,27 @@ void set_transforms(Decoder& d) {
   if (png_get_interlace_type(d.png, d.info) != PNG_INTERLACE_NONE) png_set_interlace_handling(d.png);
 }
 
-int channels_of(Decoder& d) {
+int channels_of(PngDecoder& d) {
   const int color = png_get_color_type(d.png, d.info);
   if ((color & PNG_COLOR_MASK_ALPHA) != 0 || png_get_valid(d.png, d.info, PNG_INFO_tRNS) != 0) return 4;
   return (color & PNG_COLOR_MASK_COLOR) != 0 ? 3 : 1;
 }
 
-bool prepare(Decoder& d) {
+bool prepare(PngDecoder& d) {
   if (setjmp(png_jmpbuf(d.png))) return false;
   set_transforms(d);
   png_read_update_info(d.png, d.info);
   return true;
 }
 
-bool read_pixels(Decoder& d) {
+bool read_pixels(PngDecoder& d) {
   if (setjmp(png_jmpbuf(d.png))) return false;
   png_read_image(d.png, d.rows.data());
   png_read_end(d.png, d.info);
   return true;
 }
 
-int orientation_of(Decoder& d) {
+int orientation_of(PngDecoder& d) {
 #ifdef PNG_eXIf_SUPPORTED
   png_uint_32 n = 0;
   png_bytep exif = nullptr;
@@ -124,7 +124,7 @@ int orientation_of(Decoder& d) {
   return 1;
 }
 
-void header_or_throw(Decoder& d, const Input& in) {
+void header_or_throw(PngDecoder& d, const Input& in) {
   if (!read_header(d, in)) codec::corrupt(in, ImageFormat::png, d.failure.text[0] ? d.failure.text : "out of memory");
   const auto w = int64_t(png_get_image_width(d.png, d.info)), h = int64_t(png_get_image_height(d.png, d.info));
   const int bits = png_get_bit_depth(d.png, d.info) * png_get_channels(d.png, d.info);
@@ -139,14 +139,14 @@ void header_or_throw(Decoder& d, const Input& in) {
 namespace codec {
 
 ImageInfo probe_png(const Input& in) {
-  Decoder d;
+  PngDecoder d;
   header_or_throw(d, in);
   return {ImageFormat::png, int(png_get_image_width(d.png, d.info)), int(png_get_image_height(d.png, d.info)),
           channels_of(d), orientation_of(d)};
 }
 
 int decode_png(const Input& in, Image& out) {
-  Decoder d;
+  PngDecoder d;
   header_or_throw(d, in);
   const int channels = channels_of(d);
   if (!prepare(d)) corrupt(in, ImageFormat::png, d.failure.text);
@@ -165,19 +165,19 @@ int decode_png(const Input& in, Image& out) {
 
 namespace {
 
-struct Encoder {
+struct PngEncoder {
   png_structp png = nullptr;
   png_infop info = nullptr;
-  Failure failure;
+  PngFailure failure;
   std::vector<uint8_t> bytes;
 
-  Encoder() = default;
-  ~Encoder() { png_destroy_write_struct(&png, &info); }
-  Encoder(const Encoder&) = delete;
-  Encoder& operator=(const Encoder&) = delete;
+  PngEncoder() = default;
+  ~PngEncoder() { png_destroy_write_struct(&png, &info); }
+  PngEncoder(const PngEncoder&) = delete;
+  PngEncoder& operator=(const PngEncoder&) = delete;
 };
 
-bool compress(Encoder& e, const ImageView& image, int level) {
+bool compress(PngEncoder& e, const ImageView& image, int level) {
   e.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e.failure, hone_png_error, hone_png_warning);
   if (!e.png) return false;
   if (setjmp(png_jmpbuf(e.png))) return false;
@@ -201,7 +201,7 @@ bool compress(Encoder& e, const ImageView& image, int level) {
 std::vector<uint8_t> encode_png(const ImageView& image, int level) {
   if (image.byte_size() == 0) throw Error(ErrorCode::failed, "[image] cannot encode an empty picture");
   if (level < 0 || level > 9) throw Error(ErrorCode::usage, "[image] PNG compression level must lie in 0..9");
-  Encoder e;
+  PngEncoder e;
   if (!compress(e, image, level)) {
     throw Error(ErrorCode::failed, "[image] cannot encode a PNG (" + std::string(e.failure.text) + ")");
   }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/file.hpp"
 #include "hone/error.hpp"
 
 namespace hone::data {
@@ -122,24 +121,6 @@ Image Preprocessing::fit(const ImageView& image) const {
     }
   }
   return out.channels() == channels() ? std::move(out) : with_channels(out, channels());
-}
-
-Tensor Preprocessing::apply(const ImageView& image) const {
-  validate();
-  const Image fitted = fit(image);
-  const int64_t w = fitted.width(), h = fitted.height(), c = fitted.channels();
-  Tensor t(ElementType::f32, layout == PixelLayout::nchw ? Shape{1, c, h, w} : Shape{1, h, w, c});
-  Normalizer(*this).to_float(fitted, t.data<float>());
-  return t;
-}
-
-Tensor Preprocessing::apply_file(const std::string& path) const {
-  try {
-    return apply(read_image(path, exif_orientation));
-  } catch (const Error& e) {
-    if (!e.where().empty()) throw;
-    throw e.at(path);
-  }
 }
 
 Normalizer::Normalizer(const Preprocessing& p)

@@ -9,7 +9,11 @@
 #include "data/geometry.hpp"
 #include "data/image.hpp"
 #include "data/resize.hpp"
-#include "hone/tensor.hpp"
+#include "hone/shape.hpp"
+
+namespace hone {
+class Tensor;
+}
 
 namespace hone::data {
 
