@@ -23,7 +23,8 @@ std::vector<Pass> all() {
           recognize_norms_pass(),
           recognize_group_convolution_pass(),
           int8_pass(),
-          bf16_pass()};
+          bf16_pass(),
+          sink_transposes_pass()};
 }
 
 }  // namespace
@@ -47,6 +48,8 @@ std::vector<Pass> canonicalize_passes() {
           common_subexpression_pass(),
           remove_nops_pass(),
           normal_forms_pass(),
+          fold_pass(),
+          sink_transposes_pass(),
           fold_pass(),
           recognize_norms_pass(),
           recognize_activations_pass(),
