@@ -5,6 +5,7 @@
 
 #include "base/file.hpp"
 #include "formats/onnx/reader.hpp"
+#include "formats/onnx/writer.hpp"
 #include "formats/openvino_ir/reader.hpp"
 #include "formats/openvino_ir/writer.hpp"
 #include "hone/error.hpp"
@@ -101,6 +102,7 @@ Graph read_model(const std::string& path) {
 }
 
 void write_model(const Graph& g, const std::string& path, const WriteOptions& options) {
+  if (suffix_of(path) == ".onnx") return write_onnx(g, path, options);
   if (suffix_of(path) == ".xml") return write_openvino_ir(g, path, options);
   throw Error(ErrorCode::unsupported, "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written", path, "use .onnx or .xml");
 }

@@ -134,53 +134,11 @@ Values max_pool(NodeContext& n) {
 
 Values average_pool(NodeContext& n) {
   const auto kernel = n.ints("kernel_shape");
-  const auto dilations = n.ints("dilations");
-  const bool dilated = std::any_of(dilations.begin(), dilations.end(), [](int64_t d) { return d != 1; });
-  if (!dilated) {
-    auto op = windowed<AvgPool>(n, kernel.size());
-    op.kernel = kernel;
-    op.rounding_type = rounding(n);
-    op.exclude_pad = n.i("count_include_pad", 0) == 0;
-    return {n(op, n.in(0))};
-  }
-  // A dilated mean is a depthwise convolution with ones, divided by the number of cells in range.
-  const Value x = n.in(0);
-  if (rounding(n) != RoundingType::floor) {
-    const PartialShape& s = x.shape();
-    for (size_t k = 0; k < kernel.size(); ++k) {
-      if (s[k + 2].is_dynamic()) n.refuse("dilations with ceil_mode need static sizes");
-    }
-  }
-  auto op = windowed<Convolution>(n, kernel.size());
-  op.dilations = dilations;
-  if (rounding(n) != RoundingType::floor) {
-    for (size_t k = 0; k < kernel.size(); ++k) {
-      const int64_t in = x.shape()[k + 2].get_length(), extent = (kernel[k] - 1) * dilations[k] + 1;
-      const int64_t span = in + op.pads_begin[k] + op.pads_end[k] - extent;
-      int64_t out = (span + op.strides[k] - 1) / op.strides[k] + 1;
-      if ((out - 1) * op.strides[k] >= in + op.pads_begin[k]) --out;
-      op.pads_end[k] += std::max<int64_t>(0, (out - 1) * op.strides[k] - span);
-    }
-  }
-  Shape weights{1, 1};
-  weights.insert(weights.end(), kernel.begin(), kernel.end());
-  Value one = n(Broadcast{}, n.like(x, 1), n.ints_constant(weights));
-  // Channels are independent: they join the batch.
-  const Value s = n.shape_of(x);
-  const auto rank = static_cast<int64_t>(n.rank(x));
-  const Value space = n.slice(s, 0, 2, rank);
-  const Value flat = n(Reshape{}, x, n.concat({n.ints_constant({-1, 1}), space}, 0));
-  const Value sum = n(op, flat, one);
-  Value count;
-  if (n.i("count_include_pad", 0)) {
-    double cells = 1;
-    for (int64_t k : kernel) cells *= static_cast<double>(k);
-    count = n.like(x, cells);
-  } else {
-    count = n(op, n(Broadcast{}, n.like(x, 1), n.concat({n.ints_constant({1, 1}), space}, 0)), one);
-  }
-  const Value mean = n(Divide{}, sum, count);
-  return {n(Reshape{}, mean, n.concat({n.slice(s, 0, 0, 2), n.slice(n.shape_of(mean), 0, 2, rank)}, 0))};
+  auto op = windowed<AvgPool>(n, kernel.size());
+  op.kernel = kernel;
+  op.rounding_type = rounding(n);
+  op.exclude_pad = n.i("count_include_pad", 0) == 0;
+  return {n(op, n.in(0))};
 }
 
 std::vector<int64_t> spatial_axes(NodeContext& n) {

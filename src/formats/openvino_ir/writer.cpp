@@ -310,7 +310,13 @@ class Writer {
     auto data = l.append_child("data");
     AttributeWriter writer(data);
     n.op->visit(const_cast<void*>(n.op->copy(a.get()).get()), writer);
-    if (op == "AvgPool") data.attribute("exclude_pad").set_name("exclude-pad");
+      if (op == "AvgPool") {
+      data.attribute("exclude_pad").set_name("exclude-pad");
+      // Dilations came with set 16.
+      const auto& d = node.as<AvgPool>()->dilations;
+      if (std::any_of(d.begin(), d.end(), [](int64_t x) { return x != 1; })) l.attribute("version").set_value("opset16");
+      else data.remove_attribute("dilations");
+    }
     if (op == "Convert" && node.as<Convert>()->destination_type == ElementType::dynamic) l.remove_child(data);
     if (!data.first_attribute()) l.remove_child(data);
   }

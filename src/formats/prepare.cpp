@@ -1,45 +1,16 @@
-// Turns a graph into one that the IR can say: epilogues unfolded, Hone's own operators expanded, quantization in OpenVINO's form.
-#include <algorithm>
-#include <unordered_map>
+#include "formats/prepare.hpp"
 
-#include "formats/openvino_ir/writer.hpp"
-#include "graph/builder.hpp"
+#include <algorithm>
+
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
-#include "ops/random.hpp"
 #include "ops/registry.hpp"
 
-namespace hone::ir {
+namespace hone {
 namespace {
-
-struct OpsetRow {
-  std::string_view name;
-  int opset;
-};
-// Operators that OpenVINO has, with the set whose version means what Hone means. Set 1 where nothing else is said.
-constexpr OpsetRow table[] = {
-    {"Abs", 1}, {"Acos", 1}, {"Acosh", 4}, {"AdaptiveAvgPool", 8}, {"AdaptiveMaxPool", 8}, {"Add", 1}, {"Asin", 1}, {"Asinh", 4}, {"Assign", 6}, {"Atan", 1},
-    {"Atanh", 4}, {"AvgPool", 14}, {"BatchNormInference", 5}, {"BatchToSpace", 2}, {"BitwiseAnd", 13}, {"BitwiseLeftShift", 15}, {"BitwiseNot", 13},
-    {"BitwiseOr", 13}, {"BitwiseRightShift", 15}, {"BitwiseXor", 13}, {"Broadcast", 3}, {"Bucketize", 3}, {"Ceiling", 1}, {"Clamp", 1}, {"Concat", 1},
-    {"Constant", 1}, {"Convert", 1}, {"Convolution", 1}, {"ConvolutionBackpropData", 1}, {"Cos", 1}, {"Cosh", 1}, {"CumSum", 3}, {"DFT", 7},
-    {"DeformableConvolution", 8}, {"DepthToSpace", 1}, {"Divide", 1}, {"Einsum", 7}, {"Elu", 1}, {"Equal", 1}, {"Erf", 1}, {"Exp", 1}, {"Eye", 9},
-    {"FakeQuantize", 1}, {"Floor", 1}, {"FloorMod", 1}, {"GRUCell", 3}, {"GRUSequence", 5}, {"Gather", 8}, {"GatherElements", 6}, {"GatherND", 8}, {"Gelu", 7},
-    {"Greater", 1}, {"GreaterEqual", 1}, {"GridSample", 9}, {"GroupConvolution", 1}, {"GroupConvolutionBackpropData", 1}, {"GroupNormalization", 12},
-    {"HSigmoid", 5}, {"HSwish", 4}, {"HardSigmoid", 1}, {"IDFT", 7}, {"IRDFT", 9}, {"If", 8}, {"Interpolate", 11}, {"Inverse", 14}, {"IsFinite", 10},
-    {"IsInf", 10}, {"IsNaN", 10}, {"LRN", 1}, {"LSTMCell", 4}, {"LSTMSequence", 5}, {"Less", 1}, {"LessEqual", 1}, {"Log", 1}, {"LogSoftmax", 5},
-    {"LogicalAnd", 1}, {"LogicalNot", 1}, {"LogicalOr", 1}, {"LogicalXor", 1}, {"Loop", 5}, {"MVN", 6}, {"MatMul", 1}, {"MaxPool", 14}, {"Maximum", 1},
-    {"Minimum", 1}, {"Mish", 4}, {"Mod", 1}, {"Multiply", 1}, {"Negative", 1}, {"NonMaxSuppression", 9}, {"NonZero", 3}, {"NormalizeL2", 1}, {"NotEqual", 1},
-    {"OneHot", 1}, {"PRelu", 1}, {"Pad", 12}, {"Parameter", 1}, {"Power", 1}, {"RDFT", 9}, {"RNNCell", 3}, {"RNNSequence", 5}, {"ROIAlign", 9}, {"Range", 4},
-    {"ReadValue", 6}, {"ReduceL1", 4}, {"ReduceL2", 4}, {"ReduceLogicalAnd", 1}, {"ReduceLogicalOr", 1}, {"ReduceMax", 1}, {"ReduceMean", 1}, {"ReduceMin", 1},
-    {"ReduceProd", 1}, {"ReduceSum", 1}, {"Relu", 1}, {"Reshape", 1}, {"Result", 1}, {"Reverse", 1}, {"ReverseSequence", 1}, {"Roll", 7}, {"Round", 5},
-    {"STFT", 15}, {"ScatterElementsUpdate", 12}, {"ScatterNDUpdate", 15}, {"ScatterUpdate", 3}, {"SearchSorted", 15}, {"Select", 1}, {"Selu", 1}, {"ShapeOf", 3},
-    {"ShuffleChannels", 3}, {"Sigmoid", 1}, {"Sign", 1}, {"Sin", 1}, {"Sinh", 1}, {"Slice", 8}, {"SoftPlus", 4}, {"SoftSign", 9}, {"Softmax", 8},
-    {"SpaceToBatch", 2}, {"SpaceToDepth", 1}, {"Split", 1}, {"Sqrt", 1}, {"SquaredDifference", 1}, {"Squeeze", 1}, {"StridedSlice", 1}, {"Subtract", 1},
-    {"Swish", 4}, {"Tan", 1}, {"Tanh", 1}, {"Tile", 1}, {"TopK", 11}, {"Transpose", 1}, {"Unique", 10}, {"Unsqueeze", 1}, {"VariadicSplit", 1},
-};
 
 [[noreturn]] void refuse(const NodeData& n, const std::string& why) {
   throw Error(ErrorCode::unsupported, "[" + std::string(n.op->name) + "] " + why, n.name.empty() ? "" : "node '" + n.name + "'");
@@ -47,7 +18,7 @@ constexpr OpsetRow table[] = {
 
 class Preparation {
  public:
-  explicit Preparation(const Graph& g) : g_(g), b_(g_) {}
+  Preparation(const Graph& g, const FormatRules& rules) : g_(g), b_(g_), rules_(rules) {}
 
   Graph run() {
     // Expansions may need expanding themselves.
@@ -59,26 +30,25 @@ class Preparation {
       g_.remove_dead();
       if (!changed) return std::move(g_);
     }
-    throw Error(ErrorCode::failed, "[openvino_ir] expansions do not come to an end");
+    throw Error(ErrorCode::failed, "[write] expansions do not come to an end");
   }
 
  private:
   template <class Op, class... V>
   Value add(Op op, V... in) {
     const OpDef* def = find_op(Op::name);
-    if (!def) throw Error(ErrorCode::unsupported, std::string("[openvino_ir] needs operator ") + Op::name);
+    if (!def) throw Error(ErrorCode::unsupported, std::string("[write] needs operator ") + Op::name);
     return b_.add(*def, std::make_shared<Op>(std::move(op)), Values{in...}).output(0);
   }
 
   void replace(NodeId id, const Values& with) {
     const auto outputs = g_.node(id).outputs;
-    const std::string name = g_.node(id).name;
     for (size_t i = 0; i < outputs.size() && i < with.size(); ++i) {
       if (with[i]) g_.replace_uses(outputs[i], with[i].id);
     }
     bool used = false;
     for (ValueId v : outputs) used = used || !g_.value(v).uses.empty();
-    if (used) refuse(g_.node(id), "an output in use has no counterpart in OpenVINO");
+    if (used) refuse(g_.node(id), "an output in use has no counterpart in " + rules_.name);
     g_.remove(id);
   }
 
@@ -106,11 +76,11 @@ class Preparation {
     if (node.is<Reorder>()) return replace(id, {node.input(0)}), true;
     if (n.op == find_op("Dropout")) return replace(id, {node.input(0)}), true;
     if (n.op == find_op("Variable")) return replace(id, {variable(node)}), true;
-    if (n.op == find_op("Quantize")) return replace(id, quantize(node)), true;
-    if (n.op == find_op("Dequantize")) return replace(id, {dequantize(node)}), true;
-    if (n.op == find_op("SumToShape")) refuse(n, "is a part of gradients, which OpenVINO lacks");
-    if (opset_of(n.op->name) > 0) return false;
-    if (!n.op->expand) refuse(n, "has no counterpart in OpenVINO");
+    if (rules_.fake_quantize && n.op == find_op("Quantize")) return replace(id, quantize(node)), true;
+    if (rules_.fake_quantize && n.op == find_op("Dequantize")) return replace(id, {dequantize(node)}), true;
+    if (n.op == find_op("SumToShape")) refuse(n, "is a part of gradients, which " + rules_.name + " lacks");
+    if (rules_.has(g_, id)) return false;
+    if (!n.op->expand) refuse(n, "has no counterpart in " + rules_.name);
     replace(id, n.op->expand(n.attributes.get(), b_, node.inputs()));
     return true;
   }
@@ -121,7 +91,9 @@ class Preparation {
     const Value initial = b_.constant(v.value);
     for (NodeId id : g_.topological_order()) {
       const auto* a = g_.handle(id).as<Assign>();
-      if (a && a->variable_id == v.variable_id) return add(ReadValue{v.variable_id, PartialShape(v.value.shape()), v.value.element_type()}, initial);
+      if (!a || a->variable_id != v.variable_id) continue;
+      if (!rules_.state) refuse(g_.node(node.id), "is state that changes from run to run, which " + rules_.name + " lacks");
+      return add(ReadValue{v.variable_id, PartialShape(v.value.shape()), v.value.element_type()}, initial);
     }
     return initial;
   }
@@ -130,7 +102,7 @@ class Preparation {
   Value broadcastable(Value v, Value data, int64_t axis) {
     if (!v.shape().rank_known() || v.shape().rank() != 1) return v;
     if (Tensor t = v.constant(); t && t.size() == 1) return b_.constant(t.reshaped({}));
-    if (!data.shape().rank_known()) throw Error(ErrorCode::unsupported, "[openvino_ir] quantization by channel needs data of known rank");
+    if (!data.shape().rank_known()) throw Error(ErrorCode::unsupported, "[write] quantization by channel needs data of known rank");
     const auto rank = static_cast<int64_t>(data.shape().rank());
     if (axis < 0) axis += rank;
     Shape shape(static_cast<size_t>(rank), 1);
@@ -206,20 +178,11 @@ class Preparation {
 
   Graph g_;
   Builder b_;
+  const FormatRules& rules_;
 };
 
 }  // namespace
 
-int opset_of(std::string_view op) {
-  static const auto index = [] {
-    std::unordered_map<std::string_view, int> m;
-    for (const OpsetRow& r : table) m.emplace(r.name, r.opset);
-    return m;
-  }();
-  const auto it = index.find(op);
-  return it == index.end() ? 0 : it->second;
-}
+Graph prepared_for(const Graph& g, const FormatRules& rules) { return Preparation(g, rules).run(); }
 
-Graph prepared_for_ir(const Graph& g) { return Preparation(g).run(); }
-
-}  // namespace hone::ir
+}  // namespace hone

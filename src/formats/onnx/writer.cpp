@@ -1,0 +1,364 @@
+#include "formats/onnx/writer.hpp"
+
+#include <algorithm>
+#include <protozero/pbf_writer.hpp>
+#include <unordered_map>
+
+#include "base/file.hpp"
+#include "formats/onnx/emit.hpp"
+#include "formats/onnx/proto.hpp"
+#include "formats/prepare.hpp"
+#include "ops/basic.hpp"
+
+namespace hone::onnx {
+
+void emit_if(EmitContext& e, std::set<std::string>& used);
+void emit_loop(EmitContext& e, std::set<std::string>& used);
+
+namespace {
+
+using protozero::pbf_writer;
+
+constexpr size_t max_message = (size_t{1} << 31) - (size_t{1} << 20);  // protobuf's own limit
+
+std::string attribute(const char* name, int type, const std::function<void(pbf_writer&)>& value) {
+  std::string out;
+  pbf_writer w(out);
+  w.add_string(1, name);
+  value(w);
+  w.add_int32(20, type);
+  return out;
+}
+
+// Empty messages say something here (an unknown dimension, a scalar's shape), so they are added whole: nested writers drop them.
+void tensor_shape(pbf_writer& tensor_type, const PartialShape& s) {
+  if (!s.rank_known()) return;
+  std::string shape;
+  for (const Dimension& d : s) {
+    std::string dim;
+    if (d.is_static()) pbf_writer(dim).add_int64(1, d.get_length());
+    else if (d.symbol()) pbf_writer(dim).add_string(2, d.symbol_name());
+    pbf_writer(shape).add_message(1, dim);
+  }
+  tensor_type.add_message(2, shape);
+}
+
+void type_message(pbf_writer& w, const Type& t) {
+  switch (t.kind) {
+    case Type::Kind::tensor: {
+      pbf_writer tensor(w, 1);
+      tensor.add_int32(1, onnx_data_type(t.element));
+      tensor_shape(tensor, t.shape);
+      return;
+    }
+    case Type::Kind::sequence:
+    case Type::Kind::optional: {
+      pbf_writer outer(w, t.kind == Type::Kind::sequence ? 4 : 9);
+      pbf_writer inner(outer, 1);
+      type_message(inner, *t.inner);
+      return;
+    }
+    case Type::Kind::map: {
+      pbf_writer outer(w, 5);
+      outer.add_int32(1, onnx_data_type(t.element));
+      pbf_writer inner(outer, 2);
+      type_message(inner, *t.inner);
+      return;
+    }
+    default: throw Error(ErrorCode::unsupported, "[onnx] a value of type " + to_string(t) + " has no counterpart in ONNX");
+  }
+}
+
+std::string value_info(const std::string& name, const Type& t) {
+  std::string out;
+  pbf_writer w(out);
+  w.add_string(1, name);
+  pbf_writer type(w, 2);
+  type_message(type, t);
+  return out;
+}
+
+}  // namespace
+
+AttributeList& AttributeList::i(const char* name, int64_t v) {
+  messages_.push_back(attribute(name, 2, [&](pbf_writer& w) { w.add_int64(3, v); }));
+  return *this;
+}
+AttributeList& AttributeList::f(const char* name, double v) {
+  messages_.push_back(attribute(name, 1, [&](pbf_writer& w) { w.add_float(2, static_cast<float>(v)); }));
+  return *this;
+}
+AttributeList& AttributeList::s(const char* name, const std::string& v) {
+  messages_.push_back(attribute(name, 3, [&](pbf_writer& w) { w.add_bytes(4, v); }));
+  return *this;
+}
+AttributeList& AttributeList::ints(const char* name, const std::vector<int64_t>& v) {
+  messages_.push_back(attribute(name, 7, [&](pbf_writer& w) {
+    for (int64_t x : v) w.add_int64(8, x);
+  }));
+  return *this;
+}
+AttributeList& AttributeList::tensor(const char* name, const Tensor& v) {
+  messages_.push_back(attribute(name, 4, [&](pbf_writer& w) { w.add_message(5, tensor_message(v, "")); }));
+  return *this;
+}
+AttributeList& AttributeList::graph(const char* name, const std::string& serialised) {
+  messages_.push_back(attribute(name, 5, [&](pbf_writer& w) { w.add_message(6, serialised); }));
+  return *this;
+}
+
+std::string tensor_message(const Tensor& t, const std::string& name) {
+  std::string out;
+  pbf_writer w(out);
+  w.add_packed_int64(1, t.shape().begin(), t.shape().end());
+  w.add_int32(2, onnx_data_type(t.element_type()));
+  if (!name.empty()) w.add_string(8, name);
+  if (t.element_type() == ElementType::string) {
+    for (const std::string& s : t.strings()) w.add_bytes(6, s);
+  } else {
+    w.add_bytes(9, static_cast<const char*>(t.raw()), t.byte_size());
+  }
+  return out;
+}
+
+std::string GraphWriter::fresh(const std::string& wanted) {
+  const std::string base = wanted.empty() ? "value" : wanted;
+  std::string name = base;
+  for (int k = 1; !used_.insert(name).second; ++k) name = base + "_" + std::to_string(k);
+  return name;
+}
+
+void GraphWriter::emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out, const AttributeList& attributes,
+                       const std::string& node_name) {
+  pbf_writer graph(nodes);
+  pbf_writer n(graph, 1);
+  for (const std::string& s : in) n.add_string(1, s);
+  for (const std::string& s : out) n.add_string(2, s);
+  if (!node_name.empty()) {
+    std::string unique = node_name;
+    for (int k = 1; !node_names_.insert(unique).second; ++k) unique = node_name + "_" + std::to_string(k);
+    n.add_string(3, unique);
+  }
+  n.add_string(4, type);
+  for (const std::string& a : attributes.messages()) n.add_message(5, a);
+}
+
+std::string GraphWriter::constant(const Tensor& t, const std::string& wanted) {
+  if (t.element_type() != ElementType::string && t.byte_size() <= 64) {
+    for (const auto& [known, name] : small_constants_[hash_bytes(t.raw(), t.byte_size())]) {
+      if (known.identical(t)) return name;
+    }
+  }
+  const std::string name = fresh(wanted);
+  pbf_writer graph(initializers);
+  if (options.compress_to_fp16 && t.element_type() == ElementType::f32 && t.size() > 1) {
+    Tensor clamped = t.clone();
+    for (float& v : clamped.span<float>()) v = std::clamp(v, -65504.0f, 65504.0f);
+    const std::string half = fresh(wanted + "_f16");
+    graph.add_message(5, tensor_message(clamped.converted(ElementType::f16), half));
+    emit("Cast", {half}, {name}, AttributeList().i("to", onnx_data_type(ElementType::f32)), name);
+  } else {
+    graph.add_message(5, tensor_message(t, name));
+  }
+  if (initializers.size() > max_message) {
+    throw Error(ErrorCode::unsupported, "[onnx] the model is larger than the 2 GB of one file", "", "write OpenVINO IR, or compress the weights");
+  }
+  if (t.element_type() != ElementType::string && t.byte_size() <= 64) small_constants_[hash_bytes(t.raw(), t.byte_size())].emplace_back(t, name);
+  return name;
+}
+
+void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
+  for (size_t i = 0; i < g.parameters().size(); ++i) {
+    const ValueId v = g.node(g.parameters()[i]).outputs[0];
+    if (i < outer.size() && !outer[i].empty()) {
+      names[v] = outer[i];
+      continue;
+    }
+    const auto& own = g.value(v).names;
+    names[v] = fresh(!g.node(g.parameters()[i]).name.empty() ? g.node(g.parameters()[i]).name : !own.empty() ? own[0] : "input");
+  }
+  // A value that a Result takes has the Result's name, unless it is an input or a constant or has one already.
+  std::unordered_map<ValueId, std::string> result_names;
+  for (NodeId r : g.results()) {
+    const ValueId v = g.node(r).inputs[0];
+    const Node producer = g.value_handle(v).node();
+    const auto& own = g.value(v).names;
+    const std::string wanted = !g.node(r).name.empty() ? g.node(r).name : !own.empty() ? own[0] : "output";
+    if (!producer.is<Parameter>() && !producer.is<Constant>() && !result_names.contains(v) && !used_.contains(wanted)) result_names[v] = fresh(wanted);
+  }
+  for (NodeId id : g.topological_order()) {
+    const NodeData& n = g.node(id);
+    const Node node = g.handle(id);
+    if (node.is<Parameter>() || node.is<Result>()) continue;
+    for (ValueId v : n.outputs) {
+      const auto& own = g.value(v).names;
+      const std::string wanted = !own.empty() ? own[0] : n.name.empty() ? std::string(n.op->name) : n.name + (n.outputs.size() > 1 ? ":" + std::to_string(g.value(v).index) : "");
+      if (const auto r = result_names.find(v); r != result_names.end()) names[v] = r->second;
+      else if (!node.is<Constant>()) names[v] = fresh(wanted);
+      else names[v] = constant(node.as<Constant>()->value, wanted);
+    }
+    if (node.is<Constant>()) continue;
+    EmitContext e(*this, g, id);
+    if (n.op->name == "If") emit_if(e, used_);
+    else if (n.op->name == "Loop") emit_loop(e, used_);
+    else find_emit_row(n.op->name)->emit(e);
+  }
+}
+
+std::string GraphWriter::finish(const Graph& g, size_t inputs) {
+  std::string out = nodes;
+  nodes.clear();
+  std::vector<std::string> results;
+  std::set<std::string> taken;
+  for (NodeId r : g.results()) {
+    const ValueId v = g.node(r).inputs[0];
+    const Node producer = g.value_handle(v).node();
+    std::string name = names.at(v);
+    // An output that is an input or a constant, or that is given twice, passes through Identity.
+    if (producer.is<Parameter>() || producer.is<Constant>() || !taken.insert(name).second) {
+      const std::string own = fresh(!g.node(r).name.empty() ? g.node(r).name : name + "_out");
+      emit("Identity", {name}, {own}, {}, own);
+      name = own;
+      taken.insert(name);
+    }
+    results.push_back(value_info(name, g.value(v).type));
+  }
+  out += nodes;
+  pbf_writer w(out);
+  w.add_string(2, g.name.empty() ? "model" : g.name);
+  out += initializers;
+  for (size_t i = 0; i < std::min(inputs, g.parameters().size()); ++i) {
+    const ValueId v = g.node(g.parameters()[i]).outputs[0];
+    w.add_message(11, value_info(names.at(v), g.value(v).type));
+  }
+  for (const std::string& r : results) w.add_message(12, r);
+  return out;
+}
+
+std::vector<std::string> EmitContext::ins() const {
+  std::vector<std::string> v;
+  for (size_t i = 0; i < num_inputs(); ++i) v.push_back(in(i));
+  while (!v.empty() && v.back().empty()) v.pop_back();
+  return v;
+}
+size_t EmitContext::rank(size_t i) const {
+  const Type& t = node.input(i).type();
+  if (!t.is_tensor() || !t.shape.rank_known()) refuse("needs an input of known rank");
+  return t.shape.rank();
+}
+Tensor EmitContext::known(size_t i) const {
+  if (!has(i)) return {};
+  const Value v = node.input(i);
+  if (Tensor t = v.constant()) return t;
+  const ValueData& d = g.value(v.id);
+  if (!d.content || !d.type.is_static()) return {};
+  Tensor t(d.type.element, d.type.shape.to_shape());
+  if (t.size() != d.content->size()) return {};
+  for (size_t k = 0; k < t.size(); ++k) {
+    if ((*d.content)[k].is_dynamic()) return {};
+    set_integer(t, k, (*d.content)[k].min());
+  }
+  return t;
+}
+Tensor EmitContext::must_know(size_t i, const char* what) const {
+  Tensor t = known(i);
+  if (!t) refuse(std::string("needs to know ") + what + " when it is written");
+  return t;
+}
+std::string EmitContext::like(size_t i, double v) {
+  const ElementType t = element(i) == ElementType::dynamic ? ElementType::f32 : element(i);
+  Tensor x(t, {});
+  set_element(x, 0, v);
+  return constant(x);
+}
+std::string EmitContext::op(const char* type, const std::vector<std::string>& in, const AttributeList& attributes) {
+  const std::string name = w.fresh((node.name().empty() ? std::string(node.op().name) : node.name()) + "/" + type);
+  w.emit(type, in, {name}, attributes, name);
+  return name;
+}
+void EmitContext::result(const char* type, const std::vector<std::string>& in, const AttributeList& attributes) {
+  std::vector<std::string> outputs;
+  for (size_t i = 0; i < node.num_outputs(); ++i) outputs.push_back(out(i));
+  w.emit(type, in, outputs, attributes, node.name());
+}
+void EmitContext::result_to(size_t output, const char* type, const std::vector<std::string>& in, const AttributeList& attributes) {
+  w.emit(type, in, {out(output)}, attributes, output == 0 ? node.name() : std::string());
+}
+std::string EmitContext::cast(const std::string& v, ElementType t) {
+  for (size_t i = 0; i < num_inputs(); ++i) {
+    if (has(i) && in(i) == v && element(i) == t) return v;
+  }
+  return op("Cast", {v}, AttributeList().i("to", onnx_data_type(t)));
+}
+void EmitContext::refuse(const std::string& why) const {
+  throw Error(ErrorCode::unsupported, "[" + std::string(node.op().name) + "] " + why, node.name().empty() ? "" : "node '" + node.name() + "'",
+              "choose another operator set with --opset, or write OpenVINO IR");
+}
+
+const EmitRow* find_emit_row(std::string_view op) {
+  static const auto index = [] {
+    std::unordered_map<std::string_view, const EmitRow*> m;
+    for (auto rows : {emit_elementwise_rows(), emit_shape_rows(), emit_network_rows()}) {
+      for (const EmitRow& r : rows) m.emplace(r.name, &r);
+    }
+    return m;
+  }();
+  const auto it = index.find(op);
+  return it == index.end() ? nullptr : it->second;
+}
+
+namespace {
+
+// Regions are prepared like the graph around them.
+Graph prepared_deeply(const Graph& g, const FormatRules& rules) {
+  Graph out = prepared_for(g, rules);
+  for (NodeId id : out.topological_order()) {
+    for (size_t r = 0; r < out.node(id).regions.size(); ++r) {
+      out.set_region(id, r, std::make_shared<Graph>(prepared_deeply(*out.node(id).regions[r], rules)));
+    }
+  }
+  return out;
+}
+
+int64_t ir_version(int64_t opset) { return opset <= 14 ? 7 : opset <= 18 ? 8 : opset <= 20 ? 9 : opset <= 22 ? 10 : 11; }
+
+}  // namespace
+}  // namespace hone::onnx
+
+namespace hone {
+
+std::string to_onnx(const Graph& g, const WriteOptions& options) {
+  if (options.opset < 13 || options.opset > 23) throw Error(ErrorCode::usage, "[onnx] operator set " + std::to_string(options.opset) + " cannot be written", "", "choose 13 to 23");
+  FormatRules rules;
+  rules.name = "ONNX";
+  rules.has = [&](const Graph& graph, NodeId id) {
+    const std::string_view op = graph.node(id).op->name;
+    if (op == "LayerNorm") return options.opset >= 17;
+    return op == "Parameter" || op == "Result" || op == "Constant" || op == "If" || op == "Loop" || onnx::find_emit_row(op) != nullptr;
+  };
+  const Graph prepared = onnx::prepared_deeply(g, rules);
+  std::set<std::string> used;
+  onnx::GraphWriter writer(options, used);
+  writer.write(prepared, {});
+  std::string out;
+  protozero::pbf_writer w(out);
+  w.add_int64(1, onnx::ir_version(options.opset));
+  w.add_string(2, "Hone");
+  w.add_message(7, writer.finish(prepared, prepared.parameters().size()));
+  {
+    protozero::pbf_writer opset(w, 8);
+    opset.add_string(1, "");
+    opset.add_int64(2, options.opset);
+  }
+  for (const auto& [key, value] : g.info) {
+    if (key == "framework" || key == "producer") continue;
+    protozero::pbf_writer entry(w, 14);
+    entry.add_string(1, key.starts_with("onnx/") ? key.substr(5) : key);
+    entry.add_string(2, value);
+  }
+  return out;
+}
+
+void write_onnx(const Graph& g, const std::string& path, const WriteOptions& options) { write_file(path, to_onnx(g, options)); }
+
+}  // namespace hone
