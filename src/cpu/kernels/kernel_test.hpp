@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -264,10 +265,12 @@ struct Node {
   /// ran.
   int each_row(const std::function<void(const Buffer&, const std::string&)>& check) {
     int count = 0;
+    std::set<const Kernel*> seen;  // a row of a lower level is the same code on a higher one
     for (const std::string& level : levels()) {
       ScopedFeatures cap(capped(detect_features(), level));
       for (const Kernel* row : kernels_for(op)) {
-        if (std::string(row->provider) != "hone" || !row->supports(q)) continue;
+        if (std::string(row->provider) != "hone" || seen.count(row) || !row->supports(q)) continue;
+        seen.insert(row);
         ++count;
         const std::string where = std::string(row->name) + " (" + level + ")";
         Buffer first = run_row(*row, q, inputs, 1);

@@ -16,6 +16,16 @@
 
 #define HONE_INLINE static inline __attribute__((always_inline, unused))
 
+// Keeps a value in a register: gcc would fold its load into every use.
+#undef HONE_KEEP
+#if HONE_LANES == 16
+#define HONE_KEEP(x) __asm__("" : "+v"(x))
+#elif HONE_LANES == 8
+#define HONE_KEEP(x) __asm__("" : "+x"(x))
+#else
+#define HONE_KEEP(x) __asm__("" : "+w"(x))
+#endif
+
 namespace hone::cpu::HONE_NS {
 
 constexpr int lanes = HONE_LANES;
@@ -28,8 +38,6 @@ typedef uint16_t vh __attribute__((vector_size(2 * HONE_LANES)));
 typedef uint16_t vh_any __attribute__((vector_size(2 * HONE_LANES), aligned(1), may_alias));
 typedef uint8_t vb __attribute__((vector_size(HONE_LANES)));
 typedef uint8_t vb_any __attribute__((vector_size(HONE_LANES), aligned(1), may_alias));
-typedef int8_t vs __attribute__((vector_size(HONE_LANES)));
-typedef int8_t vs_any __attribute__((vector_size(HONE_LANES), aligned(1), may_alias));
 
 HONE_INLINE vf set1(float x) {
   return x - vf{};
@@ -162,36 +170,93 @@ HONE_INLINE float max_of(vf v) {
   return m;
 }
 
-// bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one.
-HONE_INLINE vf from_bf16(vh h) {
-  return (vf)(__builtin_convertvector(h, vu) << 16);
+// Widening and narrowing. gcc 12 takes conversions between vectors of different element sizes apart, so these are
+// intrinsics.
+#if HONE_LANES == 16
+HONE_INLINE vu widen_u16(const uint16_t* p) {
+  return (vu)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
 }
+HONE_INLINE vi widen_u8(const uint8_t* p) {
+  return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+HONE_INLINE vi widen_s8(const int8_t* p) {
+  return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+HONE_INLINE vh narrow_u16(vu v) {
+  return (vh)_mm512_cvtepi32_epi16((__m512i)v);
+}
+HONE_INLINE vb narrow_u8(vi v) {
+  return (vb)_mm512_cvtepi32_epi8((__m512i)v);
+}
+#elif HONE_LANES == 8
+HONE_INLINE vu widen_u16(const uint16_t* p) {
+  return (vu)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+HONE_INLINE vi widen_u8(const uint8_t* p) {
+  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
+}
+HONE_INLINE vi widen_s8(const int8_t* p) {
+  return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p));
+}
+HONE_INLINE vh narrow_u16(vu v) {
+  // the lower 16 bits of each lane, packed within halves and then brought together
+  const __m256i packed =
+      _mm256_packus_epi32(_mm256_and_si256((__m256i)v, _mm256_set1_epi32(0xffff)), _mm256_setzero_si256());
+  return (vh)_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
+}
+HONE_INLINE vb narrow_u8(vi v) {
+  const __m256i masked = _mm256_and_si256((__m256i)v, _mm256_set1_epi32(0xff));
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(masked, _mm256_setzero_si256()), 0x08);
+  const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm_setzero_si128());
+  return (vb)_mm_cvtsi128_si64(bytes);
+}
+#else
+HONE_INLINE vu widen_u16(const uint16_t* p) {
+  return (vu)vmovl_u16(vld1_u16(p));
+}
+HONE_INLINE uint8x8_t load_four(const void* p) {
+  uint32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return vreinterpret_u8_u32(vdup_n_u32(four));
+}
+HONE_INLINE vi widen_u8(const uint8_t* p) {
+  return (vi)vmovl_u16(vget_low_u16(vmovl_u8(load_four(p))));
+}
+HONE_INLINE vi widen_s8(const int8_t* p) {
+  return (vi)vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u8(load_four(p)))));
+}
+HONE_INLINE vh narrow_u16(vu v) {
+  return (vh)vmovn_u32((uint32x4_t)v);
+}
+HONE_INLINE vb narrow_u8(vi v) {
+  const uint16x4_t half = vmovn_u32((uint32x4_t)v);
+  const uint8x8_t bytes = vmovn_u16(vcombine_u16(half, half));
+  vb out;
+  const uint32_t low = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+  __builtin_memcpy(&out, &low, 4);
+  return out;
+}
+#endif
+
+// bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one.
 HONE_INLINE vh to_bf16(vf v) {
   const vu u = (vu)v;
   const vu rounded = u + 0x7fffu + ((u >> 16) & 1u);
   const vu quiet = u | 0x400000u;
   const vu nan = (vu)(v != v);
-  return __builtin_convertvector(((nan & quiet) | (~nan & rounded)) >> 16, vh);
+  return narrow_u16(((nan & quiet) | (~nan & rounded)) >> 16);
 }
 HONE_INLINE vf load_bf16(const uint16_t* p) {
-  return from_bf16(*reinterpret_cast<const vh_any*>(p));
+  return (vf)(widen_u16(p) << 16);
 }
 HONE_INLINE void store_bf16(uint16_t* p, vf v) {
   *reinterpret_cast<vh_any*>(p) = to_bf16(v);
 }
 HONE_INLINE vf load_u8(const uint8_t* p) {
-  return to_float(__builtin_convertvector((vb) * reinterpret_cast<const vb_any*>(p), vi));
+  return to_float(widen_u8(p));
 }
 HONE_INLINE vf load_s8(const int8_t* p) {
-  return to_float(__builtin_convertvector((vs) * reinterpret_cast<const vs_any*>(p), vi));
-}
-// v has been rounded and clamped to the range of the type.
-HONE_INLINE vb narrow_u8(vi v) {
-#if HONE_LANES == 16
-  return (vb)_mm512_cvtepi32_epi8((__m512i)v);
-#else
-  return __builtin_convertvector(v, vb);
-#endif
+  return to_float(widen_s8(p));
 }
 HONE_INLINE void store_u8(uint8_t* p, vi v) {
   *reinterpret_cast<vb_any*>(p) = narrow_u8(v);

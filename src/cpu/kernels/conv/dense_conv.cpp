@@ -51,8 +51,8 @@ Support supports_kind(const KernelQuery& q, DenseKind kind, bool cpu_has_it, con
   const TensorDesc &x = q.inputs[0], &w = q.inputs[1], &y = q.outputs[0];
   const auto p = problem_of(q);
   if (!p) return Support::no("takes one or two spatial dimensions");
-  if (is_grouped(q) && p->channels < 4)
-    return Support::no("groups of less than 4 channels are left to the depthwise kernels");
+  if (is_grouped(q) && p->channels == 1 && p->columns == 1)
+    return Support::no("groups of one channel are left to the depthwise kernels");
   if (y.layout != Layout::channels_last) return Support::no("writes channels-last only");
   if (x.layout != Layout::channels_last && (p->channels > 16 || is_grouped(q))) {
     return Support::no("reads the plain layout only where the input has at most 16 channels");

@@ -24,6 +24,9 @@ constexpr DenseRow dense_rows[] = {
     {"bf16_6x64__avx512bf16", DenseKind::bf16, &avx512bf16::dense_bf16, &Features::avx512_bf16, "AVX-512 BF16", 225},
     {"int8_6x64__avx512vnni", DenseKind::int8, &avx512vnni::dense_int8, &Features::avx512_vnni, "AVX-512 VNNI", 440},
     {"bf16_8x32__avx512", DenseKind::bf16, &avx512::dense_bf16, &Features::avx512, "AVX-512", 80},
+    {"f32_6x16__avx2", DenseKind::f32, &avx2::dense_f32, &Features::avx2, "AVX2", 110},
+    {"bf16_4x16__avx2", DenseKind::bf16, &avx2::dense_bf16, &Features::avx2, "AVX2", 70},
+    {"int8_2x16__avx2", DenseKind::int8, &avx2::dense_int8, &Features::avx2, "AVX2", 130},
 };
 #elif defined(__aarch64__)
 constexpr DenseRow dense_rows[] = {};

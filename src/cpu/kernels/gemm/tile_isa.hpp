@@ -7,13 +7,6 @@ namespace hone::cpu::HONE_NS {
 
 constexpr int panel_vectors = 16 / lanes;
 
-// Keeps a broadcast in a register: gcc would fold it into every multiply-add, which costs a load each.
-#if defined(__x86_64__)
-#define HONE_KEEP(x) __asm__("" : "+x"(x))
-#else
-#define HONE_KEEP(x) __asm__("" : "+w"(x))
-#endif
-
 struct DotF32 {
   using Acc = vf;
   using A = vf;

@@ -1,0 +1,214 @@
+// Rows of depthwise GroupConvolution (one channel in and out of each group) over channels-last pixels.
+//
+// Work is cut into rows of results; a row is walked in tiles of up to 6 pixels with all channels inside: channels
+// outside would make two cores write neighbouring lines. Taps beyond the input are left out instead of padded.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "cpu/kernels/conv/depthwise_view.hpp"
+#include "cpu/kernels/conv/geometry.hpp"
+#include "cpu/kernels/epilogue.hpp"
+#include "cpu/kernels/isa_choice.hpp"
+
+namespace hone::cpu {
+namespace {
+
+constexpr const char* weights_form = "taps_c16_f32";
+
+std::optional<Window> window_for(const KernelQuery& q) {
+  const Shape& w = q.inputs[1].shape;
+  if (w.size() < 4 || w[1] != 1 || w[2] != 1) return std::nullopt;
+  const auto a = q.attrs<GroupConvolution>();
+  return window_of(q.inputs[0].shape, q.outputs[0].shape, {w.begin() + 3, w.end()}, a.strides, a.dilations,
+                   a.pads_begin, a.auto_pad);
+}
+
+bool is_int8(ElementType t) {
+  return t == ElementType::u8 || t == ElementType::i8;
+}
+int64_t padded_channels(const Window& w) {
+  return (w.channels + 15) / 16 * 16;
+}
+
+// src = channel-tap  dst = tap-channel, padded to 16
+template <class T>
+void pack_taps(const T* from, float* to, int64_t channels, int64_t taps, int64_t padded) {
+  for (int64_t t = 0; t < taps; ++t) {
+    for (int64_t c = 0; c < channels; ++c) to[t * padded + c] = float(from[c * taps + t]);
+    for (int64_t c = channels; c < padded; ++c) to[t * padded + c] = 0;
+  }
+}
+
+class DepthwiseKernel : public PreparedKernel {
+ public:
+  DepthwiseKernel(const KernelQuery& q, DepthwiseFn fn, EpilogueFn epilogue_fn)
+      : w_(*window_for(q)),
+        fn_(fn),
+        epilogue_fn_(epilogue_fn),
+        epilogue_(q, w_.channels, w_.out_h * w_.out_w, is_int8(q.inputs[0].type)),
+        packed_(q.inputs[1].constant),
+        weights_bf16_(q.inputs[1].type == ElementType::bf16) {
+    const OperandView x = operand_of(q.inputs[0]);
+    view_.type = x.type;
+    view_.zero = is_int8(q.inputs[0].type) ? x.zero : 0;
+    view_.w_tap = padded_channels(w_);
+    view_.row_step = w_.dilation_h * w_.in_w * w_.channels;
+    view_.tap_step = w_.dilation_w * w_.channels;
+    view_.pixel_step = w_.stride_w * w_.channels;
+    view_.kernel_w = int(w_.kernel_w);
+    view_.stride_w = w_.dilation_w == 1 ? int(w_.stride_w) : 0;
+    if (is_int8(q.inputs[0].type)) {
+      std::vector<float> dequant(size_t(w_.channels) + 16);
+      for (size_t c = 0; c < dequant.size(); ++c) {
+        dequant[c] = x.scale * q.inputs[1].quantization->scale(std::min(c, size_t(w_.channels - 1)));
+      }
+      epilogue_.set_dequant(std::move(dequant));
+      comp_.assign(size_t(w_.channels) + 32, 0);
+    }
+  }
+  size_t scratch_bytes() const override { return packed_ ? 0 : size_t(view_.w_tap * w_.kernel_h * w_.kernel_w) * 4; }
+
+  void run(const KernelArgs& args) noexcept override {
+    DepthwiseView view = view_;
+    view.x = args.inputs[0];
+    if (packed_) {
+      view.w = static_cast<const float*>(args.inputs[1]);
+    } else {
+      auto* to = static_cast<float*>(args.scratch);
+      if (weights_bf16_) {
+        pack_taps(static_cast<const bfloat16*>(args.inputs[1]), to, w_.channels, w_.kernel_h * w_.kernel_w, view.w_tap);
+      } else {
+        pack_taps(static_cast<const float*>(args.inputs[1]), to, w_.channels, w_.kernel_h * w_.kernel_w, view.w_tap);
+      }
+      view.w = to;
+    }
+    OperandView operands[EpiloguePlan::max_operands];
+    const EpilogueView epilogue = epilogue_.bind(args, operands, comp_.data());
+    view.epilogue = &epilogue;
+    view.fused = epilogue.fast && !epilogue.has_residual && epilogue.activation == 0;
+    const int64_t work = w_.out_w * w_.channels * w_.kernel_h * w_.kernel_w;
+    args.pool.parallel_for(w_.images * w_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
+                           [&](int64_t begin, int64_t end, int) {
+                             for (int64_t row = begin; row < end; ++row) run_row(view, row);
+                           });
+  }
+
+ private:
+  // Taps [first, last) of a window that begins at `start` lie inside of [0, size).
+  static std::pair<int64_t, int64_t> inside(int64_t start, int64_t taps, int64_t dilation, int64_t size) {
+    int64_t first = 0, last = taps;
+    while (first < taps && start + first * dilation < 0) ++first;
+    while (last > first && start + (last - 1) * dilation >= size) --last;
+    return {first, last};
+  }
+
+  void run_row(DepthwiseView view, int64_t row) const {
+    const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
+    const auto [y0, y1] = inside(top, w_.kernel_h, w_.dilation_h, w_.in_h);
+    const int64_t line = (image * w_.in_h + top + y0 * w_.dilation_h) * w_.in_w;
+    // Results [left, right) see all their columns.
+    const int64_t reach = (w_.kernel_w - 1) * w_.dilation_w;
+    const int64_t left = std::min(w_.out_w, (w_.pad_left + w_.stride_w - 1) / w_.stride_w);
+    const int64_t last_start = w_.in_w - 1 - reach + w_.pad_left;
+    const int64_t right = std::max(left, std::min(w_.out_w, last_start < 0 ? 0 : last_start / w_.stride_w + 1));
+    for (int64_t x = 0; x < w_.out_w;) {
+      int pixels = 1;
+      if (x >= left && x < right) {
+        const int64_t n = right - x;
+        pixels = n >= 6 ? 6 : n >= 4 ? int(n) : n >= 2 ? 2 : 1;
+      }
+      const int64_t start = x * w_.stride_w - w_.pad_left;
+      const auto [x0, x1] = inside(start, w_.kernel_w, w_.dilation_w, w_.in_w);
+      const int64_t at = (line + start + x0 * w_.dilation_w) * w_.channels;
+      const int64_t weight = (y0 * w_.kernel_w + x0) * view.w_tap;
+      alignas(64) float tile[6 * 64];
+      TileView t{tile, 64, pixels, 0, row * w_.out_w + x, 0};
+      view.out = &t;
+      for (int64_t c = 0; c < w_.channels; c += 64) {
+        t.cols = int(std::min<int64_t>(64, w_.channels - c));
+        t.col0 = c;
+        fn_(view, at + c, weight + c, int(y1 - y0), int(x1 - x0), pixels, t.cols);
+        if (!view.fused) epilogue_fn_(*view.epilogue, t);
+      }
+      x += pixels;
+    }
+  }
+
+  Window w_;
+  DepthwiseFn fn_;
+  EpilogueFn epilogue_fn_;
+  EpiloguePlan epilogue_;
+  bool packed_, weights_bf16_;
+  DepthwiseView view_{};
+  std::vector<int32_t> comp_;
+};
+
+template <size_t I>
+struct Row {
+  static Support supports(const KernelQuery& q) {
+    if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
+    const auto w = window_for(q);
+    if (!w) return Support::no("takes groups of one channel and one or two spatial dimensions");
+    const TensorDesc &x = q.inputs[0], &k = q.inputs[1];
+    if (x.layout != Layout::channels_last || q.outputs[0].layout != Layout::channels_last)
+      return Support::no("takes channels-last tensors only");
+    if (k.layout != Layout::plain) return Support::no("weights lie in another layout than the plain one");
+    if (is_int8(x.type)) {
+      if (k.type != ElementType::i8 || !k.constant) return Support::no("integer activations need constant i8 weights");
+      if (!x.quantization || x.quantization->scales.size() != 1 || !k.quantization)
+        return Support::no("a factor has no scale");
+      for (int32_t z : k.quantization->zero_points) {
+        if (z != 0) return Support::no("weights have zero points");
+      }
+      const size_t scales = k.quantization->scales.size();
+      if (scales != 1 && int64_t(scales) != w->channels)
+        return Support::no("weights need one scale, or one for each channel");
+      if (w->kernel_h * w->kernel_w > 256) return Support::no("sums of more than 256 products are not exact in f32");
+    } else {
+      if (x.type != ElementType::f32 && x.type != ElementType::bf16)
+        return Support::no(std::string("activations are ") + name_of(x.type));
+      if (k.constant ? !is_float(k.type) : k.type != ElementType::f32 && k.type != ElementType::bf16) {
+        return Support::no(std::string("weights are ") + name_of(k.type));
+      }
+    }
+    return supports_epilogue(q);
+  }
+  static KernelPlan plan(const KernelQuery& q) {
+    const Window w = *window_for(q);
+    KernelPlan p;
+    if (q.inputs[1].constant) p.packs.push_back({1, weights_form});
+    p.cost = 1 + double(q.outputs[0].size() * size_t(w.kernel_h * w.kernel_w)) * 2.5e-5 * vector_isas[I].cost;
+    return p;
+  }
+  static Tensor pack(const KernelQuery& q, const PackedInput&) {
+    const Window w = *window_for(q);
+    const int64_t taps = w.kernel_h * w.kernel_w, padded = padded_channels(w);
+    const Tensor value = q.inputs[1].value.converted(ElementType::f32);
+    Tensor out(ElementType::u8, {taps * padded * 4});
+    pack_taps(value.data<float>(), reinterpret_cast<float*>(out.data<uint8_t>()), w.channels, taps, padded);
+    return out;
+  }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
+    return std::make_unique<DepthwiseKernel>(q, HONE_VECTOR_FN(I, depthwise_tile), HONE_VECTOR_FN(I, epilogue_tile));
+  }
+};
+
+template <size_t... I>
+RowList make_rows(std::index_sequence<I...>) {
+  RowList rows;
+  (rows.add<Row<I>>(std::string("group_convolution_depthwise_6x64__") + vector_isas[I].suffix, "GroupConvolution",
+                    Row<I>::pack),
+   ...);
+  return rows;
+}
+
+}  // namespace
+
+KernelList depthwise_kernels() {
+  static const RowList rows = make_rows(std::make_index_sequence<num_vector_isas>());
+  return rows.list();
+}
+
+}  // namespace hone::cpu
