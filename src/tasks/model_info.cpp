@@ -76,7 +76,8 @@ std::optional<ModelInfo> load_info(const Graph& g) {
   try {
     if (const auto* fields = find(g, "hone/preprocessing")) {
       std::vector<std::pair<std::string, std::string>> values;
-      for (const auto& [k, v] : json::parse(*fields).items()) values.emplace_back(k, v.get<std::string>());
+      const json stored = json::parse(*fields);
+      for (const auto& [k, v] : stored.items()) values.emplace_back(k, v.get<std::string>());
       FieldParser parser(values);
       visit_fields(info.preprocessing, parser);
       if (const auto* v = find(g, "hone/task")) info.task = *v;
@@ -85,7 +86,8 @@ std::optional<ModelInfo> load_info(const Graph& g) {
       if (const auto* v = find(g, "hone/data_revision")) info.data_revision = *v;
       if (const auto* v = find(g, "hone/split")) info.split = *v;
       if (const auto* v = find(g, "hone/metrics")) {
-        for (const auto& [precision, m] : json::parse(*v).items()) {
+        const json metrics = json::parse(*v);
+        for (const auto& [precision, m] : metrics.items()) {
           MeasuredMetric& to = info.metrics[precision];
           to.name = m.at("name");
           to.value = m.at("value");

@@ -4,41 +4,20 @@
 #include <cmath>
 #include <sstream>
 
+#include "data/stats.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
 namespace {
 
-// Means and deviations of the training pictures per channel, from at most this many of them.
-constexpr size_t statistics_samples = 2000;
-
 void measure_pixels(const data::Dataset& data, const std::vector<uint32_t>& train, data::Preprocessing& p) {
-  const auto channels = static_cast<size_t>(p.channels());
-  std::vector<double> sum(channels, 0), squares(channels, 0);
-  double pixels = 0;
-  const size_t stride = std::max<size_t>(1, train.size() / statistics_samples);
-  for (size_t i = 0; i < train.size(); i += stride) {
-    const data::Image raw = data.read(train[i], p.exif_orientation);
-    const data::Image image = p.fit(raw);
-    const data::ImageView v = image;
-    const auto n = static_cast<size_t>(v.width) * static_cast<size_t>(v.height);
-    for (size_t k = 0; k < n; ++k) {
-      for (size_t c = 0; c < channels; ++c) {
-        const double x = image.data()[k * channels + c];
-        sum[c] += x;
-        squares[c] += x * x;
-      }
-    }
-    pixels += static_cast<double>(n);
-  }
+  const data::ChannelStats stats = data::channel_stats(data, train, p, 2000);
+  // Three digits are plenty and keep the stored numbers readable.
+  const auto rounded = [](double x) { return std::round(x * 1000) / 1000; };
   p.mean.clear();
   p.scale.clear();
-  for (size_t c = 0; c < channels; ++c) {
-    const double mean = sum[c] / pixels, variance = std::max(squares[c] / pixels - mean * mean, 1.0);
-    // Three digits are plenty and keep the stored numbers readable.
-    p.mean.push_back(std::round(mean * 1000) / 1000);
-    p.scale.push_back(std::round(std::sqrt(variance) * 1000) / 1000);
-  }
+  for (double m : stats.mean) p.mean.push_back(rounded(m));
+  for (double d : stats.deviation) p.scale.push_back(std::max(1.0, rounded(d)));
 }
 
 // The median of the shorter and of the longer side over a sample of the pictures, and whether all have one size.

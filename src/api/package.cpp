@@ -1,0 +1,157 @@
+// A folder with the compiled model and a small program around it, checked and listed.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "api/files.hpp"
+#include "api/package_job.hpp"
+#include "base/file.hpp"
+#include "hone/error.hpp"
+#include "hone/tools.hpp"
+#include "program/hone_file.hpp"
+
+// The sources of the packaged program, as strings (see CMakeLists.txt).
+#include "classify_sources.hpp"
+
+namespace hone {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Folder of the running program: the packaged program and the runtime library lie beside it.
+fs::path program_folder() {
+  std::error_code e;
+  const fs::path self = fs::read_symlink("/proc/self/exe", e);
+  return e ? fs::path() : self.parent_path();
+}
+
+void copy_built(const fs::path& from, const fs::path& to) {
+  std::error_code e;
+  fs::create_directories(to.parent_path(), e);
+  if (!fs::copy_file(from, to, fs::copy_options::overwrite_existing, e)) {
+    throw Error(ErrorCode::failed, "[package] a built part is missing (" + e.message() + ")", from.string(), "build the targets classify and hone_runtime");
+  }
+}
+
+std::string card_text(const json& card) {
+  std::string s = "# Model card\n\n";
+  s += "Task: " + card["task"].get<std::string>() + ", precision " + card["precision"].get<std::string>() + ".\n\n";
+  s += "Data revision: " + card["data_revision"].get<std::string>() + "\n\nClasses: ";
+  for (const auto& l : card["labels"]) s += l.get<std::string>() + ", ";
+  s.resize(s.size() - 2);
+  s += "\n\n| precision | accuracy | 95 % interval | samples |\n|---|---|---|---|\n";
+  for (const auto& [p, m] : card["metrics"].items()) {
+    char row[160];
+    std::snprintf(row, sizeof row, "| %s | %.2f %% | %.2f - %.2f | %zu |\n", p.c_str(), m["value"].get<double>() * 100, m["ci95"][0].get<double>() * 100,
+                  m["ci95"][1].get<double>() * 100, m["samples"].get<size_t>());
+    s += row;
+  }
+  if (card.contains("speed")) {
+    s += "\n| precision | size, bytes | latency, ms | throughput, /s |\n|---|---|---|---|\n";
+    for (const auto& r : card["speed"]) {
+      char row[160];
+      std::snprintf(row, sizeof row, "| %s | %llu | %.3f | %.0f |\n", r["precision"].get<std::string>().c_str(), static_cast<unsigned long long>(r["size_bytes"].get<uint64_t>()),
+                    r["latency_ms"].get<double>(), r["throughput_fps"].get<double>());
+      s += row;
+    }
+  }
+  s += "\nHost: " + card["host"]["cpu"].get<std::string>() + ", " + std::to_string(card["host"]["cores"].get<int>()) + " cores, " + card["host"]["isa"].get<std::string>() + "\n";
+  return s;
+}
+
+std::vector<PackagedFile> write_manifest(const fs::path& out) {
+  std::vector<PackagedFile> files;
+  for (const auto& e : fs::recursive_directory_iterator(out)) {
+    if (!e.is_regular_file()) continue;
+    const std::string rel = fs::relative(e.path(), out).generic_string();
+    if (rel == "manifest.json") continue;
+    files.push_back({rel, fs::file_size(e.path()), sha256_of_file(e.path().string())});
+  }
+  std::sort(files.begin(), files.end(), [](const PackagedFile& a, const PackagedFile& b) { return a.path < b.path; });
+  json list = json::array();
+  for (const PackagedFile& f : files) list.push_back({{"path", f.path}, {"bytes", f.bytes}, {"sha256", f.sha256}});
+  const std::string text = json{{"files", list}}.dump(1) + "\n";
+  write_file((out / "manifest.json").string(), text);
+  files.push_back({"manifest.json", text.size(), sha256_of_file((out / "manifest.json").string())});
+  return files;
+}
+
+}  // namespace
+
+std::vector<PackagedFile> package_model(const PackageOptions& o, const std::string& precision, const std::string& report, const data::Dataset* data,
+                                        const std::vector<uint32_t>* samples) {
+  const Graph g = read_any_model(o.model);
+  const ModelInfo info = require_info(g, o.model);
+  const Precision p = precision_from(precision);
+  // What will be packaged is what is measured: the figure on the card must be the program's own.
+  if (o.verify && data && samples && info.metrics.contains(precision)) {
+    const double now = measure(g, *data, *samples, info.preprocessing, p, 0).accuracy();
+    const MeasuredMetric& recorded = info.metrics.at(precision);
+    if (std::abs(now - recorded.value) * static_cast<double>(samples->size()) > 0.5) {
+      throw Error(ErrorCode::failed, "[package] the program gives accuracy " + std::to_string(now) + ", recorded for " + precision + " is " + std::to_string(recorded.value), o.model,
+                  "measure and store the model again");
+    }
+  }
+  // Built beside its place and moved there whole.
+  const fs::path out(o.out), temporary = out.string() + ".tmp" + std::to_string(getpid());
+  if (fs::exists(out) && !o.force) throw Error(ErrorCode::failed, "[package] the result exists already", o.out, "choose another --out or add --force");
+  make_folder(temporary.string());
+  try {
+    Graph fixed = g;
+    fixed.reshape({{fixed.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
+    CompileOptions c;
+    c.precision = p;
+    save_compiled_model(g, compile_model(fixed, c), (temporary / "model.hone").string(), true);
+    std::string labels;
+    for (const std::string& l : info.labels) labels += l + "\n";
+    write_file((temporary / "labels.txt").string(), labels);
+    const HostInfo host = host_info();
+    json card{{"task", info.task},
+              {"precision", precision},
+              {"labels", info.labels},
+              {"data_revision", info.data_revision},
+              {"split", info.split.empty() ? json() : json::parse(info.split)["kind"]},
+              {"metrics", json::object()},
+              {"host", {{"cpu", host.cpu}, {"cores", host.cores}, {"isa", host.isa}}},
+              {"hone", version()}};
+    for (const auto& [name, m] : info.metrics) card["metrics"][name] = {{"name", m.name}, {"value", m.value}, {"ci95", {m.low, m.high}}, {"samples", m.samples}};
+    if (!report.empty()) {
+      const json r = json::parse(report);
+      card["speed"] = r["rows"];
+      card["training"] = {{"epochs", r["training"]["epochs"]}, {"network", r["training"]["network"]}};
+    }
+    write_file((temporary / "model_card.json").string(), card.dump(1) + "\n");
+    write_file((temporary / "model_card.md").string(), card_text(card));
+    write_file((temporary / "classify.cpp").string(), classify_source);
+    write_file((temporary / "CMakeLists.txt").string(), classify_cmake);
+    copy_built(program_folder() / "classify", temporary / "bin" / "classify");
+    copy_built(program_folder().parent_path() / "lib" / "libhone_runtime.so", temporary / "lib" / "libhone_runtime.so");
+    const auto files = write_manifest(temporary);
+    fs::remove_all(out);
+    fs::rename(temporary, out);
+    return files;
+  } catch (...) {
+    std::error_code e;
+    fs::remove_all(temporary, e);
+    throw;
+  }
+}
+
+std::vector<PackagedFile> package(const PackageOptions& o) {
+  const Graph g = read_any_model(o.model);
+  const ModelInfo info = require_info(g, o.model);
+  const std::string precision = is_quantized(g) ? "int8" : "f32";
+  if (!o.verify) return package_model(o, precision, "", nullptr, nullptr);
+  if (info.data.empty() || !fs::exists(info.data)) {
+    throw Error(ErrorCode::failed, "[package] the data to measure on are gone", info.data, "add --no-verify");
+  }
+  const auto data = data::open_dataset(info.data);
+  const auto samples = part_samples(*data, "test", &info);
+  return package_model(o, precision, "", data.get(), &samples);
+}
+
+}  // namespace hone
