@@ -11,7 +11,7 @@ namespace {
 
 // A frame in the colour of the confidence, from red to green: what a glance needs.
 void draw(const std::string& file, const std::string& folder, const Prediction& best) {
-  data::Image image = data::decode_file(file);
+  data::Image image = data::read_image(file);
   data::Image rgb(image.width(), image.height(), 3);
   for (int y = 0; y < image.height(); ++y) {
     for (int x = 0; x < image.width(); ++x) {
@@ -29,7 +29,7 @@ void draw(const std::string& file, const std::string& folder, const Prediction& 
   }
   std::string label;
   for (char c : best.label) label += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  data::write_png((std::filesystem::path(folder) / (std::filesystem::path(file).stem().string() + "." + label + ".png")).string(), rgb);
+  data::write_image((std::filesystem::path(folder) / (std::filesystem::path(file).stem().string() + "." + label + ".png")).string(), rgb);
 }
 
 }  // namespace
