@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "graph/graph.hpp"
 #include "hone/tools.hpp"
 #include "ops/basic.hpp"
 
