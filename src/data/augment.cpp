@@ -129,7 +129,8 @@ void SampleDraws::repaint(Image& image, Image& spare) const {
 }
 
 void placed_row(const ImageView& v, const Placement& p, int y, const Color& fill, uint8_t* row) {
-  const int c = v.channels, w = v.width;
+  const int w = v.width;
+  const auto c = size_t(v.channels);
   const int from_y = (p.flip_y ? v.height - 1 - y : y) + p.dy;
   // Output columns [begin, end) of the unflipped row come from the picture.
   const bool outside = from_y < 0 || from_y >= v.height;
@@ -138,18 +139,20 @@ void placed_row(const ImageView& v, const Placement& p, int y, const Color& fill
     if (c == 1) {
       if (x1 > x0) std::memset(row + x0, fill[0], size_t(x1 - x0));
     } else {
-      for (int x = x0; x < x1; ++x) std::memcpy(row + x * c, fill.data(), size_t(c));
+      for (int x = x0; x < x1; ++x) std::memcpy(row + size_t(x) * c, fill.data(), c);
     }
   };
   fill_pixels(0, begin);
-  if (end > begin) std::memcpy(row + begin * c, v.row(from_y) + (begin + p.dx) * c, size_t(end - begin) * size_t(c));
+  if (end > begin) {
+    std::memcpy(row + size_t(begin) * c, v.row(from_y) + size_t(begin + p.dx) * c, size_t(end - begin) * c);
+  }
   fill_pixels(end, w);
   if (!p.flip_x) return;
   if (c == 1) {
     std::reverse(row, row + w);
     return;
   }
-  for (uint8_t *a = row, *b = row + (w - 1) * c; a < b; a += c, b -= c) std::swap_ranges(a, a + c, b);
+  for (uint8_t *a = row, *b = row + size_t(w - 1) * c; a < b; a += c, b -= c) std::swap_ranges(a, a + c, b);
 }
 
 void place(const ImageView& image, const Placement& p, const Color& fill, Image& out) {

@@ -87,7 +87,8 @@ Image rotate(const ImageView& image, double degrees, const Color& fill) {
       for (int c = 0; c < channels; ++c) {
         const double upper = r0[x0 * channels + c] * (1 - a) + r0[x1 * channels + c] * a;
         const double lower = r1[x0 * channels + c] * (1 - a) + r1[x1 * channels + c] * a;
-        to[c] = uint8_t(upper * (1 - b) + lower * b + 0.5);
+        // Never negative, and many times faster than lround.
+        to[c] = uint8_t(upper * (1 - b) + lower * b + 0.5);  // NOLINT(bugprone-incorrect-roundings)
       }
     }
   }

@@ -222,6 +222,7 @@ std::vector<std::string> class_names(const std::string& dir, const std::vector<P
     if (const auto at = known.find(hash_bytes(b.labels.data(), b.labels.size())); at != known.end()) return at->second;
   }
   std::vector<std::string> names;
+  names.reserve(size_t(most) + 1);
   for (int i = 0; i <= most; ++i) names.push_back(std::to_string(i));
   return names;
 }

@@ -47,8 +47,9 @@ Taps make_taps(int in_size, double in0, double in1, int out_size, Filter filter)
   std::vector<double> w(size_t(t.count), 0.0);
   for (int o = 0; o < out_size; ++o) {
     const double center = in0 + (o + 0.5) * scale;
-    const int begin = std::max(int(center - support + 0.5), 0);
-    const int n = std::min(int(center + support + 0.5), in_size) - begin;
+    // Truncation of v + 0.5, not lround, is what Pillow does below zero.
+    const int begin = std::max(int(center - support + 0.5), 0);            // NOLINT(bugprone-incorrect-roundings)
+    const int n = std::min(int(center + support + 0.5), in_size) - begin;  // NOLINT(bugprone-incorrect-roundings)
     double sum = 0;
     for (int i = 0; i < n; ++i) {
       const double x = (i + begin - center + 0.5) * (1.0 / filter_scale);
