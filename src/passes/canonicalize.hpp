@@ -12,6 +12,9 @@ Pass normal_forms_pass();
 Pass recognize_activations_pass();
 /// LayerNorm, RMSNorm and Softmax as exporters spell them out.
 Pass recognize_norms_pass();
+/// Scaled dot product attention spelled out in products and Softmax. Not part of `canonicalize_passes`: for devices
+/// that have the operator.
+Pass recognize_attention_pass();
 /// Split, one convolution a part, Concat: one grouped convolution.
 Pass recognize_group_convolution_pass();
 /// BatchNormInference becomes Multiply and Add; per-channel Multiply moves into the weights of the operator before or

@@ -21,6 +21,7 @@ std::vector<Pass> all() {
           layout_pass(),
           recognize_activations_pass(),
           recognize_norms_pass(),
+          recognize_attention_pass(),
           recognize_group_convolution_pass(),
           int8_pass(),
           bf16_pass(),

@@ -9,6 +9,7 @@
 #include "passes/facts.hpp"
 #include "passes/precision.hpp"
 #include "passes/quantizers.hpp"
+#include "rewrite/traits.hpp"
 
 namespace hone {
 namespace {
@@ -54,18 +55,19 @@ class Quantizer {
 
  private:
   // Does the value reach an operator that computes on integers, through operators that pass them on?
-  bool leads_to_integers(ValueId v, int depth = 0) {
-    if (depth > 12) return false;
+  bool leads_to_integers(ValueId v) {
+    if (const auto known = leads_.find(v); known != leads_.end()) return known->second;
+    leads_[v] = false;
     for (const Use& u : g_.value(v).uses) {
       const NodeData& n = g_.node(u.node);
-      if (is_dense(*n.op)) {
-        if (u.index == 0 && weights_of(u.node)) return true;
-        // The residual of a dense operator's sum counts with the operator.
-      } else if (passes_through(*n.op) || n.op->name == "Concat" || n.op->name == "Pad") {
-        if (leads_to_integers(n.outputs[0], depth + 1)) return true;
-      } else if (reads_integers(*n.op)) {
-        return true;
-      }
+      bool found = false;
+      if (is_dense(*n.op))
+        found = u.index == 0 && weights_of(u.node);
+      else if (passes_through(*n.op) || n.op->name == "Concat" || n.op->name == "Pad")
+        found = leads_to_integers(n.outputs[0]);
+      else
+        found = reads_integers(*n.op);
+      if (found) return leads_[v] = true;
     }
     return false;
   }
@@ -117,7 +119,10 @@ class Quantizer {
         pass_on(id, g_.value(n.inputs[0]).type))
       return;
     if (n.op->name == "Concat" && concat(id)) return;
-    if (reads_integers(*n.op) && (!options_.accepts || options_.accepts(g_, id))) {
+    // Other elementwise operators where a kernel takes integers on the way in.
+    const bool reads =
+        reads_integers(*n.op) || (options_.accepts && is_elementwise(*n.op) && n.op != &op_def<Convert>());
+    if (reads && (!options_.accepts || options_.accepts(g_, id))) {
       ++computing_;
       return;
     }
@@ -221,6 +226,7 @@ class Quantizer {
   Evaluator& evaluator_;
   const PrecisionOptions& options_;
   std::unordered_map<NodeId, std::optional<IntegerWeights>> weights_;
+  std::unordered_map<ValueId, bool> leads_;
   std::unordered_map<ValueId, ValueId> dequantized_;
   size_t computing_ = 0;
 };

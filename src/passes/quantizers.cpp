@@ -112,9 +112,18 @@ std::optional<IntegerWeights> from_dequantize(Node dq, const Shape& scale_shape,
     integers = evaluator.run(*q.graph, q.id, std::move(in))[0].tensor();
   }
   const Tensor scale = constant_of(dq.input(1)), zero = constant_of(dq.input(2));
-  if (!integers || integers.element_type() != ElementType::i8 || !scale) return std::nullopt;
+  if (!integers || !scale) return std::nullopt;
+  // Unsigned weights around 128 are signed ones around 0.
+  const bool shifted = integers.element_type() == ElementType::u8;
+  if (!shifted && integers.element_type() != ElementType::i8) return std::nullopt;
+  if (shifted && !zero) return std::nullopt;
   for (size_t i = 0; zero && i < zero.size(); ++i) {
-    if (get_integer(zero, i) != 0) return std::nullopt;
+    if (get_integer(zero, i) != (shifted ? 128 : 0)) return std::nullopt;
+  }
+  if (shifted) {
+    Tensor i8(ElementType::i8, integers.shape());
+    for (size_t i = 0; i < i8.size(); ++i) set_integer(i8, i, get_integer(integers, i) - 128);
+    integers = i8;
   }
   // A vector of scales counts along the operator's axis.
   Tensor spread = scale;
