@@ -38,6 +38,8 @@ void catch_interrupts() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write(), not the end
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 void Output::result(const nlohmann::json& object) {

@@ -129,7 +129,8 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
     write_file((temporary / "classify.cpp").string(), classify_source);
     write_file((temporary / "CMakeLists.txt").string(), classify_cmake);
     copy_built(program_folder() / "classify", temporary / "bin" / "classify");
-    copy_built(program_folder().parent_path() / "lib" / "libhone_runtime.so", temporary / "lib" / "libhone_runtime.so");
+    const fs::path library = fs::canonical(program_folder().parent_path() / "lib" / "libhone_runtime.so");
+    copy_built(library, temporary / "lib" / library.filename());  // under the name the program asks for
     const auto files = write_manifest(temporary);
     fs::remove_all(out);
     fs::rename(temporary, out);
