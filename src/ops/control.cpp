@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/common_type.hpp"
 #include "graph/text.hpp"
 #include "ops/axes.hpp"
 #include "ops/family.hpp"
@@ -9,34 +10,6 @@
 
 namespace hone {
 namespace {
-
-// A type that holds values of both. Throws where there is none.
-Type widened(const InferCtx& ctx, const Type& a, const Type& b) {
-  if (a == b) return a;
-  if (a.kind == Type::Kind::optional && b.kind != Type::Kind::optional)
-    return a.inner ? Type::optional(widened(ctx, *a.inner, b)) : Type::optional(b);
-  if (b.kind == Type::Kind::optional && a.kind != Type::Kind::optional) return widened(ctx, b, a);
-  if (a.kind != b.kind) ctx.fail("a value is " + to_string(a) + " on one way and " + to_string(b) + " on another");
-  Type out = a;
-  if (a.element != b.element) {
-    if (a.element != ElementType::dynamic && b.element != ElementType::dynamic)
-      ctx.fail("a value is " + to_string(a) + " on one way and " + to_string(b) + " on another");
-    out.element = a.element == ElementType::dynamic ? b.element : a.element;
-  }
-  if (a.is_tensor()) {
-    out.layout = Layout::plain;
-    if (!a.shape.rank_known() || !b.shape.rank_known() || a.shape.rank() != b.shape.rank()) {
-      out.shape = PartialShape::dynamic();
-    } else {
-      for (size_t k = 0; k < a.shape.rank(); ++k) {
-        if (!a.shape[k].same(b.shape[k])) out.shape[k] = Dimension();
-      }
-    }
-  } else if (a.inner && b.inner) {
-    out.inner = std::make_shared<const Type>(widened(ctx, *a.inner, *b.inner));
-  }
-  return out;
-}
 
 bool truth(const EvalCtx& ctx, const Tensor& t) {
   if (t.size() != 1) ctx.fail("the condition has " + std::to_string(t.size()) + " elements");
@@ -103,7 +76,7 @@ Types If::infer(InferCtx& ctx) const {
   const Types other = ctx.region_types(1, in);
   ctx.check(out.size() == other.size(),
             "one region gives " + std::to_string(out.size()) + " values, the other " + std::to_string(other.size()));
-  for (size_t i = 0; i < out.size(); ++i) out[i] = widened(ctx, out[i], other[i]);
+  for (size_t i = 0; i < out.size(); ++i) out[i] = common_type(out[i], other[i]);
   return out;
 }
 void If::eval(EvalCtx& ctx) const {
@@ -141,7 +114,7 @@ Types Loop::infer(InferCtx& ctx) const {
     ctx.check(out.size() == 1 + carried + scans, "the region gives " + std::to_string(out.size()) +
                                                      " values, wanted are " + std::to_string(1 + carried + scans));
     for (size_t i = 0; i < carried; ++i) {
-      Type wide = widened(ctx, in[2 + i], out[1 + i]);
+      Type wide = common_type(in[2 + i], out[1 + i]);
       if (wide == in[2 + i]) continue;
       in[2 + i] = std::move(wide);
       changed = true;

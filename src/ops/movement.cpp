@@ -1,4 +1,4 @@
-// Operators that move elements whole: Transpose, Concat, Split, VariadicSplit, Pad, Reverse.
+// Operators that move elements whole: Transpose, Concat, Split, VariadicSplit, Reverse.
 #include "ops/movement.hpp"
 
 #include <algorithm>
@@ -311,90 +311,6 @@ Samples VariadicSplit::samples() {
                  {int_tensor({1}), int_tensor({2, 3})})};
 }
 HONE_DEFINE_OP(VariadicSplit)
-
-Types Pad::infer(InferCtx& ctx) const {
-  const PartialShape& in = ctx.shape(0);
-  if (!in.rank_known()) return {Type(ctx.element(0), PartialShape::dynamic())};
-  const Tensor begin = ctx.constant(1), end = ctx.constant(2);
-  if (!begin || !end) return {Type(ctx.element(0), PartialShape::dynamic(in.rank()))};
-  const auto b = begin.to_ints(), e = end.to_ints();
-  ctx.check(b.size() == in.rank() && e.size() == in.rank(), "one pad an axis for " + to_string(in));
-  std::vector<Dimension> out;
-  for (size_t k = 0; k < in.rank(); ++k) {
-    const int64_t by = b[k] + e[k];
-    ctx.check(in[k].max() == Dimension::unbounded || in[k].max() + by >= 0,
-              "pads crop more than all of " + to_string(in));
-    out.push_back(by >= 0 ? in[k] + Dimension(by) : in[k] - Dimension(-by));
-  }
-  return {Type(ctx.element(0), PartialShape(out))};
-}
-void Pad::eval(EvalCtx& ctx) const {
-  const Tensor& x = ctx.input(0);
-  const auto begin = ctx.input(1).to_ints(), end = ctx.input(2).to_ints();
-  if (begin.size() != x.rank() || end.size() != x.rank()) ctx.fail("one pad an axis for " + to_string(x.shape()));
-  Shape out;
-  std::vector<std::vector<int64_t>> maps(x.rank());
-  for (size_t k = 0; k < x.rank(); ++k) {
-    const int64_t n = x.shape()[k], size = n + begin[k] + end[k];
-    if (size < 0) ctx.fail("pads crop more than all of " + to_string(x.shape()));
-    element_count({size, 8});  // refuses absurd sizes before the map is made
-    out.push_back(size);
-    for (int64_t i = 0; i < size; ++i) {
-      int64_t at = i - begin[k];
-      if (at < 0 || at >= n) {
-        if (pad_mode != PadMode::constant && n == 0) ctx.fail("nothing to repeat in " + to_string(x.shape()));
-        if (pad_mode == PadMode::constant) {
-          at = -1;
-        } else if (pad_mode == PadMode::edge) {
-          at = std::clamp<int64_t>(at, 0, n - 1);
-        } else {
-          // Mirrors without (reflect) or with (symmetric) the border element; pads longer than the data mirror again.
-          const int64_t once = pad_mode == PadMode::reflect ? n - 1 : n, period = std::max<int64_t>(2 * once, 1);
-          int64_t m = ((at % period) + period) % period;
-          if (pad_mode == PadMode::reflect)
-            at = m <= once ? m : period - m;
-          else
-            at = m < once ? m : period - 1 - m;
-        }
-      }
-      maps[k].push_back(at);
-    }
-  }
-  element_count(out);
-  Tensor y = ctx.output(0, x.element_type(), out);
-  if (pad_mode == PadMode::constant && ctx.has(3)) fill(y, ctx.input(3));
-  copy_mapped(x, y, maps);
-}
-void Pad::grad(GradCtx& ctx) const {
-  const Tensor begin = ctx.input(1).constant(), end = ctx.input(2).constant();
-  if (pad_mode != PadMode::constant || !begin || !end)
-    throw Error(ErrorCode::unsupported, "[Pad] the gradient is offered for constant pads of mode constant");
-  std::vector<int64_t> b, e;
-  for (int64_t n : begin.to_ints()) b.push_back(-n);
-  for (int64_t n : end.to_ints()) e.push_back(-n);
-  if (ctx.needs(0)) ctx.set(0, ctx.b(Pad{}, ctx.dout(), ctx.b.ints(b), ctx.b.ints(e)));
-}
-Samples Pad::samples() {
-  const Tensor x = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6});
-  Sample valued = sample(Pad{}, {x, int_tensor({0, 1}), int_tensor({1, 0}), float_scalar(9)},
-                         {Tensor::of<float>({3, 4}, {9, 1, 2, 3, 9, 4, 5, 6, 9, 9, 9, 9})});
-  valued.differentiable = {0};
-  Sample edge = sample(Pad{PadMode::edge}, {x, int_tensor({1, 2}), int_tensor({0, 1})},
-                       {Tensor::of<float>({3, 6}, {1, 1, 1, 2, 3, 3, 1, 1, 1, 2, 3, 3, 4, 4, 4, 5, 6, 6})});
-  Sample reflect = sample(Pad{PadMode::reflect}, {x, int_tensor({1, 2}), int_tensor({0, 2})},
-                          {Tensor::of<float>({3, 7}, {6, 5, 4, 5, 6, 5, 4, 3, 2, 1, 2, 3, 2, 1, 6, 5, 4, 5, 6, 5, 4})});
-  Sample symmetric = sample(Pad{PadMode::symmetric}, {x, int_tensor({0, 2}), int_tensor({0, 3})},
-                            {Tensor::of<float>({2, 8}, {2, 1, 1, 2, 3, 3, 2, 1, 5, 4, 4, 5, 6, 6, 5, 4})});
-  for (Sample* s : {&edge, &reflect, &symmetric}) s->check_gradient = false;
-  return {sample(Pad{}, {random_tensor({2, 3, 4}, 1), int_tensor({0, 1, -1}), int_tensor({1, 0, 2})}),
-          valued,
-          edge,
-          reflect,
-          symmetric,
-          sample(Pad{}, {random_tensor({0, 2}, 1), int_tensor({1, 0}), int_tensor({1, 0})},
-                 {Tensor(ElementType::f32, {2, 2})})};
-}
-HONE_DEFINE_OP(Pad)
 
 Types Reverse::infer(InferCtx& ctx) const {
   if (ctx.shape(0).rank_known()) axes_of(ctx, axes, ctx.shape(0).rank());

@@ -15,9 +15,10 @@ const std::unordered_map<std::string_view, Domain>& table() {
       for (const OperatorRow& r : rows) t[domain].emplace(r.name, &r);
     };
     for (auto rows : {elementwise_rows(), reduction_rows(), shape_rows(), indexing_rows(), network_rows(), normalization_rows(), quantization_rows(),
-                      control_rows()}) {
+                      control_rows(), sequence_rows()}) {
       take("", rows);
     }
+    take("ai.onnx.ml", ml_rows());
     return t;
   }();
   return index;
