@@ -109,6 +109,7 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
     std::string labels;
     for (const std::string& l : info.labels) labels += l + "\n";
     write_file((temporary / "labels.txt").string(), labels);
+    copy_built(program_folder().parent_path() / "share" / "hone" / "hone_picture.hpp", temporary / "hone_picture.hpp");
     const HostInfo host = host_info();
     json card{{"task", info.task},
               {"precision", precision},
