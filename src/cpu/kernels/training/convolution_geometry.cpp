@@ -78,6 +78,21 @@ std::string refuse_activation(const TensorDesc& d, const char* what) {
   return {};
 }
 
+std::string read_epilogue(const KernelQuery& q, AddedTensor& a) {
+  if (q.epilogue.steps.empty()) return {};
+  const char* no = "runs no epilogue but the addition of a tensor like the result";
+  if (q.epilogue.steps.size() != 1 || q.epilogue.operands.size() != 1) return no;
+  const EpilogueStep& s = q.epilogue.steps[0];
+  const EpilogueOperand& operand = q.epilogue.operands[0];
+  if (s.op != EpilogueOp::add || s.a + s.b != 1 || operand.spread != Spread::full || operand.input >= q.inputs.size())
+    return no;
+  const TensorDesc& d = q.inputs[operand.input];
+  if (auto why = refuse_activation(d, "the added tensor"); !why.empty()) return why;
+  if (d.shape != q.outputs[0].shape) return no;
+  a = {true, operand.input, d.type == ElementType::f32 ? Storage::f32 : Storage::bf16};
+  return {};
+}
+
 std::string read_geometry(const KernelQuery& q, ConvolutionGeometry& g) {
   const bool weights_wanted = q.op == ConvolutionBackpropWeights::name;
   const bool backward = q.op == ConvolutionBackpropData::name || q.op == GroupConvolutionBackpropData::name;

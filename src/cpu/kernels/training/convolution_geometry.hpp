@@ -24,6 +24,16 @@ bool channels_last(const TensorDesc& d);
 /// Empty when the rows of this folder can run on `d` (f32 or bf16, channels last, not quantized), else why not.
 std::string refuse_activation(const TensorDesc& d, const char* what);
 
+/// The epilogues that convolutions run: none, or one tensor like the result that is added (a residual, another
+/// gradient).
+struct AddedTensor {
+  bool present = false;
+  size_t input = 0;
+  Storage storage = Storage::f32;
+};
+/// Fills `a`, or says why the epilogue is not run.
+std::string read_epilogue(const KernelQuery& q, AddedTensor& a);
+
 /// Fills `g` for Convolution, GroupConvolution, their BackpropData forms and ConvolutionBackpropWeights; else says why
 /// not.
 std::string read_geometry(const KernelQuery& q, ConvolutionGeometry& g);

@@ -26,6 +26,8 @@ class DirectKernel final : public PreparedKernel {
     const Storage in = q.inputs[0].type == ElementType::f32 ? Storage::f32 : Storage::bf16;
     const Storage out = q.outputs[0].type == ElementType::f32 ? Storage::f32 : Storage::bf16;
     t_ = convolution_tables(g, forward, isa, in, out, takes_pairs(q, isa));
+    read_epilogue(q, added_);
+    t_.conv.add = added_.storage;
     const DirectConvolution& c = t_.conv;
     all_vectors_ = (c.channels_out + isa.lanes - 1) / isa.lanes;
     weight_floats_ = g.groups * all_vectors_ * c.units * isa.lanes;
@@ -70,8 +72,12 @@ class DirectKernel final : public PreparedKernel {
         ConvolutionBand band;
         band.x = static_cast<const char*>(args.inputs[0]) +
                  (image * c.height_in * c.pixel_in_row + group * c.rows.channels) * in_bytes;
-        band.y = static_cast<char*>(args.outputs[0]) +
-                 (image * c.height_out * c.width_out * c.pixel_out + group * c.channels_out) * out_bytes;
+        const int64_t to = image * c.height_out * c.width_out * c.pixel_out + group * c.channels_out;
+        band.y = static_cast<char*>(args.outputs[0]) + to * out_bytes;
+        band.add = nullptr;
+        if (added_.present)
+          band.add =
+              static_cast<const char*>(args.inputs[added_.input]) + static_cast<size_t>(to) * bytes_of(added_.storage);
         band.weights = weights + group * all_vectors_ * c.units * isa_.lanes;
         band.y0 = b.y0, band.y1 = b.y1, band.row0 = b.row0, band.row1 = b.row1;
         band.scratch = scratch;
@@ -90,6 +96,7 @@ class DirectKernel final : public PreparedKernel {
   bool forward_;
   ConvolutionGeometry g_;
   ConvolutionTables t_;
+  AddedTensor added_;
   std::vector<Band> bands_;
   bool weights_bf16_;
   int64_t threads_, all_vectors_ = 0, weight_floats_ = 0, band_floats_ = 0, thread_floats_ = 0;
@@ -99,8 +106,9 @@ template <bool Forward, int Isa>
 Support supports(const KernelQuery& q) {
   const TrainingIsa* isa = training_isa(Isa);
   if (!isa) return Support::no(lacking(Isa));
-  if (!q.epilogue.empty()) return Support::no("an epilogue is not run here");
   if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
+  AddedTensor added;
+  if (auto why = read_epilogue(q, added); !why.empty()) return Support::no(why);
   if (Forward && q.inputs[1].constant)
     return Support::no("the weights are constant: kernels with packed weights are better");
   if (!q.inputs[1].packed.empty()) return Support::no("takes weights as they are, not packed");

@@ -144,6 +144,23 @@ TEST_P(TrainingConvolution, matches_plain_loops_forward_and_backward) {
           expect_products(dx, out[0], want.dx, want.magnitude_dx, products, row.name);
       });
       EXPECT_GT(ran, 0);
+      if (op.name == GroupConvolutionBackpropData::name) return;
+      // with another gradient that is added
+      Asked fused(op, {dy, dw, shape, dx}, {dx});
+      fused.q.num_op_inputs = 3;
+      fused.q.epilogue.operands = {{3, Spread::full}};
+      fused.q.epilogue.steps = {{EpilogueOp::add, 0, 1}};
+      const std::vector<double> more = logical(dx, x);
+      std::vector<double> sum = want.dx, magnitude = want.magnitude_dx;
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += more[i], magnitude[i] += std::fabs(more[i]);
+      EXPECT_GT(for_each_row(fused.q, {g.data, w.data, space, x.data},
+                             [&](const Kernel& row, std::vector<Buffer>& out) {
+                               if (transforms(row))
+                                 expect_transformed(dx, out[0], sum, magnitude, row.name);
+                               else
+                                 expect_products(dx, out[0], sum, magnitude, products, row.name);
+                             }),
+                0);
     };
     if (grouped) {
       forward(GroupConvolution{strides, begin, end, dilations, AutoPad::explicit_});

@@ -138,7 +138,26 @@ struct TileOut {
   int64_t pixel;     ///< elements from one output of the tile to the next
   int64_t channels;  ///< valid ones
   Storage storage;
+  const void* add = nullptr;  ///< at the same places, of type `add_storage`
+  Storage add_storage = Storage::f32;
 };
+/// The place of element `at`; null stays null.
+HONE_INLINE const void* place(const void* p, Storage s, int64_t at) {
+  return p ? static_cast<const char*>(p) + at * (s == Storage::f32 ? 4 : 2) : nullptr;
+}
+template <int P, int NV>
+HONE_INLINE void add_full(const TileOut& out, VF (&acc)[P][NV]) {
+  if (!out.add) return;
+  if (out.add_storage == Storage::f32) {
+    auto* a = static_cast<const float*>(out.add);
+    HONE_UNROLL for (int p = 0; p < P; ++p, a += out.pixel) HONE_UNROLL for (int v = 0; v < NV; ++v) acc[p][v] +=
+        load(a + v * kLanes);
+  } else {
+    auto* a = static_cast<const uint16_t*>(out.add);
+    HONE_UNROLL for (int p = 0; p < P; ++p, a += out.pixel) HONE_UNROLL for (int v = 0; v < NV; ++v) acc[p][v] +=
+        load(a + v * kLanes);
+  }
+}
 using Tile = void (*)(const ActiveRun* runs, int64_t count, int64_t shift, const TileOut& out);
 
 /// P outputs x NV vectors; neighbouring outputs read U units apart.
@@ -159,6 +178,7 @@ void tile(const ActiveRun* runs, int64_t count, int64_t shift, const TileOut& ou
     }
   }
   if (out.channels >= NV * kLanes) {
+    add_full(out, acc);
     if (out.storage == Storage::f32) {
       auto* y = static_cast<float*>(out.y);
       HONE_UNROLL for (int p = 0; p < P; ++p, y += out.pixel) HONE_UNROLL for (int v = 0; v < NV; ++v)
@@ -175,6 +195,10 @@ void tile(const ActiveRun* runs, int64_t count, int64_t shift, const TileOut& ou
       store(rest[p] + v * kLanes, acc[p][v]);
   for (int p = 0; p < P; ++p) {
     for (int64_t c = 0; c < out.channels; ++c) {
+      if (out.add)
+        rest[p][c] += out.add_storage == Storage::f32
+                          ? static_cast<const float*>(out.add)[p * out.pixel + c]
+                          : from_bf16(static_cast<const uint16_t*>(out.add)[p * out.pixel + c]);
       if (out.storage == Storage::f32)
         static_cast<float*>(out.y)[p * out.pixel + c] = rest[p][c];
       else
@@ -296,10 +320,12 @@ inline void convolve_packed_rows(const DirectConvolution& c, const ConvolutionBa
         out.pixel = phase.x_step * c.pixel_out;
         out.channels = c.channels_out - v0 * kLanes;
         out.storage = c.out;
+        out.add_storage = c.add;
         for (int64_t j = 0; j < width; j += choice.outputs) {
           const int64_t at = j + choice.outputs <= width ? j : width - choice.outputs;
-          out.y = static_cast<char*>(band.y) +
-                  ((y * c.width_out + phase.x0 + at * phase.x_step) * c.pixel_out + v0 * kLanes) * out_bytes;
+          const int64_t element = (y * c.width_out + phase.x0 + at * phase.x_step) * c.pixel_out + v0 * kLanes;
+          out.y = static_cast<char*>(band.y) + element * out_bytes;
+          out.add = place(band.add, c.add, element);
           choice.run(band.active, count, at * c.rows.block, out);
         }
       }

@@ -60,7 +60,7 @@ struct DirectConvolution {
   int64_t pixel_in_row = 0;  ///< elements of a source row
   int64_t pixel_out = 0;     ///< elements from one output column to the next: the channels of all groups
   int64_t channels_out = 0;  ///< of one group
-  Storage out = Storage::f32;
+  Storage out = Storage::f32, add = Storage::f32;
   bool same_rows = false;  ///< three columns wide, stride 1, one column of padding, sources in units already
   int64_t vectors = 1;     ///< vectors of output channels in a tile
   int64_t units = 0;       ///< of all phases
@@ -75,6 +75,7 @@ struct DirectConvolution {
 struct ConvolutionBand {
   const void* x;
   void* y;
+  const void* add;  ///< like y, added to the sums before they are stored; null: nothing
   const float* weights;
   int64_t y0, y1, row0, row1;
   float* scratch;
@@ -86,6 +87,7 @@ struct ConvolutionBand {
 struct WinogradImages {
   const float* x;  ///< the first of `images` images
   float* y;
+  const void* add;  ///< as in ConvolutionBand
   int64_t images;
   const float* weights;  ///< what winograd_weights made: [vectors group][36][channel][vectors * lanes]
   float* source;         ///< scratch: 36 * tiles * channels in

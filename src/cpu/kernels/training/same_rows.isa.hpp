@@ -47,6 +47,7 @@ void same_tile(const ActiveRun* runs, int64_t count, int64_t shift, const TileOu
       }
     }
   }
+  add_full(out, acc);
   HONE_UNROLL for (int p = 0; p < P; ++p) HONE_UNROLL for (int v = 0; v < NV; ++v) {
     if (out.storage == Storage::f32)
       store(static_cast<float*>(out.y) + p * out.pixel + v * kLanes, acc[p][v]);
@@ -111,6 +112,7 @@ inline bool convolve_same_rows(const DirectConvolution& c, const ConvolutionBand
   out.pixel = c.pixel_out;
   out.channels = c.channels_out;
   out.storage = c.out;
+  out.add_storage = c.add;
   for (int64_t y = band.y0; y < band.y1; ++y) {
     int64_t count = 0;
     for (int64_t i = 0; i < c.phases[0].run_count; ++i) {
@@ -122,7 +124,9 @@ inline bool convolve_same_rows(const DirectConvolution& c, const ConvolutionBand
     }
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t at = t * row.outputs;
-      out.y = static_cast<char*>(band.y) + (y * c.width_out + at) * c.pixel_out * out_bytes;
+      const int64_t element = (y * c.width_out + at) * c.pixel_out;
+      out.y = static_cast<char*>(band.y) + element * out_bytes;
+      out.add = place(band.add, c.add, element);
       const Tile tile = tiles == 1 ? row.only : t == 0 ? row.first : t + 1 == tiles ? row.last : row.middle;
       tile(band.active, count, at * pixel_units, out);
     }

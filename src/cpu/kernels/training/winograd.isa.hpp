@@ -124,7 +124,9 @@ __attribute__((noinline)) inline void winograd_results(const DirectConvolution& 
       for (int64_t tx = 0; tx < across; ++tx, ++tile) {
         const int64_t rows = c.height_out - ty * 4 < 4 ? c.height_out - ty * 4 : 4;
         const int64_t columns = c.width_out - tx * 4 < 4 ? c.width_out - tx * 4 : 4;
-        float* to = image + (ty * 4 * c.width_out + tx * 4) * c.pixel_out;
+        const int64_t first = (ty * 4 * c.width_out + tx * 4) * c.pixel_out;
+        float* to = image + first;
+        const void* add = place(w.add, c.add, n * c.height_out * c.width_out * c.pixel_out + first);
         for (int64_t ch = 0; ch < channels; ch += kLanes) {
           const float* from[6];
           for (int64_t i = 0; i < 6; ++i) from[i] = w.product + i * 6 * step + tile * channels + ch;
@@ -135,6 +137,14 @@ __attribute__((noinline)) inline void winograd_results(const DirectConvolution& 
             winograd_result(m, 1, half + j, 6);
           }
           HONE_UNROLL for (int i = 0; i < 4; ++i) winograd_result(half + i * 6, 1, y + i * 4, 1);
+          if (add) {
+            for (int64_t i = 0; i < rows; ++i)
+              for (int64_t j = 0; j < columns; ++j) {
+                const void* a = place(add, c.add, (i * c.width_out + j) * c.pixel_out + ch);
+                y[i * 4 + j] +=
+                    c.add == Storage::f32 ? load(static_cast<const float*>(a)) : load(static_cast<const uint16_t*>(a));
+              }
+          }
           if (rows == 4 && columns == 4) {
             HONE_UNROLL for (int i = 0; i < 4; ++i) HONE_UNROLL for (int j = 0; j < 4; ++j)
                 store(to + (i * c.width_out + j) * c.pixel_out + ch, y[i * 4 + j]);

@@ -25,6 +25,8 @@ class WinogradKernel final : public PreparedKernel {
         weights_bf16_(q.inputs[1].type == ElementType::bf16),
         threads_(std::max(1, q.threads)) {
     t_ = convolution_tables(g, forward, isa, Storage::f32, Storage::f32, false);
+    read_epilogue(q, added_);
+    t_.conv.add = added_.storage;
     const DirectConvolution& c = t_.conv;
     pad_top_ = forward ? g.pad_top : 2 - g.pad_top;
     pad_left_ = forward ? g.pad_left : 2 - g.pad_left;
@@ -66,7 +68,12 @@ class WinogradKernel final : public PreparedKernel {
       for (int64_t n = begin; n < end; n += together_) {
         w.images = std::min(together_, end - n);
         w.x = static_cast<const float*>(args.inputs[0]) + n * c.height_in * c.pixel_in_row;
-        w.y = static_cast<float*>(args.outputs[0]) + n * c.height_out * c.width_out * c.pixel_out;
+        const int64_t to = n * c.height_out * c.width_out * c.pixel_out;
+        w.y = static_cast<float*>(args.outputs[0]) + to;
+        w.add = nullptr;
+        if (added_.present)
+          w.add =
+              static_cast<const char*>(args.inputs[added_.input]) + static_cast<size_t>(to) * bytes_of(added_.storage);
         isa_.winograd(c, w);
       }
     });
@@ -77,6 +84,7 @@ class WinogradKernel final : public PreparedKernel {
   bool forward_;
   ConvolutionGeometry g_;
   ConvolutionTables t_;
+  AddedTensor added_;
   bool weights_bf16_;
   int64_t threads_, pad_top_ = 0, pad_left_ = 0, together_ = 1;
   int64_t packed_floats_ = 0, weight_floats_ = 0, source_floats_ = 0, product_floats_ = 0, column_floats_ = 0;
@@ -86,8 +94,9 @@ template <bool Forward, int Isa>
 Support supports(const KernelQuery& q) {
   const TrainingIsa* isa = training_isa(Isa);
   if (!isa) return Support::no(lacking(Isa));
-  if (!q.epilogue.empty()) return Support::no("an epilogue is not run here");
   if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
+  AddedTensor added;
+  if (auto why = read_epilogue(q, added); !why.empty()) return Support::no(why);
   if (Forward && q.inputs[1].constant)
     return Support::no("the weights are constant: kernels with packed weights are better");
   if (!q.inputs[1].packed.empty()) return Support::no("takes weights as they are, not packed");
