@@ -52,7 +52,8 @@ bool has_kernel(const Graph& g, NodeId id, const SelectOptions& options, const N
     }
   }
   for (TensorDesc& d : q.outputs) {
-    if (d.present && d.shape.size() >= 3) d.layout = Layout::channels_last;
+    // A weight gradient has the order of the weights.
+    if (d.present && d.shape.size() >= 3 && n.op->name != "ConvolutionBackpropWeights") d.layout = Layout::channels_last;
   }
   return taken();
 }
