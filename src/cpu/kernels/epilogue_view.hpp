@@ -61,7 +61,7 @@ struct TileView {
   int64_t col0;
 };
 
-constexpr int tile_capacity = 512;
+constexpr int tile_capacity = 1024;
 constexpr int max_slots = 8;
 
 using EpilogueFn = void (*)(const EpilogueView&, const TileView&);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -32,7 +33,22 @@ inline std::vector<std::string> levels() {
     last = f;
     out.push_back(l);
   }
+  out.push_back("amx_stand_in");
   return out;
+}
+inline Features features_of(const std::string& level) {
+  Features f = detect_features();
+  if (level != "amx_stand_in") return capped(f, level);
+  f.amx_stand_in = true;
+  return f;
+}
+
+/// HONE_KERNEL_TESTS=quick keeps one case of seven: for runs under emulation, which is a hundred times slower.
+inline bool skip_case() {
+  static const bool quick =
+      std::getenv("HONE_KERNEL_TESTS") && std::string(std::getenv("HONE_KERNEL_TESTS")) == "quick";
+  static int count = 0;
+  return quick && count++ % 7 != 0;
 }
 
 /// Memory of a tensor with the room that kernels may read past the end, filled with NaN bits to catch those who use it.
@@ -267,7 +283,7 @@ struct Node {
     int count = 0;
     std::set<const Kernel*> seen;  // a row of a lower level is the same code on a higher one
     for (const std::string& level : levels()) {
-      ScopedFeatures cap(capped(detect_features(), level));
+      ScopedFeatures cap(features_of(level));
       for (const Kernel* row : kernels_for(op)) {
         if (std::string(row->provider) != "hone" || seen.count(row) || !row->supports(q)) continue;
         seen.insert(row);

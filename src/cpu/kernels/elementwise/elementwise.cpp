@@ -32,8 +32,8 @@ class ElementwiseKernel : public PreparedKernel {
       outer_strides_.emplace_back(o.strides.begin(), o.strides.begin() + int64_t(outer_.size()));
     }
     base_.out_row_stride = cols_;
-    tile_cols_ = std::max<int64_t>(1, std::min<int64_t>(cols_, tile_capacity));
-    tile_rows_ = std::max<int64_t>(1, std::min<int64_t>(rows_, tile_capacity / ((tile_cols_ + 15) / 16 * 16)));
+    tile_cols_ = std::max<int64_t>(1, std::min<int64_t>(cols_, element_tile));
+    tile_rows_ = std::max<int64_t>(1, std::min<int64_t>(rows_, element_tile / ((tile_cols_ + 15) / 16 * 16)));
     row_tiles_ = (rows_ + tile_rows_ - 1) / tile_rows_;
     col_tiles_ = (cols_ + tile_cols_ - 1) / tile_cols_;
     tiles_ = row_tiles_ * col_tiles_;

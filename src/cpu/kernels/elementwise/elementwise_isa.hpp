@@ -50,7 +50,7 @@ HONE_INLINE void load_element_rows(const ElementOperand& o, int64_t offset, floa
 }
 
 void elementwise_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
-  alignas(64) float buffer[max_slots][tile_capacity];
+  alignas(64) float buffer[max_slots][element_tile];
   const int64_t ld = (cols + lanes - 1) / lanes * lanes;
   // A slot is its buffer, or an operand that can be read where it lies.
   const float* source[max_slots];

@@ -28,8 +28,9 @@ struct ElementwiseView {
   float out_inv_scale, out_zero, out_low, out_high;
 };
 
-/// A tile: rows x cols with cols rounded up to a vector fits tile_capacity; `offsets` are elements to add to each
+/// A tile: rows x cols with cols rounded up to a vector fits element_tile; `offsets` are elements to add to each
 /// operand's pointer.
+constexpr int element_tile = 512;
 using ElementwiseFn = void (*)(const ElementwiseView&, const int64_t* offsets, int64_t out_offset, int rows, int cols);
 
 #define HONE_ELEMENTWISE_ISA(ISA)                                                                                  \

@@ -182,6 +182,12 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
 }
 
 void DenseKernel::run_part(const Job& job, int part) const {
+  if (isa_.begin) isa_.begin();
+  run_share(job, part);
+  if (isa_.end) isa_.end();
+}
+
+void DenseKernel::run_share(const Job& job, int part) const {
   uint8_t* scratch = job.thread_scratch + part * (copy_bytes_ + pointer_bytes_);
   if (column_parts_ > 1) {
     const int64_t begin = part_begin(column_blocks_, part, column_parts_),

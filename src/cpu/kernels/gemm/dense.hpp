@@ -55,6 +55,7 @@ class DenseKernel : public PreparedKernel {
   void cut_strips();
   void plan_copy();
   void run_part(const Job& job, int part) const;
+  void run_share(const Job& job, int part) const;
   void run_strip(const Job& job, const Strip& s, int64_t block_begin, int64_t block_end, uint8_t* scratch) const;
   void copy_strip(const Job& job, const Strip& s, uint8_t* to) const;
   void copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const;

@@ -17,6 +17,8 @@ const DenseIsa dense_bf16 = {
     2,
     epilogue_tile,
     f32_to_bf16,
-    bf16_to_f32};
+    bf16_to_f32,
+    nullptr,
+    nullptr};
 
 }  // namespace hone::cpu::avx512

@@ -20,6 +20,8 @@ struct DenseRow {
 
 #if defined(__x86_64__)
 constexpr DenseRow dense_rows[] = {
+    {"bf16_16x64__amx", DenseKind::bf16, &amx::dense_bf16, &Features::amx_bf16, "AMX BF16", 1800},
+    {"int8_16x64__amx", DenseKind::int8, &amx::dense_int8, &Features::amx_int8, "AMX INT8", 3500},
     {"f32_6x64__avx512", DenseKind::f32, &avx512::dense_f32, &Features::avx512, "AVX-512", 115},
     {"bf16_6x64__avx512bf16", DenseKind::bf16, &avx512bf16::dense_bf16, &Features::avx512_bf16, "AVX-512 BF16", 225},
     {"int8_6x64__avx512vnni", DenseKind::int8, &avx512vnni::dense_int8, &Features::avx512_vnni, "AVX-512 VNNI", 440},
@@ -27,9 +29,18 @@ constexpr DenseRow dense_rows[] = {
     {"f32_6x16__avx2", DenseKind::f32, &avx2::dense_f32, &Features::avx2, "AVX2", 110},
     {"bf16_4x16__avx2", DenseKind::bf16, &avx2::dense_bf16, &Features::avx2, "AVX2", 70},
     {"int8_2x16__avx2", DenseKind::int8, &avx2::dense_int8, &Features::avx2, "AVX2", 130},
+    {"bf16_16x64__amx_stand_in", DenseKind::bf16, &amx_stand_in::dense_bf16, &Features::amx_stand_in,
+     "stand-in for AMX", 0.2},
+    {"int8_16x64__amx_stand_in", DenseKind::int8, &amx_stand_in::dense_int8, &Features::amx_stand_in,
+     "stand-in for AMX", 0.2},
 };
 #elif defined(__aarch64__)
-constexpr DenseRow dense_rows[] = {};
+constexpr DenseRow dense_rows[] = {
+    {"f32_6x16__neon", DenseKind::f32, &neon::dense_f32, &Features::neon, "NEON", 20},
+    {"bf16_4x16__neon", DenseKind::bf16, &neon::dense_bf16, &Features::neon, "NEON", 15},
+    {"int8_1x16__neon", DenseKind::int8, &neon::dense_int8, &Features::neon, "NEON", 15},
+    {"int8_4x16__neondot", DenseKind::int8, &neondot::dense_int8, &Features::dotprod, "NEON dot products", 50},
+};
 #endif
 constexpr size_t num_dense_rows = sizeof(dense_rows) / sizeof(DenseRow);
 

@@ -21,7 +21,7 @@ struct TileArgs {
 };
 using TileFn = void (*)(const TileArgs&);
 
-constexpr int max_tile_rows = 14;
+constexpr int max_tile_rows = 16;
 constexpr int max_tile_panels = 4;
 
 /// The kernels of one instruction set for one element type.
@@ -33,6 +33,8 @@ struct DenseIsa {
   EpilogueFn epilogue;
   void (*f32_to_bf16)(const float* from, uint16_t* to, int64_t n);
   void (*bf16_to_f32)(const uint16_t* from, float* to, int64_t n);
+  void (*begin)();  ///< called by each thread before its first tile, `end` after its last; null: nothing to do
+  void (*end)();
 };
 
 #define HONE_DENSE_ISA(ISA)         \
@@ -45,6 +47,8 @@ HONE_DENSE_ISA(avx2)
 HONE_DENSE_ISA(avx512)
 HONE_DENSE_ISA(avx512vnni)
 HONE_DENSE_ISA(avx512bf16)
+HONE_DENSE_ISA(amx)
+HONE_DENSE_ISA(amx_stand_in)
 HONE_DENSE_ISA(neon)
 HONE_DENSE_ISA(neondot)
 #undef HONE_DENSE_ISA

@@ -96,10 +96,15 @@ static void dense_tile(const TileArgs& t) {
       HONE_T(DOT, 1, 4), HONE_T(DOT, 2, 4), HONE_T(DOT, 3, 4), HONE_T(DOT, 4, 4), HONE_T(DOT, 5, 4), HONE_T(DOT, 6, 4) \
     }                                                                                                                  \
   }
-#define HONE_DENSE_TABLE_32(NAME, DOT)                                                                                 \
-  extern const DenseIsa NAME;                                                                                          \
-  const DenseIsa NAME = {                                                                                              \
-      HONE_TILES_32(DOT),           {14, 14, 8, 6}, 4, HONE_EPILOGUE_NS::epilogue_tile, HONE_EPILOGUE_NS::f32_to_bf16, \
-      HONE_EPILOGUE_NS::bf16_to_f32};
+#define HONE_DENSE_TABLE_32(NAME, DOT)                    \
+  extern const DenseIsa NAME;                             \
+  const DenseIsa NAME = {HONE_TILES_32(DOT),              \
+                         {14, 14, 8, 6},                  \
+                         4,                               \
+                         HONE_EPILOGUE_NS::epilogue_tile, \
+                         HONE_EPILOGUE_NS::f32_to_bf16,   \
+                         HONE_EPILOGUE_NS::bf16_to_f32,   \
+                         nullptr,                         \
+                         nullptr};
 
 }  // namespace hone::cpu::HONE_NS

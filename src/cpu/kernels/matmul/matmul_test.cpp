@@ -30,6 +30,7 @@ const std::vector<Case> cases = {
 
 void check(const Case& c, ElementType ta, ElementType tb, ElementType ty, bool constant, bool bf16_compute, int chain,
            int* rows_run) {
+  if (skip_case()) return;
   MatMul op;
   op.transpose_a = c.ta;
   op.transpose_b = c.tb;

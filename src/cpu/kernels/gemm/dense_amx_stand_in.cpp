@@ -1,0 +1,69 @@
+#define HONE_NS amx_stand_in
+#if defined(__x86_64__)
+#define HONE_STAND_IN_EPILOGUE avx2
+#else
+#define HONE_STAND_IN_EPILOGUE neon
+#endif
+#include <stdint.h>
+
+namespace hone::cpu::amx_stand_in {
+
+// The tile instructions in scalar code, as the Intel manual defines them.
+struct Tiles {
+  union Tile {
+    uint8_t u8[16][64];
+    int8_t s8[16][64];
+    uint16_t u16[16][32];
+    int32_t s32[16][16];
+    float f32[16][16];
+  } tile[8];
+
+  template <int T>
+  void zero() {
+    __builtin_memset(&tile[T], 0, sizeof(Tile));
+  }
+  template <int T>
+  void load(const uint8_t* p, int64_t stride) {
+    for (int r = 0; r < 16; ++r) __builtin_memcpy(tile[T].u8[r], p + r * stride, 64);
+  }
+  template <int T>
+  void store(uint8_t* p, int64_t stride) const {
+    for (int r = 0; r < 16; ++r) __builtin_memcpy(p + r * stride, tile[T].u8[r], 64);
+  }
+  static float widened(uint16_t bits) {
+    const uint32_t u = uint32_t(bits) << 16;
+    float f;
+    __builtin_memcpy(&f, &u, 4);
+    return f;
+  }
+  template <bool BF16, int C, int B>
+  void multiply() {
+    for (int m = 0; m < 16; ++m) {
+      for (int k = 0; k < 16; ++k) {
+        for (int n = 0; n < 16; ++n) {
+          if constexpr (BF16) {
+            for (int i = 0; i < 2; ++i)
+              tile[C].f32[m][n] += widened(tile[4].u16[m][2 * k + i]) * widened(tile[B].u16[k][2 * n + i]);
+          } else {
+            for (int i = 0; i < 4; ++i)
+              tile[C].s32[m][n] += int32_t(tile[4].u8[m][4 * k + i]) * tile[B].s8[k][4 * n + i];
+          }
+        }
+      }
+    }
+  }
+};
+
+static void begin_tiles() {}
+static void end_tiles() {}
+
+}  // namespace hone::cpu::amx_stand_in
+
+#include "cpu/kernels/gemm/amx_isa.hpp"
+
+namespace hone::cpu::amx_stand_in {
+
+HONE_AMX_TABLE(dense_bf16, true, HONE_STAND_IN_EPILOGUE)
+HONE_AMX_TABLE(dense_int8, false, HONE_STAND_IN_EPILOGUE)
+
+}  // namespace hone::cpu::amx_stand_in
