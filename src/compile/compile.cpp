@@ -62,6 +62,7 @@ Program compile_program(const Graph& source, const CompileOptions& options, Comp
   for (const std::string& note : legalized.notes) r.explanation += note + "\n";
   Program p = emit(g, legalized, states, select);
   p.info["precision"] = name_of(options.precision);
+  r.precision = options.precision;
   r.steps = p.steps.size();
   r.reference_steps = 0;
   for (const ProgramStep& s : p.steps) r.reference_steps += s.kernel.starts_with("reference_");

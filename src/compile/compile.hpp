@@ -35,7 +35,9 @@ struct CompileOptions {
   std::set<std::string> disabled_passes = {};  ///< names of passes not to run
   bool optimize = true;                        ///< false: no passes at all
   std::shared_ptr<ThreadPool> pool = nullptr;  ///< shared pool (one stream)
-  size_t cached_signatures = 8;                ///< programs kept for a model with dynamic input shapes
+  double tune_seconds = 2;       ///< for `automatic`: time spent on measuring; 0: by rule, without measuring
+  double tolerance = 0.01;       ///< for `automatic`: relative RMS difference to the exact outputs that is accepted
+  size_t cached_signatures = 8;  ///< programs kept for a model with dynamic input shapes
 };
 
 struct CompileReport {
@@ -44,6 +46,8 @@ struct CompileReport {
   size_t steps = 0, reference_steps = 0;
   uint64_t arena_bytes = 0, constant_bytes = 0;
   double milliseconds = 0;
+  Precision precision = Precision::f32;  ///< taken: of `automatic`, what won
+  std::string choice;                    ///< how `automatic` decided: a line a candidate
 };
 
 /// Why a graph cannot become one program: dynamic shapes, sequences, strings, control flow. Empty: it can.

@@ -211,6 +211,40 @@ TEST(Dynamic, one_program_per_input_signature) {
   EXPECT_THROW(c.infer({random_tensor({2, 4}, 1)}), Error);
 }
 
+TEST(Dynamic, what_is_static_runs_as_a_program_before_sizes_that_data_decide) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[3,4]} "x"
+      %r = Relu(%x)
+      %n = NonZero(%r)
+      %y = Convert(%n) {destination_type=f32}
+      Result(%y) "where"
+      Result(%r) "relu"
+    })");
+  CompiledGraph c = compile_model(g);
+  EXPECT_TRUE(c.mode().starts_with("program, then interpreter")) << c.mode();
+  for (uint64_t seed : {1, 2}) {
+    const Tensor x = random_tensor({3, 4}, seed);
+    const auto got = c.infer({x}), wanted = evaluate(g, {x});
+    for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(got[i].tensor().identical(wanted[i].tensor())) << i;
+  }
+}
+
+TEST(Dynamic, sizes_from_data_behind_dynamic_inputs) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[?,4]} "x"
+      %r = Relu(%x)
+      %n = NonZero(%r)
+      Result(%n) "where"
+    })");
+  CompiledGraph c = compile_model(g);
+  for (int64_t n : {2, 5, 2}) {
+    const Tensor x = random_tensor({n, 4}, 7);
+    EXPECT_TRUE(c.infer({x})[0].tensor().identical(evaluate(g, {x})[0].tensor()));
+  }
+}
+
 TEST(Compile, wrong_inputs_are_refused_with_the_name) {
   const Graph g = parse_graph(R"(
     graph g {

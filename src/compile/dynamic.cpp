@@ -3,7 +3,9 @@
 #include <map>
 #include <mutex>
 
+#include "compile/automatic.hpp"
 #include "compile/compile.hpp"
+#include "compile/segments.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
 #include "ops/evaluate.hpp"
@@ -13,6 +15,7 @@ namespace {
 
 // A static program with its session and the request that `infer` uses.
 struct Instance {
+  std::unique_ptr<Graph> tail;  ///< interpreted behind the program, where sizes depend on data
   std::shared_ptr<const Program> program;
   std::shared_ptr<Session> session;
   std::unique_ptr<Request> request;
@@ -34,6 +37,12 @@ void check(const Status& s) {
 
 using Signature = std::vector<Shape>;
 
+std::shared_ptr<const Program> compiled(const Graph& g, const CompileOptions& options, CompileReport& report) {
+  if (options.precision == Precision::automatic)
+    return std::make_shared<const Program>(compile_fastest(g, options, report));
+  return std::make_shared<const Program>(compile_program(g, options, &report));
+}
+
 }  // namespace
 
 struct CompiledGraph::Impl {
@@ -42,6 +51,7 @@ struct CompiledGraph::Impl {
   std::vector<Port> inputs, outputs;
   std::mutex mutex;
   std::unique_ptr<Instance> fixed;  ///< of a static graph
+  std::unique_ptr<Instance> head;   ///< static part of a graph with data-dependent sizes
   std::shared_ptr<Session> no_session;
 
   // Dynamic models keep their graph.
@@ -61,7 +71,24 @@ struct CompiledGraph::Impl {
       out.emplace_back(fresh);
     }
     check(r.run());
-    return out;
+    if (!in.tail) return out;
+    std::vector<Datum> rest = values;
+    rest.insert(rest.end(), out.begin(), out.end());
+    return evaluate(*in.tail, rest);
+  }
+
+  // The static part as a program, the rest for the interpreter. Null where that is no use.
+  std::unique_ptr<Instance> segmented(const Graph& g) {
+    auto segments = cut_static_head(g);
+    if (!segments || segments->head.parameters().size() != g.parameters().size()) return nullptr;
+    try {
+      auto in = std::make_unique<Instance>(compiled(segments->head, options, report), options);
+      in->tail = std::make_unique<Graph>(std::move(segments->tail));
+      return in;
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::unsupported) throw;
+      return nullptr;
+    }
   }
 
   Instance& instance(const Signature& s) {
@@ -78,8 +105,14 @@ struct CompiledGraph::Impl {
     // All programs of the model run on one pool.
     if (!options.pool) options.pool = std::make_shared<ThreadPool>(options.threads);
     options.streams = 1;
-    cache.emplace_front(
-        s, std::make_unique<Instance>(std::make_shared<const Program>(compile_program(g, options, &report)), options));
+    std::unique_ptr<Instance> fresh;
+    try {
+      fresh = std::make_unique<Instance>(compiled(g, options, report), options);
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::unsupported) throw;
+      if (!(fresh = segmented(g))) throw;
+    }
+    cache.emplace_front(s, std::move(fresh));
     return *cache.front().second;
   }
 
@@ -103,6 +136,7 @@ struct CompiledGraph::Impl {
       signature.push_back(v.shape());
     }
     if (fixed) return run(*fixed, values);
+    if (head) return run(*head, values);
     if (interpreter_reason.empty()) {
       try {
         return run(instance(signature), values);
@@ -140,6 +174,7 @@ const CompileReport& CompiledGraph::report() const {
 
 std::string CompiledGraph::mode() const {
   if (impl_->fixed) return "program";
+  if (impl_->head) return "program, then interpreter: " + impl_->interpreter_reason;
   return impl_->interpreter_reason.empty() ? "program per signature" : "interpreter: " + impl_->interpreter_reason;
 }
 
@@ -201,7 +236,6 @@ CompiledGraph compile_model(const Graph& graph, const CompileOptions& options) {
   for (NodeId id = 0; id < graph.node_capacity(); ++id) {
     if (!graph.alive(id)) continue;
     state |= graph.node(id).op->name == "Assign" || graph.node(id).op->name == "ReadValue";
-    if (!graph.node(id).regions.empty()) only_tensors = false;
   }
   for (const auto& p : m.inputs) {
     dynamic_input |= !p.type.is_static();
@@ -211,13 +245,13 @@ CompiledGraph compile_model(const Graph& graph, const CompileOptions& options) {
   if (why.empty() || !dynamic_input) {
     // Folding may still settle sizes that inference alone leaves open.
     try {
-      m.fixed = std::make_unique<Instance>(std::make_shared<const Program>(compile_program(graph, options, &m.report)),
-                                           options);
+      m.fixed = std::make_unique<Instance>(compiled(graph, options, m.report), options);
       return c;
     } catch (const Error& e) {
       if (why.empty() || e.code() != ErrorCode::unsupported) throw;
     }
   }
+  if (!dynamic_input && only_tensors && !state) m.head = m.segmented(graph);
   m.graph = std::make_unique<Graph>(graph);
   // State of a dynamic model would have to follow it from program to program.
   if (!dynamic_input || !only_tensors || state) m.interpreter_reason = why;

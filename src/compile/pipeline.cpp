@@ -3,10 +3,12 @@
 #include "base/thread_pool.hpp"
 #include "compile/epilogue.hpp"
 #include "compile/legalize.hpp"
+#include "cpu/features.hpp"
 #include "hone/error.hpp"
 #include "passes/fuse_epilogue.hpp"
 #include "passes/layout.hpp"
 #include "passes/pipeline.hpp"
+#include "passes/precision.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
 
@@ -60,25 +62,54 @@ bool has_kernel(const Graph& g, NodeId id, const SelectOptions& options, const N
 
 }  // namespace
 
+bool has_quantizers(const Graph& g) {
+  for (NodeId id = 0; id < g.node_capacity(); ++id) {
+    if (!g.alive(id)) continue;
+    const std::string_view op = g.node(id).op->name;
+    if (op == "FakeQuantize" || op == "Quantize" || op == "Dequantize") return true;
+  }
+  return false;
+}
+
+bool cpu_has_bf16() {
+  const cpu::Features& f = cpu::features();
+  return f.avx512_bf16 || f.amx_bf16 || f.neon_bf16;
+}
+
 SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& report) {
   SelectOptions select;
   select.threads = options.threads > 0 ? options.threads : options.pool ? options.pool->size() : available_cores();
-  select.bf16_compute = options.precision == Precision::bf16;
+  const bool int8 = options.precision == Precision::int8;
+  if (int8 && !has_quantizers(g)) {
+    throw Error(ErrorCode::usage, "[compile] int8 wants a quantized model, and this one is not", {},
+                "type: hone quantize MODEL --data DATA --out FILE");
+  }
+  const bool bf16 = options.precision == Precision::bf16 || (int8 && cpu_has_bf16());
+  select.bf16_compute = bf16;
   if (!options.optimize) return select;
 
-  std::vector<Pass> passes = canonicalize_passes();
-  // Epilogues before layouts: what a dense operator swallows needs no layout of its own.
+  PrecisionOptions precision;
+  precision.accepts = [&select](const Graph& graph, NodeId id) { return has_kernel(graph, id, select, nullptr); };
   FuseOptions fuse;
-  fuse.accepts = [&select](const Graph& graph, NodeId id) { return has_kernel(graph, id, select, nullptr); };
-  passes.push_back(fuse_epilogues_pass(fuse));
+  fuse.accepts = precision.accepts;
   LayoutOptions layout;
   layout.accepts = [&select](const Graph& graph, NodeId id, const NodeLayouts& l) {
     return has_kernel(graph, id, select, &l);
   };
+  FoldOptions everything;
+  everything.keep_quantization = false;
+
+  std::vector<Pass> passes = canonicalize_passes();
+  if (int8) {
+    passes.push_back(int8_pass(precision));
+  } else {
+    passes.push_back(fold_pass(everything, "fold_quantized_weights"));
+  }
+  // Epilogues before layouts: what a dense operator swallows needs no layout of its own.
+  passes.push_back(fuse_epilogues_pass(fuse));
+  if (bf16) passes.push_back(bf16_pass(precision));
   passes.push_back(layout_pass(layout));
-  FoldOptions fold;
-  fold.keep_quantization = false;
-  passes.push_back(fold_pass(fold, "fold_all"));
+  passes.push_back(fold_pass(everything, "fold_all"));
   passes.push_back(dead_code_pass());
 
   PassOptions run;

@@ -9,7 +9,7 @@
 
 namespace hone {
 
-/// Memory from the system, aligned, zeroed, with a readable vector behind its end.
+/// Aligned memory with a readable vector behind its end.
 class AlignedMemory {
  public:
   AlignedMemory() = default;
