@@ -97,5 +97,29 @@ struct ConvolutionBackpropWeights {
   }
   HONE_OP("ConvolutionBackpropWeights") HONE_GRAD
 };
+/// Convolution that reads each tap at an offset of its own. Inputs: x [N, C, H, W], offsets [N, deformable_group * kH * kW * 2, out H,
+/// out W] (y before x), weights [O, C / group, kH, kW], mask [N, deformable_group * kH * kW, out H, out W] (optional factors).
+/// With `bilinear_interpolation_pad` neighbours outside of x count as zero; else positions outside of x are zero as a whole.
+struct DeformableConvolution {
+  std::vector<int64_t> strides{};
+  std::vector<int64_t> pads_begin{};
+  std::vector<int64_t> pads_end{};
+  std::vector<int64_t> dilations{};
+  AutoPad auto_pad = AutoPad::explicit_;
+  int64_t group = 1;
+  int64_t deformable_group = 1;
+  bool bilinear_interpolation_pad = false;
+  static void fields(auto& o, auto&& f) {
+    f("strides", o.strides);
+    f("pads_begin", o.pads_begin);
+    f("pads_end", o.pads_end);
+    f("dilations", o.dilations);
+    f("auto_pad", o.auto_pad);
+    f("group", o.group);
+    f("deformable_group", o.deformable_group);
+    f("bilinear_interpolation_pad", o.bilinear_interpolation_pad);
+  }
+  HONE_OP("DeformableConvolution") HONE_NO_GRAD("not offered yet")
+};
 
 }  // namespace hone

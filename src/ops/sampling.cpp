@@ -293,4 +293,101 @@ Samples ROIAlign::samples() {
 }
 HONE_DEFINE_OP(ROIAlign)
 
+Types ROIPooling::infer(InferCtx& ctx) const {
+  const PartialShape &x = ctx.shape(0), &boxes = ctx.shape(1);
+  ctx.check(output_roi.size() == 2 && output_roi[0] > 0 && output_roi[1] > 0, "output_roi is not a height and a width");
+  ctx.check(!x.rank_known() || x.rank() == 4, "data " + to_string(x) + " is not [N, C, H, W]");
+  ctx.check(boxes.compatible(PartialShape{Dimension(), Dimension(5)}), "boxes " + to_string(boxes) + " are not [R, 5]");
+  return {Type(ctx.element(0),
+               PartialShape{boxes.rank_known() ? boxes[0] : Dimension(), x.rank_known() ? x[1] : Dimension(),
+                            Dimension(output_roi[0]), Dimension(output_roi[1])})};
+}
+void ROIPooling::eval(EvalCtx& ctx) const {
+  const Tensor &x = ctx.input(0), &boxes = ctx.input(1);
+  if (x.rank() != 4 || boxes.rank() != 2 || boxes.shape()[1] != 5 || output_roi.size() != 2 || output_roi[0] < 1 ||
+      output_roi[1] < 1) {
+    ctx.fail("data " + to_string(x.shape()) + " and boxes " + to_string(boxes.shape()) + " do not fit");
+  }
+  const int64_t channels = x.shape()[1], height = x.shape()[2], width = x.shape()[3], rows = output_roi[0],
+                columns = output_roi[1];
+  Tensor y = ctx.output(0, x.element_type(), {boxes.shape()[0], channels, rows, columns});
+  const auto pixel = [](double v) { return std::isfinite(v) ? std::llround(std::clamp(v, -1e9, 1e9)) : 0ll; };
+  for (int64_t r = 0; r < boxes.shape()[0]; ++r) {
+    double box[5];
+    for (int64_t k = 0; k < 5; ++k) box[k] = get_element(boxes, static_cast<size_t>(r * 5 + k));
+    if (!(box[0] >= 0) || box[0] >= static_cast<double>(x.shape()[0]))
+      ctx.fail("a box lies in image " + std::to_string(box[0]) + " of " + std::to_string(x.shape()[0]));
+    const auto image = static_cast<int64_t>(box[0]);
+    const int64_t x1 = pixel(box[1] * spatial_scale), y1 = pixel(box[2] * spatial_scale),
+                  x2 = pixel(box[3] * spatial_scale), y2 = pixel(box[4] * spatial_scale);
+    // Bin `i` of `n` over the box from `low` to `high`, both included, cut to the map.
+    struct Bin {
+      int64_t begin, end;
+    };
+    const auto bin = [](int64_t i, int64_t n, int64_t low, int64_t high, int64_t size) {
+      const double step = static_cast<double>(std::max<int64_t>(high - low + 1, 1)) / static_cast<double>(n);
+      const auto begin = static_cast<int64_t>(std::floor(static_cast<double>(i) * step)),
+                 end = static_cast<int64_t>(std::ceil(static_cast<double>(i + 1) * step));
+      return Bin{std::clamp<int64_t>(begin + low, 0, size), std::clamp<int64_t>(end + low, 0, size)};
+    };
+    // Position `i` of `n` between two normalized coordinates, in pixels.
+    const auto position = [](int64_t i, int64_t n, double low, double high, int64_t size) {
+      const auto top = static_cast<double>(size - 1);
+      if (n == 1) return (low + high) * top / 2;
+      return low * top + static_cast<double>(i) * (high - low) * top / static_cast<double>(n - 1);
+    };
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t plane = (image * channels + c) * height * width;
+      const auto at = [&](int64_t iy, int64_t ix) {
+        return get_element(x, static_cast<size_t>(plane + iy * width + ix));
+      };
+      for (int64_t o = 0; o < rows * columns; ++o) {
+        double value = 0;
+        if (method == RoiMethod::max) {
+          const Bin v = bin(o / columns, rows, y1, y2, height), h = bin(o % columns, columns, x1, x2, width);
+          if (v.begin < v.end && h.begin < h.end) value = -INFINITY;
+          for (int64_t iy = v.begin; iy < v.end; ++iy) {
+            for (int64_t ix = h.begin; ix < h.end; ++ix) value = std::max(value, at(iy, ix));
+          }
+        } else {
+          const double py = position(o / columns, rows, box[2], box[4], height),
+                       px = position(o % columns, columns, box[1], box[3], width);
+          if (py >= 0 && px >= 0 && py <= static_cast<double>(height - 1) && px <= static_cast<double>(width - 1)) {
+            const auto top = static_cast<int64_t>(py), left = static_cast<int64_t>(px);
+            const int64_t bottom = std::min(top + 1, height - 1), right = std::min(left + 1, width - 1);
+            const double dy = py - static_cast<double>(top), dx = px - static_cast<double>(left);
+            value = (at(top, left) * (1 - dx) + at(top, right) * dx) * (1 - dy) +
+                    (at(bottom, left) * (1 - dx) + at(bottom, right) * dx) * dy;
+          }
+        }
+        set_element(y, static_cast<size_t>((r * channels + c) * rows * columns + o), value);
+      }
+    }
+  }
+}
+Samples ROIPooling::samples() {
+  const auto values = [](Shape s, std::initializer_list<float> v) { return Tensor::of<float>(std::move(s), v); };
+  const Tensor x = random_tensor({2, 2, 6, 7}, 1),
+               boxes = values({3, 5}, {0, 0.3f, 0.4f, 4.2f, 5.1f, 1, 1, 1, 3, 2, 1, -1, -2, 8, 9}),
+               normal = values({2, 5}, {0, 0.1f, 0.2f, 0.8f, 0.9f, 1, 0, 0, 1, 1});
+  // Expected values from OpenVINO 2026.4.
+  return {sample(ROIPooling{{2, 3}, 0.8}, {x, boxes},
+                 {values({3, 2, 2, 3},
+                         {0.49156353f,  0.94200552f,  0.94200552f,  0.9954958f,   0.9954958f,  0.63070118f,
+                          0.82538033f,  0.91666418f,  0.91666418f,  0.64667118f,  0.9453761f,  0.9453761f,
+                          -0.80639523f, 0.90578133f,  0.90578133f,  -0.38263127f, 0.47225967f, 0.47225967f,
+                          -0.08019045f, -0.08019045f, -0.90644455f, 0.47680897f,  0.47680897f, 0.1733371f,
+                          0.88167858f,  0.90578133f,  0.71191895f,  0.98060215f,  0.97696298f, 0.97696298f,
+                          0.47680897f,  0.81319851f,  0.81319851f,  0.66268861f,  0.76753235f, 0.87049979f})}),
+          sample(ROIPooling{{2, 3}, 1, RoiMethod::bilinear}, {x, normal},
+                 {values({2, 2, 2, 3},
+                         {-0.23893584f, 0.042197149f, -0.029931262f, 0.15425351f,  0.38706625f,  0.25380063f,
+                          0.092379637f, -0.465092f,   0.0059288084f, 0.38620001f,  0.26299077f,  -0.12806197f,
+                          0.37013945f,  -0.74649972f, 0.5608319f,    0.12517533f,  0.94025713f,  -0.60630989f,
+                          -0.81234521f, -0.35499215f, 0.1735068f,    -0.67891634f, -0.42098534f, -0.12412984f})}),
+          sample(ROIPooling{{1, 1}, 1, RoiMethod::bilinear}, {x, normal},
+                 {values({2, 2, 1, 1}, {-0.26117116f, -0.38450819f, 0.4366627f, -0.20583905f})})};
+}
+HONE_DEFINE_OP(ROIPooling)
+
 }  // namespace hone

@@ -47,4 +47,20 @@ struct ROIAlign {
   HONE_OP("ROIAlign") HONE_NO_GRAD("not offered yet")
 };
 
+enum class RoiMethod { max, bilinear };
+HONE_ENUM_NAMES(RoiMethod, "max", "bilinear")
+/// Inputs: data [N, C, H, W], boxes [R, 5] (batch number, x1, y1, x2, y2: in pixels times `spatial_scale` for max, in [0, 1] for bilinear).
+/// Output: [R, C, output_roi...].
+struct ROIPooling {
+  std::vector<int64_t> output_roi{1, 1};
+  double spatial_scale = 1;
+  RoiMethod method = RoiMethod::max;
+  static void fields(auto& o, auto&& f) {
+    f("output_roi", o.output_roi);
+    f("spatial_scale", o.spatial_scale);
+    f("method", o.method);
+  }
+  HONE_OP("ROIPooling") HONE_NO_GRAD("not offered yet")
+};
+
 }  // namespace hone
