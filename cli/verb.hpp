@@ -17,7 +17,7 @@ using Work = std::function<int(Output&)>;
 struct Verb {
   const char* name;
   const char* summary;
-  const char* examples;  ///< shown by --help; every line is run by a test
+  const char* examples;  ///< shown by --help
   Work (*setup)(CLI::App& app);
 };
 
