@@ -93,20 +93,14 @@ class Legalizer {
 
   // Layouts worth asking about besides the present ones.
   std::vector<Layouts> variants(NodeId id) const {
-    const NodeData& n = g_.node(id);
     const Layouts now = current(id);
-    const bool convolution = n.op->name.find("Convolution") != std::string_view::npos;
-    const bool weights_out = n.op->name == "ConvolutionBackpropWeights";
+    const KernelQuery query = query_of(g_, id, {}, {}, options_);
     const auto all = [&](Layout layout) {
-      Layouts l = now;
-      for (size_t i = 0; i < n.inputs.size(); ++i) {
-        if (n.inputs[i] == no_id || !has_layouts(g_.value(n.inputs[i]).type)) continue;
-        const bool weights = g_.value_handle(n.inputs[i]).constant() || (convolution && !weights_out && i == 1);
-        if (!weights) l.inputs[i] = layout;
-      }
-      for (size_t o = 0; o < n.outputs.size(); ++o) {
-        if (has_layouts(g_.value(n.outputs[o]).type) && !weights_out) l.outputs[o] = layout;
-      }
+      KernelQuery q = query;
+      set_image_layouts(g_, id, layout, q);
+      Layouts l;
+      for (const TensorDesc& d : q.inputs) l.inputs.push_back(d.layout);
+      for (const TensorDesc& d : q.outputs) l.outputs.push_back(d.layout);
       return l;
     };
     std::vector<Layouts> v{now};

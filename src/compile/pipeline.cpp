@@ -47,17 +47,7 @@ bool has_kernel(const Graph& g, NodeId id, const SelectOptions& options, const N
     return false;
   }
   if (taken()) return true;
-  // Weights of convolutions are plain; the gradient of weights reads two images and gives weights.
-  const bool weight_gradient = n.op->name == "ConvolutionBackpropWeights";
-  const bool convolution = n.op->name.find("Convolution") != std::string_view::npos && !weight_gradient;
-  for (size_t i = 0; i < q.inputs.size(); ++i) {
-    if (q.inputs[i].present && q.inputs[i].shape.size() >= 3 && !q.inputs[i].constant && !(convolution && i == 1)) {
-      q.inputs[i].layout = Layout::channels_last;
-    }
-  }
-  for (TensorDesc& d : q.outputs) {
-    if (d.present && d.shape.size() >= 3 && !weight_gradient) d.layout = Layout::channels_last;
-  }
+  set_image_layouts(g, id, Layout::channels_last, q);
   return taken();
 }
 

@@ -41,6 +41,20 @@ KernelQuery query_of(const Graph& g, NodeId id, const Epilogue& epilogue, const 
   return q;
 }
 
+void set_image_layouts(const Graph& g, NodeId id, Layout layout, KernelQuery& q) {
+  const NodeData& n = g.node(id);
+  // Weights are input 1 of the convolutions, and what the weight gradient gives.
+  const bool weights_out = n.op->name == "ConvolutionBackpropWeights";
+  const bool weights_in = !weights_out && n.op->name.find("Convolution") != std::string_view::npos;
+  const auto is_image = [](const TensorDesc& d) { return d.present && d.shape.size() >= 3 && d.shape.size() <= 5; };
+  for (size_t i = 0; i < q.inputs.size(); ++i) {
+    if (is_image(q.inputs[i]) && !q.inputs[i].constant && !(weights_in && i == 1)) q.inputs[i].layout = layout;
+  }
+  for (TensorDesc& d : q.outputs) {
+    if (is_image(d) && !weights_out) d.layout = layout;
+  }
+}
+
 std::optional<Choice> select_kernel(const KernelQuery& query, std::vector<Refusal>* refusals) {
   std::optional<Choice> best;
   for (const Kernel* k : cpu::kernels_for(query.op)) {

@@ -29,6 +29,8 @@ struct Refusal {
 /// The question for a node. `attributes` must outlive the query.
 KernelQuery query_of(const Graph& g, NodeId node, const Epilogue& epilogue, const std::vector<uint8_t>& attributes,
                      const SelectOptions& options);
+/// Gives every input and output of the query that is an image (rank 3 to 5, not a weight) this layout.
+void set_image_layouts(const Graph& g, NodeId node, Layout layout, KernelQuery& query);
 /// The cheapest row that takes the query; nullopt where none does. `refusals` collects what the others said.
 std::optional<Choice> select_kernel(const KernelQuery& query, std::vector<Refusal>* refusals = nullptr);
 
