@@ -268,7 +268,16 @@ Samples ROIAlign::samples() {
                               Tensor::of<int32_t>({3}, {0, 1, 1})};
   const auto values = [](Shape s, std::initializer_list<float> v) { return Tensor::of<float>(std::move(s), v); };
   // Expected values from OpenVINO 2026.4.
+  // Those of max_neighbour from the reference evaluator of ONNX 1.23, output_half_pixel.
   return {
+      sample(ROIAlign{2, 3, 2, 0.8, RoiMode::max_neighbour, RoiAlignedMode::asymmetric}, in,
+             {values({3, 2, 2, 3}, {0.22104083f, 0.58962196f, 0.53568542f, 0.59645385f, 0.34280851f, 0.32204083f,
+                                    0.36051261f, 0.65760756f, 0.5752793f,  0.49219012f, 0.55773944f, 0.37940654f,
+                                    0.17628482f, 0.6463775f,  0.88142365f, 0.19447112f, 0.40180227f, 0.54791206f,
+                                    0.39705113f, 0.22688633f, 0.16327646f, 0.46519476f, 0.29040092f, 0.39600113f,
+                                    0.94083929f, 0.60045743f, 0.6243329f,  0.57267612f, 0.35585347f, 0.35585347f,
+                                    0.51688325f, 0.32853436f, 0.46940282f, 0.25984284f, 0.63631147f, 0.50503492f})}),
+
       sample(ROIAlign{2, 3, 0, 0.8, RoiMode::avg, RoiAlignedMode::asymmetric}, in,
              {values({3, 2, 2, 3}, {0.34658358f, 0.64474767f, 0.60332197f, 0.47571838f, 0.41275787f, 0.43178105f,
                                     0.39900887f, 0.46107429f, 0.57293957f, 0.60152143f, 0.60906672f, 0.41778862f,
