@@ -196,6 +196,25 @@ Rule transpose_into_matmul(size_t index) {
               });
 }
 
+// Rows of a product reshaped: the reshape moves to the factor, so that what follows the product meets it.
+Rule reshape_of_product() {
+  const auto a = any(), w = any();
+  const auto product = op<MatMul>(a, w);
+  const auto root = op<Reshape>(product, any());
+  return rule("reshape_before_matmul", root, [=](const Match& m, Builder& b) -> Value {
+    const PartialShape in = m[a].shape(), out = m[root].shape(), weights = m[w].shape();
+    if (!in.rank_known() || in.rank() != 2 || !weights.rank_known() || weights.rank() != 2 || !out.rank_known() ||
+        out.rank() < 3)
+      return {};
+    if (m.as<MatMul>(product).transpose_a || !in[1].is_static() || !out[out.rank() - 1].same(m[product].shape()[1]))
+      return {};
+    PartialShape rows = out;
+    rows[out.rank() - 1] = in[1];
+    const Value target = target_shape(b, rows);
+    return target ? b(m.as<MatMul>(product), b(Reshape{}, m[a], target), m[w]) : Value{};
+  });
+}
+
 // Average over all of space in pooling's spelling.
 Rule global_average() {
   return rule("global_average_pool_to_reduce_mean", op<AvgPool>(), [](const Match& m, Builder& b) -> Value {
@@ -224,7 +243,7 @@ Pass normal_forms_pass() {
   auto r = clamps();
   for (Rule& one : std::vector<Rule>{subtract_constant(), divide_by_constant(), power_of_constant(), reshape_chain(),
                                      transpose_chain(), transpose_of_ones(), transpose_into_matmul(0),
-                                     transpose_into_matmul(1), global_average()}) {
+                                     transpose_into_matmul(1), reshape_of_product(), global_average()}) {
     r.push_back(std::move(one));
   }
   return rules_pass("normal_forms", std::move(r));

@@ -90,6 +90,21 @@ void layer_norms(std::vector<Rule>& r) {
         }));
   }
   {
+    // TensorFlow's batchnorm: x * scale + (beta - mean * scale) with scale = gamma / sqrt(variance + epsilon).
+    const auto x = any(), axes = constant(), axes2 = constant(), gamma = any(), beta = any(), eps = constant();
+    const auto mean = op<ReduceMean>(x, axes).where(keeps_dims);
+    const auto variance = any_of({op<ReduceMean>(square_of(op<Subtract>(x, mean)), axes2).where(keeps_dims),
+                                  op<ReduceMean>(op<SquaredDifference>(x, mean), axes2).where(keeps_dims)});
+    const auto sum = op<Add>(variance, eps);
+    const auto scale =
+        op<Multiply>(any_of({op<Divide>(constant(1), op<Sqrt>(sum)), op<Power>(sum, constant(-0.5))}), gamma);
+    const auto root = op<Add>(op<Multiply>(x, scale), op<Subtract>(beta, op<Multiply>(mean, scale)));
+    r.push_back(rule("layer_norm_from_moments", root, [=](const Match& m, Builder& b) -> Value {
+      const auto e = splat_value(m[eps]);
+      return e ? layer_norm(b, m[x], m[axes], m[axes2], *e, m[gamma], m[beta]) : Value{};
+    }));
+  }
+  {
     const auto x = any(), axes = constant(), gamma = any(), beta = any();
     const auto mvn = op<MVN>(x, axes);
     r.push_back(
