@@ -19,6 +19,7 @@ const std::unordered_map<std::string_view, Domain>& table() {
       take("", rows);
     }
     take("ai.onnx.ml", ml_rows());
+    take("ai.onnx.ml", tree_rows());
     return t;
   }();
   return index;

@@ -28,7 +28,8 @@ std::span<const OperatorRow> normalization_rows();
 std::span<const OperatorRow> quantization_rows();
 std::span<const OperatorRow> control_rows();
 std::span<const OperatorRow> sequence_rows();
-std::span<const OperatorRow> ml_rows();  ///< of domain ai.onnx.ml
+std::span<const OperatorRow> ml_rows();    ///< of domain ai.onnx.ml
+std::span<const OperatorRow> tree_rows();  ///< of domain ai.onnx.ml
 
 /// Newest operator set of the default domain whose operators are known.
 inline constexpr int64_t newest_opset = 28;
