@@ -5,6 +5,7 @@
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/convolution.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
@@ -196,22 +197,55 @@ Rule transpose_into_matmul(size_t index) {
               });
 }
 
-// Rows of a product reshaped: the reshape moves to the factor, so that what follows the product meets it.
-Rule reshape_of_product() {
-  const auto a = any(), w = any();
+// Rows of a product (and its bias) reshaped: the reshape moves to the factor, so that what follows the product meets
+// it.
+Rule reshape_of_product(bool with_bias) {
+  const auto a = any(), w = any(), bias = weights();
   const auto product = op<MatMul>(a, w);
-  const auto root = op<Reshape>(product, any());
-  return rule("reshape_before_matmul", root, [=](const Match& m, Builder& b) -> Value {
-    const PartialShape in = m[a].shape(), out = m[root].shape(), weights = m[w].shape();
-    if (!in.rank_known() || in.rank() != 2 || !weights.rank_known() || weights.rank() != 2 || !out.rank_known() ||
-        out.rank() < 3)
+  const auto root = op<Reshape>(with_bias ? op<Add>(product, bias) : product, any());
+  return rule(with_bias ? "reshape_before_matmul_and_bias" : "reshape_before_matmul", root,
+              [=](const Match& m, Builder& b) -> Value {
+                const PartialShape in = m[a].shape(), out = m[root].shape(), weights = m[w].shape(),
+                                   rows = m[product].shape();
+                if (!in.rank_known() || in.rank() != 2 || !weights.rank_known() || weights.rank() != 2 ||
+                    !out.rank_known() || out.rank() < 3)
+                  return {};
+                if (m.as<MatMul>(product).transpose_a || !in[1].is_static() || !out[out.rank() - 1].same(rows[1]))
+                  return {};
+                if (with_bias && !spreads_along(m[bias], rows, 1)) return {};
+                PartialShape factor = out;
+                factor[out.rank() - 1] = in[1];
+                const Value target = target_shape(b, factor);
+                if (!target) return {};
+                const Value y = b(m.as<MatMul>(product), b(Reshape{}, m[a], target), m[w]);
+                return with_bias ? b(Add{}, y, on_axis(b, m[bias], out.rank() - 1, out.rank())) : y;
+              });
+}
+
+// Zeros around an image are the convolution's own padding.
+template <class Op>
+Rule pad_into_convolution(const char* name) {
+  const auto x = any(), w = any();
+  const auto pad = op<Pad>(x, constant(), constant()).more_inputs();
+  const auto conv = op<Op>(pad, w);
+  return rule(name, conv, [=](const Match& m, Builder& b) -> Value {
+    const Node p = m.node(pad);
+    const auto begin = known_ints(p.input(1)), end = known_ints(p.input(2));
+    Op op = m.template as<Op>(conv);
+    if (!begin || !end || begin->size() != end->size() || begin->size() < 3 ||
+        p.as<Pad>()->pad_mode != PadMode::constant)
       return {};
-    if (m.as<MatMul>(product).transpose_a || !in[1].is_static() || !out[out.rank() - 1].same(m[product].shape()[1]))
-      return {};
-    PartialShape rows = out;
-    rows[out.rank() - 1] = in[1];
-    const Value target = target_shape(b, rows);
-    return target ? b(m.as<MatMul>(product), b(Reshape{}, m[a], target), m[w]) : Value{};
+    if (p.input(3) && splat_value(p.input(3)) != 0.0) return {};
+    if (op.auto_pad != AutoPad::explicit_ && op.auto_pad != AutoPad::valid) return {};
+    const size_t space = begin->size() - 2;
+    if (op.auto_pad == AutoPad::valid) op.pads_begin.clear(), op.pads_end.clear();
+    op.auto_pad = AutoPad::explicit_;
+    op.pads_begin.resize(space, 0), op.pads_end.resize(space, 0);
+    for (size_t i = 0; i < begin->size(); ++i) {
+      if ((*begin)[i] < 0 || (*end)[i] < 0 || (i < 2 && ((*begin)[i] != 0 || (*end)[i] != 0))) return {};
+      if (i >= 2) op.pads_begin[i - 2] += (*begin)[i], op.pads_end[i - 2] += (*end)[i];
+    }
+    return b(std::move(op), m[x], m[w]);
   });
 }
 
@@ -241,9 +275,11 @@ Rule global_average() {
 
 Pass normal_forms_pass() {
   auto r = clamps();
-  for (Rule& one : std::vector<Rule>{subtract_constant(), divide_by_constant(), power_of_constant(), reshape_chain(),
-                                     transpose_chain(), transpose_of_ones(), transpose_into_matmul(0),
-                                     transpose_into_matmul(1), reshape_of_product(), global_average()}) {
+  for (Rule& one : std::vector<Rule>{
+           subtract_constant(), divide_by_constant(), power_of_constant(), reshape_chain(), transpose_chain(),
+           transpose_of_ones(), transpose_into_matmul(0), transpose_into_matmul(1), reshape_of_product(false),
+           reshape_of_product(true), pad_into_convolution<Convolution>("pad_into_convolution"),
+           pad_into_convolution<GroupConvolution>("pad_into_group_convolution"), global_average()}) {
     r.push_back(std::move(one));
   }
   return rules_pass("normal_forms", std::move(r));
