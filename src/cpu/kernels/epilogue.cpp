@@ -1,6 +1,7 @@
 #include "cpu/kernels/epilogue.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -192,6 +193,27 @@ void EpiloguePlan::find_fast_form(const Epilogue& e) {
 void EpiloguePlan::set_dequant(std::vector<float> dequant) {
   dequant.resize((dequant.size() + 15) / 16 * 16);
   dequant_ = std::move(dequant);
+  const bool bytes = base_.out_type == Num::u8 || base_.out_type == Num::s8;
+  requantizes_ = base_.integer && fast_ && bytes && !base_.has_residual && base_.activation == 0;
+  // An accumulator stays below 2^31, so a factor below 1/2 keeps its product in range of the conversion.
+  for (float d : dequant_) requantizes_ = requantizes_ && d * base_.out_inv_scale < 0.5f;
+}
+
+void EpiloguePlan::requantize(EpilogueView& v, float* scale, float* offset, int64_t columns) const {
+  for (int64_t c = 0; c < columns; ++c) {
+    scale[c] = v.dequant[c] * v.out_inv_scale;
+    offset[c] = (v.bias ? v.bias[c] * v.out_inv_scale : 0.0f) - float(v.comp[c]) * scale[c];
+  }
+  v.requant_scale = scale;
+  v.requant_offset = offset;
+  v.requant_zero = int32_t(v.out_zero);
+  // Rounding is monotonic: clamping its result equals rounding the clamped value.
+  auto level = [&](float x) {
+    const float q = std::nearbyint(x * v.out_inv_scale) + v.out_zero;
+    return int32_t(std::min(std::max(q, v.out_low), v.out_high));
+  };
+  v.requant_low = level(v.clamp_low);
+  v.requant_high = level(v.clamp_high);
 }
 
 EpilogueView EpiloguePlan::bind(const KernelArgs& args, OperandView* operands, const int32_t* comp) const {

@@ -29,14 +29,17 @@ class EpiloguePlan {
   /// A view for one run. `comp` holds the zero-point corrections of integer accumulators (readable to a multiple of
   /// 16).
   EpilogueView bind(const KernelArgs& args, OperandView* operands, const int32_t* comp = nullptr) const;
-  bool fast() const { return fast_; }
+  /// Are 8-bit results a linear function of the integer accumulators, clamped? Then `requantize` fills scale and offset
+  /// for each column.
+  bool requantizes() const { return requantizes_; }
+  void requantize(EpilogueView& view, float* scale, float* offset, int64_t columns) const;
   static constexpr size_t max_operands = 8;
 
  private:
   void find_fast_form(const Epilogue& e);
 
   EpilogueView base_{};
-  bool fast_ = false;
+  bool fast_ = false, requantizes_ = false;
   int bias_operand_ = -1, residual_operand_ = -1;
   std::vector<OperandView> operands_;
   std::vector<uint32_t> operand_inputs_;

@@ -74,7 +74,10 @@ HONE_INLINE vf two_operands(EpilogueOp op, vf a, vf b) {
 }
 
 template <bool INTEGER, bool RESIDUAL, bool CLAMP, Num OUT>
-HONE_INLINE void fast_tile(const EpilogueView& e, const TileView& t) {
+HONE_INLINE void fast_tile(const EpilogueView& view, const TileView& tile) {
+  // Copies: stores might change the originals, as far as the compiler knows.
+  const EpilogueView e = view;
+  const TileView t = tile;
   const vf low = set1(e.clamp_low), high = set1(e.clamp_high);
   for (int j = 0; j < t.cols; j += lanes) {
     const int n = t.cols - j < lanes ? t.cols - j : lanes;
@@ -125,6 +128,27 @@ static void fast_form(const EpilogueView& e, const TileView& t) {
   fast_any<INTEGER, false, false>(e, t);
 }
 
+// Clamping happens on integers: half of the work of the way over real numbers.
+static void requantized_tile(const EpilogueView& e, const TileView& t) {
+  const vi zero = set1i(e.requant_zero), low = set1i(e.requant_low), high = set1i(e.requant_high);
+  // Copies: stores of bytes might change the originals, as far as the compiler knows.
+  const int64_t ld_out = e.ld_out, ld = t.ld;
+  const int rows = t.rows, cols = t.cols;
+  uint8_t* out = static_cast<uint8_t*>(e.out) + t.row0 * ld_out + t.col0;
+  const float *scales = e.requant_scale + t.col0, *offsets = e.requant_offset + t.col0;
+  const int32_t* accs = static_cast<const int32_t*>(t.acc);
+  for (int j = 0; j < cols; j += lanes) {
+    const int n = cols - j < lanes ? cols - j : lanes;
+    const vf scale = load(scales + j), offset = load(offsets + j);
+    const int32_t* acc = accs + j;
+    uint8_t* to = out + j;
+    for (int r = 0; r < rows; ++r, acc += ld, to += ld_out) {
+      const vi q = round_to_int(to_float(load_i32(acc)) * scale + offset) + zero;
+      store_bytes(to, narrow_u8(minimum_i(maximum_i(q, low), high)), n);
+    }
+  }
+}
+
 // The operand spread over the tile.
 static void load_slot(const EpilogueView& e, const OperandView& o, const TileView& t, float* slot) {
   for (int r = 0; r < t.rows; ++r) {
@@ -161,7 +185,8 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
     break;
     HONE_TWO(add)
     HONE_TWO(subtract)
-    HONE_TWO(multiply) HONE_TWO(divide) HONE_TWO(maximum) HONE_TWO(minimum) HONE_TWO(prelu)
+    HONE_TWO(multiply)
+    HONE_TWO(divide) HONE_TWO(maximum) HONE_TWO(minimum) HONE_TWO(prelu)
 #undef HONE_TWO
 #define HONE_ONE(OP)                                                                                                  \
   case EpilogueOp::OP:                                                                                                \
@@ -209,6 +234,7 @@ static void general_form(const EpilogueView& e, const TileView& t) {
 }
 
 void epilogue_tile(const EpilogueView& e, const TileView& t) {
+  if (e.requant_scale) return requantized_tile(e, t);
   if (!e.fast) return general_form(e, t);
   if (e.integer) return fast_form<true>(e, t);
   fast_form<false>(e, t);

@@ -37,6 +37,10 @@ struct EpilogueView {
   float clamp_low, clamp_high;
   const float* bias;  ///< per channel or null
   OperandView residual;
+  // integer accumulators straight to 8-bit results, where that is all: clamp(round(acc * scale[c] + offset[c]) + zero)
+  const float* requant_scale;  ///< null: another form
+  const float* requant_offset;
+  int32_t requant_zero, requant_low, requant_high;
   // general form
   const SlotStep* steps;
   int num_steps;

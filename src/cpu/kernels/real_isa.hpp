@@ -58,21 +58,9 @@ HONE_INLINE void store_out(const EpilogueView& e, int64_t i, vf v, int n) {
       store_n(p, v, n);
     }
   } else if constexpr (OUT == Num::bf16) {
-    uint16_t* p = static_cast<uint16_t*>(e.out) + i;
-    if (n == lanes) {
-      store_bf16(p, v);
-    } else {
-      const vh h = to_bf16(v);
-      for (int k = 0; k < n; ++k) p[k] = h[k];
-    }
+    store_words(static_cast<uint16_t*>(e.out) + i, to_bf16(v), n);
   } else {
-    uint8_t* p = static_cast<uint8_t*>(e.out) + i;
-    const vb b = narrow_u8(round_to_int(quantized(e, v)));
-    if (n == lanes) {
-      *reinterpret_cast<vb_any*>(p) = b;
-    } else {
-      for (int k = 0; k < n; ++k) p[k] = b[k];
-    }
+    store_bytes(static_cast<uint8_t*>(e.out) + i, narrow_u8(round_to_int(quantized(e, v))), n);
   }
 }
 HONE_INLINE void store_any(const EpilogueView& e, int64_t i, vf v, int n) {

@@ -147,6 +147,12 @@ HONE_INLINE void store_n(float* p, vf v, int n) {
 }
 #endif
 
+HONE_INLINE vi maximum_i(vi a, vi b) {
+  return a > b ? a : b;
+}
+HONE_INLINE vi minimum_i(vi a, vi b) {
+  return a < b ? a : b;
+}
 HONE_INLINE vf clamp_to(vf v, vf lo, vf hi) {
   return minimum(hi, maximum(lo, v));
 }
@@ -237,6 +243,30 @@ HONE_INLINE vb narrow_u8(vi v) {
   return out;
 }
 #endif
+
+// The first n bytes or 16-bit words of a vector; whole vectors take the short way.
+HONE_INLINE void store_bytes(uint8_t* p, vb v, int n) {
+#if HONE_LANES == 16
+  _mm_mask_storeu_epi8(p, first_lanes(n), (__m128i)v);
+#else
+  if (n == HONE_LANES) {
+    *reinterpret_cast<vb_any*>(p) = v;
+  } else {
+    for (int k = 0; k < n; ++k) p[k] = v[k];
+  }
+#endif
+}
+HONE_INLINE void store_words(uint16_t* p, vh v, int n) {
+#if HONE_LANES == 16
+  _mm256_mask_storeu_epi16(p, first_lanes(n), (__m256i)v);
+#else
+  if (n == HONE_LANES) {
+    *reinterpret_cast<vh_any*>(p) = v;
+  } else {
+    for (int k = 0; k < n; ++k) p[k] = v[k];
+  }
+#endif
+}
 
 // bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one.
 HONE_INLINE vh to_bf16(vf v) {

@@ -57,6 +57,7 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
   if (spec_.kind == DenseKind::int8) {
     comp_bytes_ = round_up(packed_.groups * packed_.columns * 4, 64) + 64;
     zero_comp_.assign(size_t(comp_bytes_ / 4), 0);
+    if (spec_.num_b == 1 && epilogue_.requantizes()) requant_bytes_ = 2 * comp_bytes_;
   }
 }
 
@@ -124,7 +125,7 @@ void DenseKernel::cut_strips() {
 
 size_t DenseKernel::scratch_bytes() const {
   const int64_t thread = copy_bytes_ + pointer_bytes_;
-  return size_t(thread * threads_ + comp_bytes_ * spec_.num_b + (loose_ ? b_bytes_ * spec_.num_b : 0));
+  return size_t(thread * threads_ + comp_bytes_ * spec_.num_b + requant_bytes_ + (loose_ ? b_bytes_ * spec_.num_b : 0));
 }
 
 struct DenseKernel::Job {
@@ -175,6 +176,11 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
   }
   OperandView operands[EpiloguePlan::max_operands];
   job.epilogue = epilogue_.bind(args, operands, comp);
+  if (requant_bytes_ > 0) {
+    auto* scale = reinterpret_cast<float*>(scratch);
+    epilogue_.requantize(job.epilogue, scale, scale + requant_bytes_ / 8, packed_.groups * packed_.columns);
+    scratch += requant_bytes_;
+  }
   job.thread_scratch = scratch;
   args.pool.parallel_for(threads_, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t part = begin; part < end; ++part) run_part(job, int(part));

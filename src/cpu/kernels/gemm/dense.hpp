@@ -74,6 +74,7 @@ class DenseKernel : public PreparedKernel {
   int64_t copy_w_ = 0;   ///< pixels in a row of the copy
   int64_t a_bytes_ = 4;  ///< of an element of A as the tiles read it
   int64_t copy_bytes_ = 0, pointer_bytes_ = 0, b_bytes_ = 0, comp_bytes_ = 0;
+  int64_t requant_bytes_ = 0;  ///< of two floats a column; 0 where results are not requantized directly
 };
 
 }  // namespace hone::cpu

@@ -40,6 +40,10 @@ constexpr DenseRow dense_rows[] = {
     {"bf16_4x16__neon", DenseKind::bf16, &neon::dense_bf16, &Features::neon, "NEON", 15},
     {"int8_1x16__neon", DenseKind::int8, &neon::dense_int8, &Features::neon, "NEON", 15},
     {"int8_4x16__neondot", DenseKind::int8, &neondot::dense_int8, &Features::dotprod, "NEON dot products", 50},
+    {"bf16_16x64__amx_stand_in", DenseKind::bf16, &amx_stand_in::dense_bf16, &Features::amx_stand_in,
+     "stand-in for AMX", 0.2},
+    {"int8_16x64__amx_stand_in", DenseKind::int8, &amx_stand_in::dense_int8, &Features::amx_stand_in,
+     "stand-in for AMX", 0.2},
 };
 #endif
 constexpr size_t num_dense_rows = sizeof(dense_rows) / sizeof(DenseRow);
