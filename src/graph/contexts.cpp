@@ -48,7 +48,13 @@ Tensor InferCtx::constant(size_t i) const {
 std::optional<std::vector<Dimension>> InferCtx::content(size_t i) const {
   if (!has(i)) return std::nullopt;
   const ValueData& d = graph_.value(node_.inputs[i]);
-  if (d.content) return d.content;
+  if (d.content) {
+    // Shape arithmetic may know a negative number, which `constant` gives.
+    for (const Dimension& n : *d.content) {
+      if (n.min() < 0) return std::nullopt;
+    }
+    return d.content;
+  }
   const Tensor t = graph_.value_handle(node_.inputs[i]).constant();
   if (!t || !is_integer(t.element_type()) || t.size() > 1024) return std::nullopt;
   std::vector<Dimension> out;

@@ -12,22 +12,6 @@
 namespace hone {
 namespace {
 
-// Content of an operand of shape arithmetic: dimensions where nothing is negative, else plain numbers.
-struct Known {
-  std::optional<std::vector<Dimension>> dims;
-  std::optional<std::vector<int64_t>> numbers;
-  size_t size() const { return numbers ? numbers->size() : dims->size(); }
-  explicit operator bool() const { return dims || numbers; }
-};
-Known known(InferCtx& ctx, size_t i) {
-  Known k;
-  if (!is_integer(ctx.element(i))) return k;
-  k.dims = ctx.content(i);
-  const Tensor t = ctx.constant(i);
-  if (t && t.size() <= 1024) k.numbers = t.to_ints();
-  return k;
-}
-
 enum class Arithmetic { add, subtract, multiply, divide, floor_divide, maximum, minimum, mod };
 
 std::optional<int64_t> compute(Arithmetic op, int64_t a, int64_t b) {
@@ -80,11 +64,13 @@ Dimension compute(Arithmetic op, const Dimension& a, const Dimension& b) {
   return {};
 }
 
-Dimension compute_element(Arithmetic op, const Known& a, size_t i, const Known& b, size_t j, bool& possible) {
+// `small`: the elements are i32, in which a result may wrap around.
+Dimension compute_element(Arithmetic op, const Known& a, size_t i, const Known& b, size_t j, bool small,
+                          bool& possible) {
   if (a.numbers && b.numbers) {
     const auto r = compute(op, (*a.numbers)[i], (*b.numbers)[j]);
-    if (!r || *r < 0) possible = false;
-    return r && *r >= 0 ? Dimension(*r) : Dimension();
+    if (!r || (small && *r != static_cast<int32_t>(*r))) possible = false;
+    return r ? Dimension(*r, *r) : Dimension();
   }
   if (a.dims && b.dims) {
     const Dimension &x = (*a.dims)[i], &y = (*b.dims)[j];
@@ -106,14 +92,15 @@ Dimension compute_element(Arithmetic op, const Known& a, size_t i, const Known& 
 void infer_content(InferCtx& ctx, Arithmetic op) {
   const PartialShape &sa = ctx.shape(0), &sb = ctx.shape(1);
   if (!sa.rank_known() || !sb.rank_known() || sa.rank() > 1 || sb.rank() > 1) return;
-  const Known a = known(ctx, 0), b = known(ctx, 1);
+  const Known a = known_content(ctx, 0), b = known_content(ctx, 1);
+  const bool small = ctx.element(0) == ElementType::i32;
   if (!a || !b) return;
   const size_t n = std::max(a.size(), b.size());
   if ((a.size() != n && a.size() != 1) || (b.size() != n && b.size() != 1)) return;
   std::vector<Dimension> out;
   bool possible = true;
   for (size_t i = 0; i < n; ++i)
-    out.push_back(compute_element(op, a, a.size() == 1 ? 0 : i, b, b.size() == 1 ? 0 : i, possible));
+    out.push_back(compute_element(op, a, a.size() == 1 ? 0 : i, b, b.size() == 1 ? 0 : i, small, possible));
   if (possible) ctx.set_content(0, std::move(out));
 }
 

@@ -1,10 +1,22 @@
 // Shared by binary.cpp and compare.cpp: inference and samples of operators that broadcast two tensors.
 #pragma once
+#include <optional>
+
 #include "ops/attributes.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/family.hpp"
 
 namespace hone {
+
+/// What is known of an operand of shape arithmetic: dimensions where nothing is negative, exact numbers where all are
+/// known.
+struct Known {
+  std::optional<std::vector<Dimension>> dims;
+  std::optional<std::vector<int64_t>> numbers;
+  size_t size() const { return numbers ? numbers->size() : dims->size(); }
+  explicit operator bool() const { return dims || numbers; }
+};
+Known known_content(const InferCtx& ctx, size_t input);
 
 /// Shape of the broadcast of inputs `a` and `b`; the error names both shapes.
 PartialShape broadcast_inputs(InferCtx& ctx, AutoBroadcast rule, const PartialShape& a, const PartialShape& b);

@@ -36,6 +36,16 @@ Types infer_binary(InferCtx& ctx, AutoBroadcast rule, ElementType result) {
   return {Type(element, broadcast_inputs(ctx, rule, ctx.shape(0), ctx.shape(1)))};
 }
 
+Known known_content(const InferCtx& ctx, size_t input) {
+  Known k;
+  const ElementType e = ctx.element(input);
+  if (e != ElementType::i64 && e != ElementType::i32) return k;
+  k.dims = ctx.content(input);
+  const Tensor t = ctx.constant(input);
+  if (t && t.size() <= 1024) k.numbers = t.to_ints();
+  return k;
+}
+
 Shape broadcast_operands(const EvalCtx& ctx, AutoBroadcast rule) {
   const Tensor &a = ctx.input(0), &b = ctx.input(1);
   if (a.element_type() != b.element_type()) {
@@ -49,6 +59,42 @@ Shape broadcast_operands(const EvalCtx& ctx, AutoBroadcast rule) {
 }
 
 namespace {
+
+// Comparisons of shape arithmetic, where every answer is certain: exporters choose between a size and a default by
+// them. `truth(a, b)` takes two intervals and whether they are surely one number; nullopt: not certain.
+template <class F>
+void infer_truth(InferCtx& ctx, F&& truth) {
+  const PartialShape &sa = ctx.shape(0), &sb = ctx.shape(1);
+  if (!sa.rank_known() || !sb.rank_known() || sa.rank() > 1 || sb.rank() > 1) return;
+  const Known a = known_content(ctx, 0), b = known_content(ctx, 1);
+  if (!a || !b) return;
+  const size_t n = std::max(a.size(), b.size());
+  if ((a.size() != n && a.size() != 1) || (b.size() != n && b.size() != 1)) return;
+  const auto element = [](const Known& k, size_t i) {
+    if (k.size() == 1) i = 0;
+    return k.numbers ? Dimension((*k.numbers)[i], (*k.numbers)[i]) : (*k.dims)[i];
+  };
+  std::vector<Dimension> out;
+  for (size_t i = 0; i < n; ++i) {
+    const Dimension u = element(a, i), v = element(b, i);
+    const std::optional<bool> t = truth(u, v, u.same(v));
+    if (!t) return;
+    out.emplace_back(*t ? 1 : 0);
+  }
+  ctx.set_content(0, std::move(out));
+}
+using Truth = std::optional<bool>;
+Truth surely_equal(const Dimension& a, const Dimension& b, bool same) {
+  if (same) return true;
+  return a.max() < b.min() || b.max() < a.min() ? Truth(false) : Truth();
+}
+Truth surely_less(const Dimension& a, const Dimension& b, bool same) {
+  if (same || a.min() >= b.max()) return false;
+  return a.max() < b.min() ? Truth(true) : Truth();
+}
+Truth negated(Truth t) {
+  return t ? Truth(!*t) : t;
+}
 
 template <class F>
 void eval_compare(EvalCtx& ctx, AutoBroadcast rule, F&& f) {
@@ -121,20 +167,22 @@ Samples logical_samples(std::initializer_list<bool> expected) {
 
 }  // namespace
 
-#define HONE_COMPARE(OP, EXPR)                                                            \
-  Types OP::infer(InferCtx& ctx) const {                                                  \
-    return infer_binary(ctx, auto_broadcast, ElementType::boolean);                       \
-  }                                                                                       \
-  void OP::eval(EvalCtx& ctx) const {                                                     \
-    eval_compare(ctx, auto_broadcast, [](const auto& a, const auto& b) { return EXPR; }); \
-  }                                                                                       \
+// CERTAIN: the same on intervals u and v, `same` where both are surely one number.
+#define HONE_COMPARE(OP, EXPR, CERTAIN)                                                          \
+  Types OP::infer(InferCtx& ctx) const {                                                         \
+    infer_truth(ctx, [](const Dimension& u, const Dimension& v, bool same) { return CERTAIN; }); \
+    return infer_binary(ctx, auto_broadcast, ElementType::boolean);                              \
+  }                                                                                              \
+  void OP::eval(EvalCtx& ctx) const {                                                            \
+    eval_compare(ctx, auto_broadcast, [](const auto& a, const auto& b) { return EXPR; });        \
+  }                                                                                              \
   HONE_DEFINE_OP(OP)
-HONE_COMPARE(Equal, a == b)
-HONE_COMPARE(NotEqual, a != b)
-HONE_COMPARE(Less, a < b)
-HONE_COMPARE(LessEqual, a <= b)
-HONE_COMPARE(Greater, a > b)
-HONE_COMPARE(GreaterEqual, a >= b)
+HONE_COMPARE(Equal, a == b, surely_equal(u, v, same))
+HONE_COMPARE(NotEqual, a != b, negated(surely_equal(u, v, same)))
+HONE_COMPARE(Less, a < b, surely_less(u, v, same))
+HONE_COMPARE(LessEqual, a <= b, negated(surely_less(v, u, same)))
+HONE_COMPARE(Greater, a > b, surely_less(v, u, same))
+HONE_COMPARE(GreaterEqual, a >= b, negated(surely_less(u, v, same)))
 #undef HONE_COMPARE
 
 Samples Equal::samples() {

@@ -100,7 +100,15 @@ inline std::vector<WindowAxis> resolve(const WindowAttributes& w, const Shape& s
 
 /// The output size where the input size or the kernel may be an interval.
 inline Dimension count(const WindowAttributes& w, size_t i, const Dimension& in, const Dimension& kernel) {
-  if (in.is_static() && kernel.is_static()) return Dimension(resolve(w, i, in.get_length(), kernel.get_length()).out);
+  if (in.is_static() && kernel.is_static()) {
+    const WindowAxis a = resolve(w, i, in.get_length(), kernel.get_length());
+    if (a.out == 0 && a.in > 0) {
+      throw Error(ErrorCode::failed, "a window of " + std::to_string(a.extent()) + " does not fit " +
+                                         std::to_string(a.in) + " elements with pads " + std::to_string(a.pad_begin) +
+                                         " and " + std::to_string(a.pad_end));
+    }
+    return Dimension(a.out);
+  }
   const bool same = w.auto_pad == AutoPad::same_upper || w.auto_pad == AutoPad::same_lower;
   if (same && w.strides[i] == 1 && w.rounding != RoundingType::ceil_torch) return in;
   const bool plain = kernel.is_static() && w.strides[i] == 1 && kernel.get_length() >= 1;
