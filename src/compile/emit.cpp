@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
+#include <exception>
 #include <map>
 #include <unordered_set>
 
@@ -37,6 +39,7 @@ class Emitter {
     sources();
     declare_states();
     const auto order = g_.topological_order();
+    pack_constants(order);
     for (NodeId id : order) node(id);
     bind_results();
     bind_states();
@@ -128,18 +131,63 @@ class Emitter {
     tensor_of_[g_.node(id).outputs[0]] = p_.states[state_of_.at(name)].tensor;
   }
 
-  uint32_t packed(const KernelQuery& q, const Choice& choice, const PackedInput& pack, ValueId v) {
-    const Tensor& value = q.inputs[pack.input].value;
-    if (!value)
-      throw Error(ErrorCode::failed,
-                  std::string("[compile] ") + choice.kernel->name + " packs an input that is not constant");
-    // Grouping, strides and the like may be part of how a kernel packs, so equal forms of equal weights are shared per
-    // operator.
-    const auto key = std::make_tuple(value.raw(), pack.form, std::string(q.op),
-                                     std::vector<uint8_t>(q.attributes.begin(), q.attributes.end()));
-    auto it = packed_.find(key);
-    if (it == packed_.end()) it = packed_.emplace(key, choice.kernel->pack(q, pack)).first;
-    return add_constant(g_.value(v).type, it->second, pack.form);
+  // Grouping, strides and the like may be part of how a kernel packs, so equal forms of equal weights are shared per
+  // operator.
+  using PackKey = std::tuple<const void*, std::string, std::string, std::vector<uint8_t>>;
+  static PackKey pack_key(const KernelQuery& q, const PackedInput& pack) {
+    return {q.inputs[pack.input].value.raw(), pack.form, std::string(q.op), {q.attributes.begin(), q.attributes.end()}};
+  }
+
+  // All packed forms, side by side: each is one thread's work.
+  void pack_constants(const std::vector<NodeId>& order) {
+    struct Job {
+      std::vector<uint8_t> attributes;
+      KernelQuery query;
+      const Kernel* kernel;
+      PackedInput pack;
+      Tensor* result;
+      std::exception_ptr error;
+    };
+    std::deque<Job> jobs;
+    for (NodeId id : order) {
+      const auto choice = choices_.find(id);
+      if (choice == choices_.end()) continue;
+      const NodeData& n = g_.node(id);
+      for (const PackedInput& pack : choice->second.plan.packs) {
+        Job& job = jobs.emplace_back();
+        job.attributes = attribute_bytes(*n.op, n.attributes.get());
+        job.query = query_of(g_, id, choice->second.epilogue, job.attributes, options_);
+        job.kernel = choice->second.kernel;
+        job.pack = pack;
+        if (pack.input >= job.query.inputs.size() || !job.query.inputs[pack.input].value) {
+          throw Error(ErrorCode::failed,
+                      std::string("[compile] ") + job.kernel->name + " packs an input that is not constant");
+        }
+        const auto [it, fresh] = packed_.emplace(pack_key(job.query, pack), Tensor());
+        if (fresh)
+          job.result = &it->second;
+        else
+          jobs.pop_back();
+      }
+    }
+    auto pack = [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        Job& job = jobs[static_cast<size_t>(i)];
+        try {
+          *job.result = job.kernel->pack(job.query, job.pack);
+        } catch (...) {
+          job.error = std::current_exception();
+        }
+      }
+    };
+    const auto count = static_cast<int64_t>(jobs.size());
+    if (options_.pool)
+      options_.pool->parallel_for_dynamic(count, 1, pack);
+    else
+      pack(0, count, 0);
+    for (const Job& job : jobs) {
+      if (job.error) std::rethrow_exception(job.error);
+    }
   }
 
   void node(NodeId id) {
@@ -172,7 +220,8 @@ class Emitter {
     if (!choice->second.plan.packs.empty()) {
       const KernelQuery q = query_of(g_, id, s.epilogue, s.attributes, options_);
       for (const PackedInput& pack : choice->second.plan.packs) {
-        s.inputs.at(pack.input) = packed(q, choice->second, pack, n.inputs.at(pack.input));
+        const Tensor& form = packed_.at(pack_key(q, pack));
+        s.inputs.at(pack.input) = add_constant(g_.value(n.inputs.at(pack.input)).type, form, pack.form);
         is_packed[pack.input] = true;
       }
     }
@@ -389,7 +438,7 @@ class Emitter {
   std::unordered_set<uint32_t> bound_;
   std::map<std::string, uint32_t> state_of_;
   std::map<std::pair<const void*, size_t>, uint32_t> constant_of_;
-  std::map<std::tuple<const void*, std::string, std::string, std::vector<uint8_t>>, Tensor> packed_;
+  std::map<PackKey, Tensor> packed_;
   std::vector<Tensor> kept_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/thread_pool.hpp"
 #include "compile/epilogue.hpp"
+#include "compile/kernel_evaluator.hpp"
 #include "compile/legalize.hpp"
 #include "cpu/features.hpp"
 #include "hone/error.hpp"
@@ -70,6 +71,7 @@ bool cpu_has_bf16() {
 SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& report) {
   SelectOptions select;
   select.threads = options.threads > 0 ? options.threads : options.pool ? options.pool->size() : available_cores();
+  select.pool = options.pool ? options.pool : std::make_shared<ThreadPool>(select.threads);
   const bool int8 = options.precision == Precision::int8;
   if (int8 && !has_quantizers(g)) {
     throw Error(ErrorCode::usage, "[compile] int8 wants a quantized model, and this one is not", {},
@@ -103,7 +105,9 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   passes.push_back(fold_pass(everything, "fold_all"));
   passes.push_back(dead_code_pass());
 
+  KernelEvaluator evaluator(*select.pool);
   PassOptions run;
+  run.evaluator = &evaluator;
   run.disabled = options.disabled_passes;
   run.verify = false;  // the program is verified as a whole
   report.passes = run_passes(g, passes, run);

@@ -1,5 +1,6 @@
 // Which kernel computes a node, and why not another one.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@ namespace hone {
 struct SelectOptions {
   int threads = 1;
   bool bf16_compute = false;
+  std::shared_ptr<ThreadPool> pool = nullptr;  ///< compiles with it: folding and packing
 };
 
 /// The kernel of one node.
