@@ -11,8 +11,10 @@ namespace {
 
 constexpr int64_t kBandBytes = 128 * 1024;  ///< packed source rows of a band: they stay in L2 beside the weights
 
-bool takes_pairs(const KernelQuery& q, const TrainingIsa& isa) {
-  return isa.pairs && (q.inputs[0].type == ElementType::bf16 || q.bf16_compute);
+/// A single channel fills a unit alone: a pair would be half empty.
+bool takes_pairs(const KernelQuery& q, const ConvolutionGeometry& g, bool forward, const TrainingIsa& isa) {
+  return isa.pairs && (forward ? g.data_channels : g.result_channels) > 1 &&
+         (q.inputs[0].type == ElementType::bf16 || q.bf16_compute);
 }
 
 class DirectKernel final : public PreparedKernel {
@@ -25,7 +27,7 @@ class DirectKernel final : public PreparedKernel {
         threads_(std::max(1, q.threads)) {
     const Storage in = q.inputs[0].type == ElementType::f32 ? Storage::f32 : Storage::bf16;
     const Storage out = q.outputs[0].type == ElementType::f32 ? Storage::f32 : Storage::bf16;
-    t_ = convolution_tables(g, forward, isa, in, out, takes_pairs(q, isa));
+    t_ = convolution_tables(g, forward, isa, in, out, takes_pairs(q, g, forward, isa));
     read_epilogue(q, added_);
     t_.conv.add = added_.storage;
     const DirectConvolution& c = t_.conv;
@@ -134,7 +136,8 @@ KernelPlan plan(const KernelQuery& q) {
                           static_cast<double>(g.groups * g.result_channels * g.data_channels) *
                           static_cast<double>(g.taps() * g.result_height * g.result_width);
   // tiles here lose nothing on thin layers; where a pixel is one tap, kernels that read it in place are better
-  p.cost = products / (g.taps() > 1 ? 62e3 : 50e3) / (isa && takes_pairs(q, *isa) ? 2 : 1) * (1 + 0.01 * Isa);
+  p.cost =
+      products / (g.taps() > 1 ? 62e3 : 50e3) / (isa && takes_pairs(q, g, Forward, *isa) ? 2 : 1) * (1 + 0.01 * Isa);
   return p;
 }
 

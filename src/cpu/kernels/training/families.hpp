@@ -6,6 +6,7 @@ namespace hone::cpu {
 
 KernelList training_convolution();
 KernelList training_winograd();
+KernelList training_winograd_gradient();
 KernelList training_weight_gradient();
 KernelList training_depthwise();
 KernelList training_batch_norm();

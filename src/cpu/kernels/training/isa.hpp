@@ -96,6 +96,17 @@ struct WinogradImages {
   const float* zeros;    ///< one pixel of zeros
   int64_t pad_top, pad_left;
 };
+/// The gradient to the weights by the same transforms: sums of 36 outer products over the tiles, transformed back at
+/// the end.
+struct WinogradGradient {
+  const float *x, *dy;  ///< the first of `images` images
+  int64_t images;
+  float *source, *result;  ///< scratch: 36 * tiles * channels in, out
+  float* columns;          ///< as above
+  const float* zeros;
+  int64_t pad_top, pad_left;
+  float* sum;  ///< [36][channel in][channel out], added to
+};
 /// Tiles of 4x4 outputs in one image.
 inline int64_t winograd_tiles(const DirectConvolution& c) {
   return (c.height_out + 3) / 4 * ((c.width_out + 3) / 4);
@@ -127,6 +138,8 @@ struct WeightGradientBand {
   float* sum;
   float* scratch_x;
   float* scratch_dy;
+  const char *next_x, *next_dy;  ///< what the next band reads, fetched meanwhile; null: nothing
+  int64_t next_x_bytes, next_dy_bytes;
 };
 
 /// A tap of a depthwise convolution: which of the kernel's rows or columns, and which row or column of the source.
@@ -179,6 +192,10 @@ struct TrainingIsa {
   void (*winograd_weights)(const DirectConvolution&, const float* packed, float* weights, int64_t channel0,
                            int64_t channel1);
   void (*winograd)(const DirectConvolution&, const WinogradImages&);
+  void (*winograd_gradient)(const DirectConvolution&, const WinogradGradient&);
+  /// sum [36][channels][outputs] to taps [channels][9][outputs], for channels [channel0, channel1).
+  void (*winograd_gradient_taps)(const float* sum, int64_t channels, int64_t outputs, int64_t channel0,
+                                 int64_t channel1, float* taps);
   void (*weight_gradient)(const WeightGradient&, const WeightGradientBand&);
   /// Output rows [y0, y1) of one image; w: [taps][channels].
   void (*depthwise)(const Depthwise&, const void* x, const float* w, void* y, int64_t y0, int64_t y1);

@@ -8,6 +8,7 @@
 #include "cpu/kernels/training/same_rows.isa.hpp"
 #include "cpu/kernels/training/weight_gradient.isa.hpp"
 #include "cpu/kernels/training/winograd.isa.hpp"
+#include "cpu/kernels/training/winograd_gradient.isa.hpp"
 
 namespace hone::cpu::training::HONE_ISA {
 
@@ -20,6 +21,8 @@ constexpr TrainingIsa make_table(const char* name) {
   t.convolve = convolve;
   t.winograd_weights = winograd_weights;
   t.winograd = winograd;
+  t.winograd_gradient = winograd_gradient;
+  t.winograd_gradient_taps = winograd_gradient_taps;
   t.weight_gradient = weight_gradient;
   t.depthwise = depthwise;
   t.depthwise_gradient = depthwise_gradient;

@@ -12,6 +12,8 @@ struct PixelWalk {
   int64_t images, x_image, dy_image;
   int64_t rows, x_row, dy_row;
   int64_t columns, x_column, dy_column;
+  mutable const char *fetch, *fetch_end;  ///< memory to bring nearer, some lines with each row
+  int64_t fetch_lines;
 };
 using GradientTile = void (*)(const PixelWalk& walk, float* sum, int64_t leading);
 
@@ -115,6 +117,8 @@ void same_gradient_tile(const PixelWalk& walk, float* sum, int64_t leading, int6
     for (int64_t row = 0; row < walk.rows; ++row) {
       const float* x = walk.x + i * walk.x_image + row * walk.x_row;
       const float* dy = walk.dy + i * walk.dy_image + row * walk.dy_row;
+      for (int64_t k = walk.fetch_lines; k > 0 && walk.fetch < walk.fetch_end; --k, walk.fetch += 64)
+        __builtin_prefetch(walk.fetch, 0, 2);
       VF left = splat(0.0f), here = load(dy), right = load(dy + walk.dy_column);
       dy += 2 * walk.dy_column;
       HONE_UNROLL for (int r = 0; r < Units; ++r) {
@@ -148,6 +152,32 @@ void same_gradient_tile(const PixelWalk& walk, float* sum, int64_t leading, int6
 }
 constexpr int kSameUnits = kAccumulators >= 24 ? 8 : 4;
 
+/// Spreads the lines of the next band over the rows of all tiles of this one: packing would wait for memory otherwise,
+/// while nothing is multiplied.
+struct Fetch {
+  const char* at[2];
+  const char* end[2];
+  int64_t lines = 0;
+  Fetch(const WeightGradient& g, const WeightGradientBand& band, int64_t vectors)
+      : at{band.next_x, band.next_dy}, end{band.next_x + band.next_x_bytes, band.next_dy + band.next_dy_bytes} {
+    if (!band.next_x) return;
+    const int64_t rows = band.images * (band.y1 - band.y0), tiles = g.units / (3 * kSameUnits) * vectors;
+    lines = ((band.next_x_bytes + band.next_dy_bytes) / 64 + rows * tiles - 1) / (rows * tiles);
+    if (lines > 16) lines = 16;
+  }
+  /// The part of the next tile: what remains of x, then of dy.
+  void share(PixelWalk& walk) {
+    if (lines == 0) return;
+    if (which < 2 && started) at[which] = walk.fetch;
+    while (which < 2 && at[which] >= end[which]) ++which;
+    started = which < 2;
+    walk.fetch_lines = started ? lines : 0;
+    if (started) walk.fetch = at[which], walk.fetch_end = end[which];
+  }
+  int which = 0;
+  bool started = false;
+};
+
 template <bool Pairs>
 inline void gradient_band(const WeightGradient& g, const WeightGradientBand& band) {
   const int64_t row_units = g.rows.row_units(), band_rows = band.row1 - band.row0;
@@ -166,8 +196,11 @@ inline void gradient_band(const WeightGradient& g, const WeightGradientBand& ban
     }
   }
   const int64_t vectors_here = band.v1 - band.v0;
+  Fetch fetch(g, band, vectors_here);
   const int64_t leading = (g.channels_out + kLanes - 1) / kLanes * kLanes;
   PixelWalk walk;
+  walk.fetch = walk.fetch_end = nullptr;
+  walk.fetch_lines = 0;
   walk.images = band.images;
   walk.columns = g.width_out;
   walk.x_column = g.rows.block;
@@ -209,6 +242,7 @@ inline void gradient_band(const WeightGradient& g, const WeightGradientBand& ban
         for (int64_t v = 0; v < vectors_here; ++v) {
           walk.x = from + u;
           walk.dy = dy + (y0 - band.y0) * walk.dy_row + v * kLanes;
+          fetch.share(walk);
           same_gradient_tile<kSameUnits, Pairs>(walk, band.sum + (run.unit + u) * leading + (band.v0 + v) * kLanes,
                                                 leading, block * leading);
         }

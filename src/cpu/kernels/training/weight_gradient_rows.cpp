@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kMostChunks = 16;
 constexpr int64_t kPartialBytes = 8 << 20;  ///< all chunks' sums together: more would cost more to add than to compute
-constexpr int64_t kBandBytes = 96 * 1024;   ///< packed x and dy of a band
+constexpr int64_t kBandBytes = 112 * 1024;  ///< packed x and dy of a band
 constexpr int64_t kBandPixels = 196;  ///< a tile's registers are loaded and stored once for so many pixels at least
 
 Storage storage_of(ElementType t) {
@@ -101,7 +101,9 @@ class WeightGradientKernel final : public PreparedKernel {
                    (i * per_unit_ * w.image_in + group * g_.data_channels) * x_bytes;
           band.dy = static_cast<const char*>(args.inputs[1]) +
                     (i * per_unit_ * w.image_out + group * g_.result_channels) * dy_bytes;
-          for (const Band& b : bands_) {
+          for (size_t k = 0; k < bands_.size(); ++k) {
+            const Band& b = bands_[k];
+            set_next(band, k, i + band.images < last);
             band.y0 = b.y0, band.y1 = b.y1, band.row0 = b.row0, band.row1 = b.row1;
             isa_.weight_gradient(w, band);
           }
@@ -120,6 +122,28 @@ class WeightGradientKernel final : public PreparedKernel {
   };
 
   /// src = [chunk][group][unit][o]   dst = [group][o][channel][taps]
+  /// What the band after band k reads: pairs of images are packed, so that their first touch would wait for memory.
+  void set_next(WeightGradientBand& band, size_t k, bool more_images) const {
+    band.next_x = band.next_dy = nullptr;
+    band.next_x_bytes = band.next_dy_bytes = 0;
+    const WeightGradient& w = t_.gradient;
+    if (!w.same_rows || !w.copy_out || g_.groups > 1) return;
+    const bool same_images = k + 1 < bands_.size();
+    if (!same_images && !more_images) return;
+    const auto x_bytes = static_cast<int64_t>(bytes_of(w.rows.storage)),
+               dy_bytes = static_cast<int64_t>(bytes_of(w.out));
+    // whole images where they are small, else the rows of the first image of the pair
+    const Band& b = bands_[same_images ? k + 1 : 0];
+    const int64_t images = bands_.size() == 1 ? together_ * per_unit_ : 1;
+    const int64_t forward = same_images ? 0 : band.images * per_unit_;
+    band.next_x = static_cast<const char*>(band.x) + (forward * w.image_in + b.row0 * w.pixel_in_row) * x_bytes;
+    band.next_x_bytes =
+        bands_.size() == 1 ? images * w.image_in * x_bytes : (b.row1 - b.row0) * w.pixel_in_row * x_bytes;
+    const int64_t row = w.width_out * w.pixel_out;
+    band.next_dy = static_cast<const char*>(band.dy) + (forward * w.image_out + b.y0 * row) * dy_bytes;
+    band.next_dy_bytes = bands_.size() == 1 ? images * w.image_out * dy_bytes : (b.y1 - b.y0) * row * dy_bytes;
+  }
+
   template <class T>
   void add_chunks(float* sums, T* dw, ThreadPool& pool) const {
     const WeightGradient& w = t_.gradient;
