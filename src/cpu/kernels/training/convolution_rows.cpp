@@ -135,9 +135,11 @@ KernelPlan plan(const KernelQuery& q) {
   const double products = static_cast<double>(g.batch) *
                           static_cast<double>(g.groups * g.result_channels * g.data_channels) *
                           static_cast<double>(g.taps() * g.result_height * g.result_width);
-  // tiles here lose nothing on thin layers; where a pixel is one tap, kernels that read it in place are better
-  p.cost =
-      products / (g.taps() > 1 ? 62e3 : 50e3) / (isa && takes_pairs(q, g, Forward, *isa) ? 2 : 1) * (1 + 0.01 * Isa);
+  // tiles here lose nothing on thin layers; where a pixel is one tap, kernels that read it in place are better;
+  // a single channel is as fast without pairs as elsewhere in pairs of which half are empty
+  const bool half =
+      isa && isa->pairs && (takes_pairs(q, g, Forward, *isa) || (Forward ? g.data_channels : g.result_channels) == 1);
+  p.cost = products / (g.taps() > 1 ? 62e3 : 50e3) / (half ? 2 : 1) * (1 + 0.01 * Isa);
   return p;
 }
 
