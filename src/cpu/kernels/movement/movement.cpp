@@ -135,13 +135,23 @@ Why plan_split(const KernelQuery& q, MovePlan& p) {
   if (axis < 0) axis += int64_t(x.shape.size());
   if (axis < 0 || axis >= int64_t(x.shape.size())) return "the axis lies outside of the shape";
   const auto from = logical_strides(x.shape, x.layout);
+  // Outputs that nobody reads have no shape: lengths come from the attributes.
+  std::vector<int64_t> lengths(q.outputs.size(), x.shape[size_t(axis)] / int64_t(q.outputs.size()));
+  if (q.op == "VariadicSplit") {
+    if (!known(q.inputs[2])) return "the lengths are not constant";
+    lengths = q.inputs[2].value.to_ints();
+    if (lengths.size() != q.outputs.size()) return "there are more outputs than lengths, or fewer";
+    int64_t rest = x.shape[size_t(axis)];
+    for (int64_t n : lengths) rest -= n < 0 ? 0 : n;
+    for (int64_t& n : lengths) n = n < 0 ? rest : n;
+  }
   int64_t at = 0;
   for (size_t i = 0; i < q.outputs.size(); ++i) {
     const TensorDesc& y = q.outputs[i];
     if (y.present)
       p.moves.push_back(
           {0, i, box(x.type, y.shape, from, logical_strides(y.shape, y.layout), at * from[size_t(axis)], 0)});
-    at += y.shape[size_t(axis)];
+    at += lengths[i];
   }
   return nullptr;
 }

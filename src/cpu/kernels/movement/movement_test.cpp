@@ -114,6 +114,10 @@ TEST(Movement, concat_and_split_along_any_axis) {
       split.constant(Tensor::of<int64_t>({2}, {s0[a], 7}));
       split.q.outputs = {Node::desc(bf16, s0, layout), Node::desc(bf16, s1, layout)};
       expect_moved(split, [&](size_t i) { return index_of(coordinates(i, s0), y); });
+      // A program keeps no shape for an output that nobody reads.
+      split.q.outputs[1] = {};
+      split.q.outputs[1].present = false;
+      expect_moved(split, [&](size_t i) { return index_of(coordinates(i, s0), y); });
     }
   }
 }
