@@ -93,6 +93,8 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   everything.keep_quantization = false;
 
   std::vector<Pass> passes = canonicalize_passes();
+  // No CPU kernel computes in f16.
+  passes.insert(passes.begin(), widen_half_pass());
   if (int8) {
     passes.push_back(int8_pass(precision));
   } else {

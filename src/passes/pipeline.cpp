@@ -25,6 +25,7 @@ std::vector<Pass> all() {
           recognize_group_convolution_pass(),
           int8_pass(),
           bf16_pass(),
+          widen_half_pass(),
           sink_transposes_pass()};
 }
 

@@ -25,4 +25,9 @@ Pass int8_pass(PrecisionOptions options = {});
 size_t assign_bf16(Graph& g, const PrecisionOptions& options = {});
 Pass bf16_pass(PrecisionOptions options = {});
 
+/// f16 arithmetic becomes f32: for CPUs that only store half floats. Inputs, outputs, state and the inputs of control flow keep their type.
+/// Returns the number of values widened.
+size_t widen_half(Graph& g);
+Pass widen_half_pass();
+
 }  // namespace hone
