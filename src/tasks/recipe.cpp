@@ -79,9 +79,8 @@ Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const 
     const int64_t wanted = n < 2000 ? 64 : 128;
     r.preprocessing.width = r.preprocessing.height = tiny ? side : std::min(wanted, side);
   }
-  const bool same_size = sizes.uniform && r.preprocessing.width == sizes.width && r.preprocessing.height == sizes.height;
-  r.preprocessing.resize = same_size ? data::ResizeRule::exact : data::ResizeRule::stretch;
-  if (same_size && !tiny) r.preprocessing.resize = data::ResizeRule::stretch;
+  // Pictures that have the size already stay as they are, bit for bit; others are scaled.
+  r.preprocessing.resize = data::ResizeRule::stretch;
   r.preprocessing.color = data::natural_channels(data) == 1 ? data::ColorOrder::grey : data::ColorOrder::rgb;
   measure_pixels(data, split.train, r.preprocessing);
 

@@ -32,7 +32,7 @@ TEST(Recipe, takes_small_pictures_as_they_are) {
   const Recipe r = choose_recipe(*d, all_of(*d), {});
   EXPECT_EQ(r.network, "resnet20");
   EXPECT_EQ(r.preprocessing.width, 28);
-  EXPECT_EQ(r.preprocessing.resize, data::ResizeRule::exact);
+  EXPECT_EQ(r.preprocessing.resize, data::ResizeRule::stretch);
   EXPECT_EQ(r.preprocessing.color, data::ColorOrder::grey);
   EXPECT_EQ(r.preprocessing.mean, (std::vector<double>{110}));
   EXPECT_EQ(r.preprocessing.scale, (std::vector<double>{10}));
