@@ -11,6 +11,20 @@
 namespace hone {
 namespace {
 
+// Output types of region `r`. Shapes of its inputs may differ from what it was built with, element types may not.
+Types region_types(const InferCtx& ctx, size_t r, const Types& in) {
+  const Values own = ctx.region(r).inputs();
+  for (size_t i = 0; i < std::min(own.size(), in.size()); ++i) {
+    const Type& t = own[i].type();
+    const bool same =
+        t.kind == in[i].kind && (!t.is_tensor() || t.element == in[i].element || t.element == ElementType::dynamic ||
+                                 in[i].element == ElementType::dynamic);
+    ctx.check(same, "input " + std::to_string(i) + " of region " + std::to_string(r) + " is " + to_string(t) +
+                        ", given is " + to_string(in[i]));
+  }
+  return ctx.region_types(r, in);
+}
+
 bool truth(const EvalCtx& ctx, const Tensor& t) {
   if (t.size() != 1) ctx.fail("the condition has " + std::to_string(t.size()) + " elements");
   return get_integer(t, 0) != 0;
@@ -71,9 +85,9 @@ Types If::infer(InferCtx& ctx) const {
   ctx.check(ctx.num_regions() == 2, "has " + std::to_string(ctx.num_regions()) + " regions instead of two");
   const Types in = tail_types(ctx, 1);
   // A condition that is known decides; the other region need not fit.
-  if (const Tensor condition = ctx.constant(0)) return ctx.region_types(get_integer(condition, 0) != 0 ? 0 : 1, in);
-  Types out = ctx.region_types(0, in);
-  const Types other = ctx.region_types(1, in);
+  if (const Tensor condition = ctx.constant(0)) return region_types(ctx, get_integer(condition, 0) != 0 ? 0 : 1, in);
+  Types out = region_types(ctx, 0, in);
+  const Types other = region_types(ctx, 1, in);
   ctx.check(out.size() == other.size(),
             "one region gives " + std::to_string(out.size()) + " values, the other " + std::to_string(other.size()));
   for (size_t i = 0; i < out.size(); ++i) out[i] = common_type(out[i], other[i]);
@@ -110,7 +124,7 @@ Types Loop::infer(InferCtx& ctx) const {
   // so it ends.
   for (bool changed = true; changed;) {
     changed = false;
-    out = ctx.region_types(0, in);
+    out = region_types(ctx, 0, in);
     ctx.check(out.size() == 1 + carried + scans, "the region gives " + std::to_string(out.size()) +
                                                      " values, wanted are " + std::to_string(1 + carried + scans));
     for (size_t i = 0; i < carried; ++i) {
@@ -131,6 +145,8 @@ Types Loop::infer(InferCtx& ctx) const {
   else if (const auto content = ctx.has(0) ? ctx.content(0) : std::nullopt;
            content && again && get_integer(again, 0) != 0 && (!ctx.has(1) || start))
     trips = content->at(0);
+  ctx.check(ctx.has(0) || !again || get_integer(again, 0) == 0 || (start && get_integer(start, 0) == 0),
+            "never ends: no trip count, and the condition stays true");
   Types result(in.begin() + 2, in.begin() + 2 + static_cast<std::ptrdiff_t>(carried));
   for (size_t s = 0; s < scans; ++s) {
     Type t = out[1 + carried + s];
@@ -213,7 +229,7 @@ HONE_DEFINE_OP(Loop)
 
 Types Composite::infer(InferCtx& ctx) const {
   ctx.check(ctx.num_regions() == 1, "has " + std::to_string(ctx.num_regions()) + " regions instead of one");
-  return ctx.region_types(0, tail_types(ctx, 0));
+  return region_types(ctx, 0, tail_types(ctx, 0));
 }
 void Composite::eval(EvalCtx& ctx) const {
   auto out = ctx.run_region(0, tail(ctx, 0));

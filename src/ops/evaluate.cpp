@@ -1,6 +1,8 @@
 #include "ops/evaluate.hpp"
 
 #include <cmath>
+#include <new>
+#include <stdexcept>
 
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
@@ -60,6 +62,19 @@ ElementType demoted_type(const std::vector<Datum>& inputs, ElementType computed)
 
 // Index of the scale for element `i`. More scales than `axis` has entries count the leading axes together: output
 // channels of grouped weights [G, O / G, ...].
+// A missing input or a size that no memory holds is the user's error, whichever operator stumbles over it.
+void guarded_eval(const OpDef& op, const void* attributes, EvalCtx& ctx) {
+  try {
+    op.eval(attributes, ctx);
+  } catch (const std::out_of_range&) {
+    throw Error(ErrorCode::failed, "[" + std::string(op.name) + "] an input is missing or of too low a rank");
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::failed, "[" + std::string(op.name) + "] out of memory");
+  } catch (const std::length_error&) {
+    throw Error(ErrorCode::failed, "[" + std::string(op.name) + "] out of memory");
+  }
+}
+
 size_t channel_of(size_t i, const Shape& shape, const Quantization& q) {
   size_t inner = 1;
   for (size_t k = static_cast<size_t>(q.axis) + 1; k < shape.size(); ++k) inner *= static_cast<size_t>(shape[k]);
@@ -103,13 +118,13 @@ std::vector<Datum> evaluate_op(const OpDef& op, const void* attributes, std::vec
                                const std::vector<Region>& regions, size_t num_outputs, const Types* types) {
   if (op.raw_types) {
     RegionEvalCtx ctx(std::move(inputs), num_outputs, regions);
-    op.eval(attributes, ctx);
+    guarded_eval(op, attributes, ctx);
     return ctx.take_outputs();
   }
   std::vector<Datum> wide;
   for (const Datum& d : inputs) wide.push_back(promoted(d));
   RegionEvalCtx ctx(std::move(wide), num_outputs, regions);
-  op.eval(attributes, ctx);
+  guarded_eval(op, attributes, ctx);
   auto outputs = ctx.take_outputs();
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].is_tensor()) continue;

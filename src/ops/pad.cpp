@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/checked.hpp"
 #include "ops/axes.hpp"
 #include "ops/binary.hpp"
 #include "ops/family.hpp"
@@ -47,18 +48,16 @@ void Pad::eval(EvalCtx& ctx) const {
   Shape out;
   std::vector<std::vector<int64_t>> maps(x.rank());
   for (size_t k = 0; k < x.rank(); ++k) {
-    const int64_t n = x.shape()[k], size = n + begin[k] + end[k];
+    const int64_t n = x.shape()[k], size = checked_add(checked_add(n, begin[k]), end[k]);
     if (n == 0 && size > 0 && pad_mode != PadMode::constant) ctx.fail("nothing to repeat in " + to_string(x.shape()));
     if (size < 0) ctx.fail("pads crop more than all of " + to_string(x.shape()));
-    element_count({size, 8});  // refuses absurd sizes before the map is made
     out.push_back(size);
-    for (int64_t i = 0; i < size; ++i) {
-      const int64_t at = source_of(pad_mode, i - begin[k], n);
-      maps[k].push_back(at);
-    }
   }
-  element_count(out);
-  Tensor y = ctx.output(0, x.element_type(), out);
+  Tensor y = ctx.output(0, x.element_type(), out);  // refuses absurd sizes before the maps are made
+  if (y.size() == 0) return;
+  for (size_t k = 0; k < x.rank(); ++k) {
+    for (int64_t i = 0; i < out[k]; ++i) maps[k].push_back(source_of(pad_mode, i - begin[k], x.shape()[k]));
+  }
   if (pad_mode == PadMode::constant && ctx.has(3)) fill(y, ctx.input(3));
   copy_mapped(x, y, maps);
 }

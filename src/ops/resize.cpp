@@ -27,6 +27,9 @@ std::vector<size_t> resized_axes(const Ctx& ctx, const Tensor& axes, size_t rank
     out = axes_of(ctx, axes.to_ints(), rank);
   else
     for (size_t k = 0; k < rank; ++k) out.push_back(k);
+  auto sorted = out;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) ctx.fail("an axis is given twice");
   if (out.size() != count)
     ctx.fail(std::to_string(count) + " sizes or scales for " + std::to_string(out.size()) + " axes");
   return out;
@@ -165,13 +168,11 @@ void Interpolate::eval(EvalCtx& ctx) const {
   const auto sizes = axis_sizes(ctx, *this, x.shape(), ctx.input(1), ctx.has(2) ? ctx.input(2) : Tensor(),
                                 ctx.has(3) ? ctx.input(3) : Tensor());
   Shape out = x.shape();
-  std::vector<AxisTable> tables;
-  for (const AxisSize& s : sizes) {
-    out[s.axis] = s.out;
-    tables.push_back(table_of(*this, s));
-  }
-  Tensor y = ctx.output(0, x.element_type(), out);
+  for (const AxisSize& s : sizes) out[s.axis] = s.out;
+  Tensor y = ctx.output(0, x.element_type(), out);  // refuses absurd sizes before the tables are made
   if (y.size() == 0) return;
+  std::vector<AxisTable> tables;
+  for (const AxisSize& s : sizes) tables.push_back(table_of(*this, s));
   std::vector<std::vector<int64_t>> maps(x.rank());
   for (size_t k = 0; k < x.rank(); ++k) {
     for (int64_t i = 0; i < out[k]; ++i) maps[k].push_back(i);

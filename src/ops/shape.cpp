@@ -111,7 +111,8 @@ Types Reshape::infer(InferCtx& ctx) const {
       unknown = 0;
   } else {
     const PartialShape& s = ctx.shape(1);
-    if (!s.rank_known() || !s[0].is_static()) return {Type(ctx.element(0), PartialShape::dynamic())};
+    ctx.check(!s.rank_known() || s.rank() <= 1, "the target shape is " + to_string(s) + ", not a list");
+    if (!s.rank_known() || s.rank() == 0 || !s[0].is_static()) return {Type(ctx.element(0), PartialShape::dynamic())};
     out.resize(static_cast<size_t>(s[0].get_length()));
     if (out.size() != 1) return {Type(ctx.element(0), PartialShape(out))};
     open = 0;
