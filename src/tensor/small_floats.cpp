@@ -115,7 +115,8 @@ float decode_f4e2m1(unsigned v) { return decode(v & 15u, 2, 1); }
 
 unsigned encode_f4e2m1(float v) {
   const unsigned sign = std::signbit(v) ? 8 : 0;
-  if (std::isnan(v) || std::fabs(v) >= 6.0f) return sign | 7;
+  if (std::isnan(v)) return 8;  // the format has no NaN: minus zero, as ONNX and ml_dtypes have it
+  if (std::fabs(v) >= 6.0f) return sign | 7;
   return sign | std::min(encode_magnitude(v, 2, 1), 7u);
 }
 

@@ -47,6 +47,12 @@ Comparison compare_floats(const Tensor& a, const Tensor& e, const Tolerance& t, 
   // A narrow type cannot be nearer than its own step.
   if (e.element_type() == ElementType::bf16) rtol = std::max(rtol, 0x1p-7), atol = std::max(atol, 1e-3);
   if (e.element_type() == ElementType::f16) rtol = std::max(rtol, 0x1p-9), atol = std::max(atol, 1e-4);
+  // Small elements of a sum are as uncertain as the rounding of its large ones.
+  double largest = 0;
+  for (size_t i = 0; i < e.size(); ++i) {
+    if (const double y = std::abs(get_element(e, i)); std::isfinite(y)) largest = std::max(largest, y);
+  }
+  if (e.element_type() == ElementType::f32) atol = std::max(atol, 4 * 0x1p-23 * largest);
   for (size_t i = 0; i < e.size(); ++i) {
     const double x = get_element(a, i), y = get_element(e, i);
     if (std::isfinite(y)) low = std::min(low, y), high = std::max(high, y);

@@ -6,6 +6,7 @@
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/control.hpp"
+#include "ops/evaluate.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 
@@ -29,7 +30,30 @@ std::shared_ptr<Graph> aligned(const Subgraph& s, size_t own, const Values& all)
   return g;
 }
 
+// The value where it hangs on constants and known shapes alone; an empty tensor otherwise. Small values only.
+Tensor folded(Value v, int depth) {
+  if (!v || !v.type().is_tensor()) return {};
+  if (Tensor t = NodeContext::known(v)) return t;
+  const NodeData& d = v.graph->node(v.node().id);
+  if (depth == 0 || d.inputs.empty() || !d.regions.empty() || d.epilogue || d.op->has_side_effect) return {};
+  std::vector<Datum> inputs;
+  for (ValueId id : d.inputs) {
+    if (id == no_id) {
+      inputs.emplace_back();
+      continue;
+    }
+    Tensor t = folded(v.graph->value_handle(id), depth - 1);
+    if (!t || t.size() > 1024) return {};
+    inputs.emplace_back(t);
+  }
+  return evaluate_node(*v.graph, v.node().id, std::move(inputs)).at(v.index()).tensor();
+}
+
 Values if_else(NodeContext& n) {
+  if (const Tensor condition = folded(n.in(0), 24); condition && condition.size() == 1) {
+    const Subgraph taken = n.subgraph(get_integer(condition, 0) ? "then_branch" : "else_branch", {});
+    return inline_graph(n.b, *taken.graph, taken.captured);
+  }
   const Subgraph yes = n.subgraph("then_branch", {}), no = n.subgraph("else_branch", {});
   Values captured = yes.captured;
   for (const Value& v : no.captured) {

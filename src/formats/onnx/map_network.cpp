@@ -1,4 +1,7 @@
 // Convolution, pooling, matrix products, resizing.
+#include <algorithm>
+#include <cmath>
+
 #include "formats/onnx/mapping.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
@@ -197,6 +200,18 @@ Values gemm(NodeContext& n) {
   return {n(Add{}, y, scaled(n.in(2), beta))};
 }
 
+// Ratio and mode are known only when the model runs: the mask is drawn by comparison.
+Values dropout_of_data(NodeContext& n) {
+  const Value x = n.in(0);
+  const Value ratio = n.has(1) ? n.cast(n.in(1), ElementType::f32) : n.b.scalar<float>(0.5f), mode = n.has(2) ? n.in(2) : n.b.scalar<bool>(true);
+  const Value state = n.b.constant(Tensor::of<uint64_t>({2}, {static_cast<uint64_t>(n.i("seed", 0)), 0}));
+  const Value draw = n.all(RandomUniform{ElementType::f32}, {n.shape_of(x), n.b.scalar<float>(0), n.b.scalar<float>(1), state})[0];
+  const Value kept = n(LogicalOr{}, n(GreaterEqual{}, draw, ratio), n(LogicalNot{}, mode));
+  const Value one = n.b.scalar<float>(1), factor = n(Select{}, mode, n(Divide{}, one, n(Subtract{}, one, ratio)), one);
+  const Value scaled = n.cast(n(Multiply{}, n.cast(x, ElementType::f32), factor), x.element_type());
+  return {n(Select{}, kept, scaled, n.like(x, 0)), kept};
+}
+
 Values dropout(NodeContext& n) {
   const Value x = n.in(0);
   bool training = n.version < 7 && n.i("is_test", 0) == 0;
@@ -205,8 +220,7 @@ Values dropout(NodeContext& n) {
     const Tensor mode = n.constant(2), r = n.constant(1);
     training = n.has(2) && !(mode && !get_integer(mode, 0));
     if (r) ratio = get_element(r, 0);
-    if (training && n.has(1) && !r) n.refuse("needs a constant ratio for training");
-    if (training && n.has(2) && !mode) n.refuse("needs a constant training mode");
+    if (training && ((n.has(1) && !r) || (n.has(2) && !mode))) return dropout_of_data(n);
   } else {
     training = false;  // older exports of inference graphs leave is_test out
   }
@@ -257,6 +271,7 @@ Values resize(NodeContext& n) {
     return {n(op, x, n.in(1))};
   }
   op.coordinate_transformation_mode = coordinates(n, n.s("coordinate_transformation_mode", "half_pixel"));
+  op.extrapolation_value = n.f("extrapolation_value", 0);
   const std::string nearest = n.s("nearest_mode", "round_prefer_floor");
   const auto names = enum_names(op.nearest_mode);
   for (size_t k = 0; k < names.size(); ++k) {
@@ -268,13 +283,27 @@ Values resize(NodeContext& n) {
   Value axes;
   if (n.has_attribute("axes")) axes = n.ints_constant(n.ints("axes"));
   const bool sized = n.has(3) && !(n.in(3).shape().is_static() && element_count(n.in(3).shape().to_shape()) == 0);
+  Value roi;
+  if (op.coordinate_transformation_mode == CoordinateMode::tf_crop_and_resize) roi = n.cast(n.in(1), ElementType::f32);
+  auto resized = [&](Value target) { return roi ? n(op, x, target, axes, roi) : axes ? n(op, x, target, axes) : n(op, x, target); };
   if (!sized) {
     op.shape_calculation_mode = ShapeCalculation::scales;
-    return {axes ? n(op, x, n.in(2), axes) : n(op, x, n.in(2))};
+    // With scales the corners are those of the size before it is rounded.
+    if (op.coordinate_transformation_mode == CoordinateMode::align_corners) {
+      const Tensor scales = n.constant(2);
+      bool whole = scales && x.shape().is_static();
+      for (size_t k = 0; whole && k < scales.size(); ++k) {
+        const int64_t a = n.has_attribute("axes") ? n.axis(n.ints("axes").at(k), x) : static_cast<int64_t>(k);
+        const double exact = get_element(scales, k) * static_cast<double>(x.shape()[static_cast<size_t>(a)].get_length());
+        whole = exact == std::floor(exact);
+      }
+      if (!whole) op.coordinate_transformation_mode = CoordinateMode::align_corners_unrounded;
+    }
+    return {resized(n.in(2))};
   }
   Value sizes = n.in(3);
   const std::string policy = n.s("keep_aspect_ratio_policy", "stretch");
-  if (policy == "stretch") return {axes ? n(op, x, sizes, axes) : n(op, x, sizes)};
+  if (policy == "stretch") return {resized(sizes)};
   // One scale for all axes: the least or the greatest of wanted / present; sizes are rounded half up.
   const Value present = axes ? n.gather(n.shape_of(x), axes, 0) : n.shape_of(x);
   const Value have = n.cast(present, ElementType::f32), ratio = n(Divide{}, n.cast(sizes, ElementType::f32), have);
@@ -282,7 +311,7 @@ Values resize(NodeContext& n) {
   const Value scale = policy == "not_larger" ? n(ReduceMin{true}, ratio, all) : n(ReduceMax{true}, ratio, all);
   const Value exact = n(Multiply{}, scale, have);
   const Value rounded = n.cast(n(Floor{}, n(Add{}, exact, n.b.scalar<float>(0.5f))), ElementType::i64);
-  return {axes ? n(op, x, rounded, axes) : n(op, x, rounded)};
+  return {resized(rounded)};
 }
 
 constexpr OperatorRow rows[] = {

@@ -1,7 +1,9 @@
 // Shapes, constants and movement of data.
+#include <cmath>
 #include <limits>
 
 #include "formats/onnx/mapping.hpp"
+#include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
@@ -158,25 +160,21 @@ Values pad(NodeContext& n) {
     if (value.shape().rank_known() && value.shape().rank() == 1) value = n.reshape(value, {});
     if (n.has(3)) {
       const Tensor axes = n.constant(3);
-      if (!axes) n.refuse("needs constant axes");
-      const auto count = static_cast<int64_t>(axes.size()), rank = static_cast<int64_t>(n.rank(x));
-      auto spread = [&](int64_t from) {
-        Values parts(static_cast<size_t>(rank), n.ints_constant({0}));
-        for (int64_t k = 0; k < count; ++k) {
-          const int64_t a = n.axis(get_integer(axes, static_cast<size_t>(k)), x);
-          if (a >= rank) n.fail("axis is out of range");
-          parts[static_cast<size_t>(a)] = n.slice(pads, 0, from + k, from + k + 1);
-        }
-        return n.concat(parts, 0);
-      };
-      begin = spread(0);
-      end = spread(count);
-      if (const Tensor p = n.constant(1); p && p.size() == axes.size() * 2) {  // keep them constant where they are
+      const auto rank = static_cast<int64_t>(n.rank(x));
+      const Value zeros = n(Broadcast{}, n.int_constant(0), n.ints_constant({rank}));
+      // Each half of the pads goes to the places of its axes.
+      const auto halves = n.all(Split{2}, {pads, n.int_constant(0)});
+      const Value named = n.cast(n.in(3), ElementType::i64);
+      const Value at = n(Select{}, n(Less{}, named, n.int_constant(0)), n(Add{}, named, n.int_constant(rank)), named);
+      begin = n(ScatterElementsUpdate{}, zeros, at, halves[0], n.int_constant(0));
+      end = n(ScatterElementsUpdate{}, zeros, at, halves[1], n.int_constant(0));
+      if (const Tensor p = n.constant(1); p && axes && p.size() == axes.size() * 2) {  // keep them constant where they are
         std::vector<int64_t> low(static_cast<size_t>(rank), 0), high(low);
-        for (int64_t k = 0; k < count; ++k) {
-          const auto a = static_cast<size_t>(n.axis(get_integer(axes, static_cast<size_t>(k)), x));
-          low[a] = get_integer(p, static_cast<size_t>(k));
-          high[a] = get_integer(p, static_cast<size_t>(k + count));
+        for (size_t k = 0; k < axes.size(); ++k) {
+          const auto a = static_cast<size_t>(n.axis(get_integer(axes, k), x));
+          if (a >= low.size()) n.fail("axis is out of range");
+          low[a] = get_integer(p, k);
+          high[a] = get_integer(p, k + axes.size());
         }
         begin = n.ints_constant(low);
         end = n.ints_constant(high);
@@ -207,6 +205,49 @@ Values depth_to_space(NodeContext& n) {
 }
 Values space_to_depth(NodeContext& n) { return {n(SpaceToDepth{DepthMode::blocks_first, n.i("blocksize")}, n.in(0))}; }
 
+// Integers wrap around, as in C; Hone's Convert saturates, so what may be out of range is brought into it first.
+Value wrapped(NodeContext& n, Value x, ElementType to) {
+  const double full = std::exp2(bit_width(to));
+  const Value v = n(FloorMod{}, n.cast(x, ElementType::i64), n.int_constant(static_cast<int64_t>(full)));
+  if (!is_signed(to)) return n.cast(v, to);
+  const Value high = n(GreaterEqual{}, v, n.int_constant(static_cast<int64_t>(full / 2)));
+  return n.cast(n(Select{}, high, n(Subtract{}, v, n.int_constant(static_cast<int64_t>(full))), v), to);
+}
+
+// The 8-bit floats: infinities saturate too unless `saturate` is 0, when all that is too large becomes infinite or NaN.
+Value to_small_float(NodeContext& n, Value x, ElementType to) {
+  const bool saturate = n.i("saturate", 1) != 0;
+  Value v = n.cast(x, ElementType::f32);
+  const Value magnitude = n(Abs{}, v);
+  if (to == ElementType::f8e8m0) {  // only powers of two; 1e-9 keeps those that are exact
+    const std::string mode = n.s("round_mode", "up");
+    if (mode == "nearest") return n.cast(v, to);
+    const Value log = n(Divide{}, n(Log{}, n.cast(magnitude, ElementType::f64)), n.b.scalar<double>(std::log(2.0)));
+    const Value power = mode == "up" ? n(Ceiling{}, n(Subtract{}, log, n.b.scalar<double>(1e-9))) : n(Floor{}, n(Add{}, log, n.b.scalar<double>(1e-9)));
+    return n.cast(n.cast(n(Power{}, n.b.scalar<double>(2), power), ElementType::f32), to);
+  }
+  if (to == ElementType::f8e5m2 && saturate) return n.cast(n(Clamp{-57344, 57344}, v), to);
+  if (saturate) return n.cast(v, to);
+  const float infinity = std::numeric_limits<float>::infinity();
+  if (to == ElementType::f8e5m2) {  // half a step above the largest number
+    const Value huge = n(Multiply{}, n(Sign{}, v), n.b.scalar<float>(infinity));
+    return n.cast(n(Select{}, n(GreaterEqual{}, magnitude, n.b.scalar<float>(61440)), huge, v), to);
+  }
+  if (to == ElementType::f8e4m3) {
+    return n.cast(n(Select{}, n(Greater{}, magnitude, n.b.scalar<float>(464)), n.b.scalar<float>(std::numeric_limits<float>::quiet_NaN()), v), to);
+  }
+  return n.cast(v, to);
+}
+
+Value converted(NodeContext& n, Value x, ElementType to) {
+  const ElementType from = x.element_type();
+  if (from == to || from == ElementType::string || to == ElementType::string) return n.cast(x, to);
+  const bool narrow = is_integer(to) && bit_width(to) < 8;
+  if (narrow || (is_integer(from) && is_integer(to) && bit_width(to) <= 16 && bit_width(from) > bit_width(to))) return wrapped(n, x, to);
+  if (to == ElementType::f8e5m2 || to == ElementType::f8e4m3 || to == ElementType::f8e8m0) return to_small_float(n, x, to);
+  return n.cast(x, to);
+}
+
 Values cast(NodeContext& n) {
   ElementType to;
   if (n.version < 6) {
@@ -216,9 +257,9 @@ Values cast(NodeContext& n) {
   } else {
     to = element_type_of_onnx(n.i("to"));
   }
-  return {n.cast(n.in(0), to)};
+  return {converted(n, n.in(0), to)};
 }
-Values cast_like(NodeContext& n) { return {n.cast(n.in(0), n.in(1).element_type())}; }
+Values cast_like(NodeContext& n) { return {converted(n, n.in(0), n.in(1).element_type())}; }
 
 // Keeps the elements on and above (or below) a diagonal: row + k <= column.
 Values trilu(NodeContext& n) {

@@ -15,11 +15,17 @@ const std::unordered_map<std::string_view, Domain>& table() {
       for (const OperatorRow& r : rows) t[domain].emplace(r.name, &r);
     };
     for (auto rows : {elementwise_rows(), reduction_rows(), shape_rows(), indexing_rows(), network_rows(), normalization_rows(), quantization_rows(),
-                      control_rows(), sequence_rows()}) {
+                      control_rows(), sequence_rows(), attention_rows(), recurrent_rows(), sampling_rows(), spectral_rows(), random_rows()}) {
       take("", rows);
     }
     take("ai.onnx.ml", ml_rows());
     take("ai.onnx.ml", tree_rows());
+    take("ai.onnx.ml", feature_rows());
+    take("ai.onnx.preview", preview_rows());
+    take("ai.onnx.preview.training", training_rows());
+    take("com.microsoft", microsoft_rows());
+    // Quantizers give the standard operators in this domain as well.
+    take("com.microsoft", quantization_rows());
     return t;
   }();
   return index;

@@ -18,7 +18,7 @@ struct OperatorRow {
   Values (*build)(NodeContext&);
 };
 
-// The families: each file of `onnx_*.cpp` lists its own rows.
+// The families: each file `map_*.cpp` lists its own rows.
 std::span<const OperatorRow> elementwise_rows();
 std::span<const OperatorRow> reduction_rows();
 std::span<const OperatorRow> shape_rows();
@@ -28,8 +28,17 @@ std::span<const OperatorRow> normalization_rows();
 std::span<const OperatorRow> quantization_rows();
 std::span<const OperatorRow> control_rows();
 std::span<const OperatorRow> sequence_rows();
-std::span<const OperatorRow> ml_rows();    ///< of domain ai.onnx.ml
-std::span<const OperatorRow> tree_rows();  ///< of domain ai.onnx.ml
+std::span<const OperatorRow> attention_rows();
+std::span<const OperatorRow> recurrent_rows();
+std::span<const OperatorRow> sampling_rows();
+std::span<const OperatorRow> spectral_rows();
+std::span<const OperatorRow> random_rows();
+std::span<const OperatorRow> microsoft_rows();  ///< of domain com.microsoft
+std::span<const OperatorRow> ml_rows();         ///< of domain ai.onnx.ml
+std::span<const OperatorRow> tree_rows();       ///< of domain ai.onnx.ml
+std::span<const OperatorRow> feature_rows();    ///< of domain ai.onnx.ml
+std::span<const OperatorRow> preview_rows();    ///< of domain ai.onnx.preview
+std::span<const OperatorRow> training_rows();   ///< of domain ai.onnx.preview.training
 
 /// Newest operator set of the default domain whose operators are known.
 inline constexpr int64_t newest_opset = 28;

@@ -1,0 +1,280 @@
+#include "formats/onnx/reader.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <protozero/pbf_writer.hpp>
+
+#include "base/file.hpp"
+#include "formats/formats.hpp"
+#include "formats/onnx/emit.hpp"
+#include "formats/onnx/writer.hpp"
+#include "graph/builder.hpp"
+#include "hone/error.hpp"
+#include "ops/activation.hpp"
+#include "ops/basic.hpp"
+#include "ops/binary.hpp"
+#include "ops/convolution.hpp"
+#include "ops/evaluate.hpp"
+#include "ops/quantize.hpp"
+
+namespace hone {
+namespace {
+
+using protozero::pbf_writer;
+
+// Builds small files by hand, the malformed ones too.
+struct File {
+  std::string graph;
+  std::string functions;
+  int64_t ir = 8, opset = 17;
+
+  File& input(const std::string& name, ElementType t, const Shape& shape, uint32_t field = 11) {
+    std::string dims;
+    for (int64_t d : shape) {
+      std::string dim;
+      pbf_writer(dim).add_int64(1, d);
+      pbf_writer(dims).add_message(1, dim);
+    }
+    std::string tensor, type, value;
+    pbf_writer(tensor).add_int32(1, t == ElementType::f32 ? 1 : 7);
+    pbf_writer(tensor).add_message(2, dims);
+    pbf_writer(type).add_message(1, tensor);
+    pbf_writer(value).add_string(1, name);
+    pbf_writer(value).add_message(2, type);
+    pbf_writer(graph).add_message(field, value);
+    return *this;
+  }
+  File& output(const std::string& name) { return input(name, ElementType::f32, {}, 12); }
+  static std::string node(const std::string& op, const std::vector<std::string>& in, const std::vector<std::string>& out, const std::string& domain = "",
+                          const onnx::AttributeList& attributes = {}) {
+    std::string n;
+    pbf_writer w(n);
+    for (const auto& s : in) w.add_string(1, s);
+    for (const auto& s : out) w.add_string(2, s);
+    w.add_string(3, out[0] + "_node");
+    w.add_string(4, op);
+    for (const auto& a : attributes.messages()) w.add_message(5, a);
+    if (!domain.empty()) w.add_string(7, domain);
+    return n;
+  }
+  File& add(const std::string& node) {
+    pbf_writer(graph).add_message(1, node);
+    return *this;
+  }
+  File& constant(const std::string& name, const Tensor& t) {
+    pbf_writer(graph).add_message(5, onnx::tensor_message(t, name));
+    return *this;
+  }
+  std::string bytes() const {
+    std::string out;
+    pbf_writer w(out);
+    w.add_int64(1, ir);
+    w.add_message(7, graph);
+    if (opset > 0) {
+      std::string set;
+      pbf_writer(set).add_int64(2, opset);
+      w.add_message(8, set);
+    }
+    out += functions;
+    return out;
+  }
+  Graph read() const {
+    auto owner = std::make_shared<std::string>(bytes());
+    return parse_onnx(*owner, owner);
+  }
+};
+
+Tensor run(const Graph& g, std::vector<Datum> in) { return evaluate(g, in)[0].tensor(); }
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(OnnxReader, computes_nodes_listed_in_any_order) {
+  File f;
+  f.input("x", ElementType::f32, {2}).add(File::node("Neg", {"a"}, {"y"})).add(File::node("Add", {"x", "w"}, {"a"}));
+  f.constant("w", Tensor::of<float>({2}, {1, 2})).output("y");
+  EXPECT_TRUE(run(f.read(), {Tensor::of<float>({2}, {10, 20})}).identical(Tensor::of<float>({2}, {-11, -22})));
+}
+
+TEST(OnnxReader, keeps_tensor_and_node_names) {
+  File f;
+  f.input("x", ElementType::f32, {2}).add(File::node("Relu", {"x"}, {"hidden"})).add(File::node("Neg", {"hidden"}, {"y"})).output("y");
+  const Graph g = f.read();
+  EXPECT_TRUE(g.input("x"));
+  const Value y = g.outputs()[0], hidden = y.node().input(0);
+  EXPECT_EQ(hidden.names(), std::vector<std::string>{"hidden"});
+  EXPECT_EQ(hidden.node().name(), "hidden_node");
+  EXPECT_EQ(g.node(hidden.node().id).provenance, std::vector<std::string>{"hidden_node"});
+  EXPECT_EQ(g.handle(g.results()[0]).name(), "y");
+}
+
+TEST(OnnxReader, reports_all_unknown_operators_with_their_nodes_and_near_names) {
+  File f;
+  f.input("x", ElementType::f32, {2}).add(File::node("Relux", {"x"}, {"a"})).add(File::node("Relux", {"a"}, {"b"})).add(File::node("Magic", {"b"}, {"y"}, "my.domain")).output("y");
+  const std::string m = message_of([&] { f.read(); });
+  EXPECT_NE(m.find("Relux x2 (a_node, b_node)"), m.npos) << m;
+  EXPECT_NE(m.find("nearest known: Relu"), m.npos) << m;
+  EXPECT_NE(m.find("my.domain::Magic x1 (y_node)"), m.npos) << m;
+}
+
+TEST(OnnxReader, refuses_a_missing_operator_set_by_name) {
+  File f;
+  f.opset = 0;
+  f.input("x", ElementType::f32, {2}).add(File::node("Relu", {"x"}, {"y"})).output("y");
+  EXPECT_NE(message_of([&] { f.read(); }).find("lacks opset_import"), std::string::npos);
+  f.ir = 2;  // from before operator sets: the rules of set 1 hold
+  EXPECT_TRUE(run(f.read(), {Tensor::of<float>({2}, {-1, 2})}).identical(Tensor::of<float>({2}, {0, 2})));
+}
+
+TEST(OnnxReader, refuses_operator_sets_from_the_future) {
+  File f;
+  f.opset = 99;
+  f.input("x", ElementType::f32, {2}).add(File::node("Relu", {"x"}, {"y"})).output("y");
+  EXPECT_NE(message_of([&] { f.read(); }).find("operator set 99"), std::string::npos);
+}
+
+TEST(OnnxReader, broadcasts_along_an_axis_as_old_operator_sets_say) {
+  File f;
+  f.opset = 6;
+  f.input("x", ElementType::f32, {1, 2, 2}).constant("b", Tensor::of<float>({2}, {10, 20}));
+  f.add(File::node("Add", {"x", "b"}, {"y"}, "", onnx::AttributeList().i("broadcast", 1).i("axis", 1))).output("y");
+  EXPECT_TRUE(run(f.read(), {Tensor::of<float>({1, 2, 2}, {1, 2, 3, 4})}).identical(Tensor::of<float>({1, 2, 2}, {11, 12, 23, 24})));
+}
+
+TEST(OnnxReader, inlines_functions_with_their_attributes) {
+  File f;
+  std::string attribute, node = File::node("LeakyRelu", {"a"}, {"b"});
+  pbf_writer(attribute).add_string(1, "alpha");
+  pbf_writer(attribute).add_int32(20, 1);
+  pbf_writer(attribute).add_string(21, "slope");
+  pbf_writer(node).add_message(5, attribute);
+  std::string function, set;
+  pbf_writer(set).add_int64(2, 17);
+  pbf_writer w(function);
+  w.add_string(1, "Leak");
+  w.add_string(4, "a");
+  w.add_string(5, "b");
+  w.add_message(7, node);
+  w.add_message(9, set);
+  w.add_string(10, "my.domain");
+  pbf_writer(f.functions).add_message(25, function);
+  f.input("x", ElementType::f32, {2}).add(File::node("Leak", {"x"}, {"y"}, "my.domain", onnx::AttributeList().f("slope", 0.5))).output("y");
+  EXPECT_TRUE(run(f.read(), {Tensor::of<float>({2}, {-2, 4})}).identical(Tensor::of<float>({2}, {-1, 4})));
+}
+
+TEST(OnnxReader, lifts_values_that_branches_capture) {
+  auto branch = [](const std::string& op) {
+    File b;
+    b.add(File::node(op, {"x", "w"}, {"r_" + op})).output("r_" + op);
+    return b.graph;
+  };
+  File f;
+  f.input("c", ElementType::i64, {}).input("x", ElementType::f32, {2}).constant("w", Tensor::of<float>({2}, {3, 4}));
+  f.add(File::node("Cast", {"c"}, {"cond"}, "", onnx::AttributeList().i("to", 9)));
+  f.add(File::node("If", {"cond"}, {"y"}, "", onnx::AttributeList().graph("then_branch", branch("Add")).graph("else_branch", branch("Mul")))).output("y");
+  const Graph g = f.read();
+  const Tensor x = Tensor::of<float>({2}, {10, 20});
+  EXPECT_TRUE(run(g, {Tensor::scalar<int64_t>(1), x}).identical(Tensor::of<float>({2}, {13, 24})));
+  EXPECT_TRUE(run(g, {Tensor::scalar<int64_t>(0), x}).identical(Tensor::of<float>({2}, {30, 80})));
+}
+
+TEST(OnnxReader, maps_external_data_and_refuses_paths_that_leave_the_folder) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "external_data";
+  std::filesystem::create_directories(folder);
+  const float values[2] = {5, 7};
+  write_file((folder / "w.bin").string(), std::string_view(reinterpret_cast<const char*>(values), sizeof values));
+  auto model = [](const std::string& location) {
+    std::string tensor, entry;
+    pbf_writer(entry).add_string(1, "location");
+    pbf_writer(entry).add_string(2, location);
+    pbf_writer w(tensor);
+    w.add_int64(1, 2);
+    w.add_int32(2, 1);
+    w.add_string(8, "w");
+    w.add_message(13, entry);
+    w.add_int32(14, 1);
+    File f;
+    f.input("x", ElementType::f32, {2}).add(File::node("Add", {"x", "w"}, {"y"})).output("y");
+    pbf_writer(f.graph).add_message(5, tensor);
+    return f.bytes();
+  };
+  const std::string path = (folder / "m.onnx").string();
+  write_file(path, model("w.bin"));
+  EXPECT_TRUE(run(read_onnx(path), {Tensor::of<float>({2}, {1, 1})}).identical(Tensor::of<float>({2}, {6, 8})));
+  for (const char* bad : {"../w.bin", "/etc/passwd", "a/../../w.bin"}) {
+    write_file(path, model(bad));
+    EXPECT_NE(message_of([&] { read_onnx(path); }).find("outside of the model's folder"), std::string::npos) << bad;
+  }
+}
+
+TEST(OnnxReader, never_crashes_on_truncated_or_flipped_files) {
+  File f;
+  f.input("x", ElementType::f32, {1, 2, 4, 4}).constant("w", Tensor(ElementType::f32, {3, 2, 3, 3}));
+  f.add(File::node("Conv", {"x", "w"}, {"a"}, "", onnx::AttributeList().ints("pads", {1, 1, 1, 1}))).add(File::node("Softmax", {"a"}, {"y"})).output("y");
+  const std::string whole = f.bytes();
+  auto attempt = [](const std::string& bytes) {
+    auto owner = std::make_shared<std::string>(bytes);
+    try {
+      parse_onnx(*owner, owner);
+    } catch (const Error&) {
+    }
+  };
+  for (size_t n = 0; n < whole.size(); ++n) attempt(whole.substr(0, n));
+  for (size_t i = 0; i < whole.size() * 8; ++i) {
+    std::string flipped = whole;
+    flipped[i / 8] = static_cast<char>(flipped[i / 8] ^ (1 << (i % 8)));
+    attempt(flipped);
+  }
+}
+
+TEST(OnnxWriter, gives_back_names_weights_and_results) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{Dimension::symbolic("batch"), 2, 4, 4}, "image");
+  Tensor w(ElementType::f32, {3, 2, 3, 3});
+  for (size_t i = 0; i < w.size(); ++i) w.data<float>()[i] = 0.01f * static_cast<float>(i);
+  Convolution c;
+  c.pads_begin = c.pads_end = {1, 1};
+  const Value y = b(HSwish{}, b(c, x, b.constant(w)));
+  b.result(y, "scores");
+  Tensor in(ElementType::f32, {2, 2, 4, 4});
+  for (size_t i = 0; i < in.size(); ++i) in.data<float>()[i] = 0.1f * static_cast<float>(i) - 2;
+  const Tensor expected = run(g, {in});
+  for (int64_t opset : {13, 17, 21}) {
+    WriteOptions o;
+    o.opset = opset;
+    auto owner = std::make_shared<std::string>(to_onnx(g, o));
+    const Graph back = parse_onnx(*owner, owner);
+    EXPECT_TRUE(back.input("image")) << opset;
+    EXPECT_EQ(back.handle(back.results()[0]).name(), "scores");
+    EXPECT_EQ(back.inputs()[0].shape()[0].symbol_name(), "batch");
+    const Tensor got = run(back, {in});
+    ASSERT_EQ(got.shape(), expected.shape());
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got.data<float>()[i], expected.data<float>()[i], 1e-5) << opset;
+  }
+  EXPECT_THROW(to_onnx(g, WriteOptions{.opset = 5}), Error);
+}
+
+TEST(OnnxWriter, writes_fake_quantize_as_quantize_and_dequantize) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{4}, "x");
+  const Value low = b.scalar<float>(-1.28f), high = b.scalar<float>(1.27f);
+  b.result(b(FakeQuantize{256}, Values{x, low, high, low, high}), "y");
+  const Tensor in = Tensor::of<float>({4}, {-9, 0.014f, 0.5f, 9});
+  const Tensor expected = run(g, {in});
+  auto owner = std::make_shared<std::string>(to_onnx(g));
+  EXPECT_NE(owner->find("QuantizeLinear"), std::string::npos);
+  const Tensor got = run(parse_onnx(*owner, owner), {in});
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(got.data<float>()[i], expected.data<float>()[i], 1e-6);
+}
+
+}  // namespace
+}  // namespace hone
