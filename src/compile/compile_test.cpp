@@ -96,6 +96,36 @@ TEST(Compile, reshapes_cost_no_step) {
   EXPECT_EQ(compile_program(g).steps.size(), 2u);
 }
 
+TEST(Compile, half_precision_models_compute_in_f32_and_keep_their_types) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f16,shape=[3,5]} "x"
+      %w = Constant() {value=f16[5,4]{random:1}}
+      %m = MatMul(%x, %w)
+      %e = Exp(%m)
+      Result(%e) "y"
+    })");
+  expect_equal_to_interpreter(g, 0.02);  // f16 has 11 bits; results are below 20
+  const Program p = compile_program(g);
+  for (const ProgramStep& s : p.steps) {
+    if (s.op == "MatMul") EXPECT_EQ(p[s.inputs[0]].type, ElementType::f32);
+  }
+  EXPECT_EQ(p[p.outputs[0].tensor].type, ElementType::f16);
+}
+
+TEST(Compile, outputs_that_nobody_reads_take_no_memory) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[4,6]} "x"
+      %r = Relu(%x)
+      %axis = Constant() {value=i64[]{1}}
+      %a, %b = Split(%r, %axis) {num_splits=2}
+      %y = Exp(%b)
+      Result(%y) "y"
+    })");
+  expect_equal_to_interpreter(g);
+}
+
 TEST(Compile, epilogues_are_computed) {
   expect_equal_to_interpreter(parse_graph(R"(
     graph g {

@@ -229,12 +229,12 @@ class Emitter {
       if (!is_packed[i]) s.inputs[i] = tensor(n.inputs[i]);
     }
     for (ValueId v : n.outputs) {
-      if (g_.value(v).uses.empty()) {
-        s.outputs.push_back(no_tensor);
-        continue;
-      }
-      tensor_of_[v] = add_tensor(g_.value(v).type);
-      s.outputs.push_back(tensor_of_[v]);
+      const uint32_t t = add_tensor(g_.value(v).type);
+      s.outputs.push_back(t);
+      if (g_.value(v).uses.empty())
+        p_.tensors[t].place = Place::nowhere;
+      else
+        tensor_of_[v] = t;
     }
     // Pairs that the kernel allows; those that come true stay.
     const KernelPlan& plan = choice->second.plan;

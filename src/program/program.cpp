@@ -15,6 +15,7 @@ KernelQuery query_of(const Program& p, const ProgramStep& step, int threads, boo
     d.present = t != no_tensor;
     if (!d.present) return d;
     const ProgramTensor& x = p[t];
+    d.present = x.place != Place::nowhere;
     d.type = x.type;
     d.shape = x.shape;
     d.layout = x.layout;
@@ -31,7 +32,7 @@ KernelQuery query_of(const Program& p, const ProgramStep& step, int threads, boo
 }
 
 std::string to_text(const Program& p) {
-  static constexpr const char* places[] = {"arena", "constant", "input", "output", "state"};
+  static constexpr const char* places[] = {"arena", "constant", "input", "output", "state", "nowhere"};
   const auto tensor = [&](uint32_t t) {
     if (t == no_tensor) return std::string("_");
     const ProgramTensor& x = p[t];

@@ -22,6 +22,7 @@ enum class Place : uint8_t {
   input,     ///< memory of input `index` of the request
   output,    ///< memory of output `index`
   state,     ///< memory of state `index`, which lives from run to run
+  nowhere,   ///< an output that nobody reads: kernels know its shape and get a null pointer
 };
 
 struct ProgramTensor {
@@ -46,8 +47,8 @@ struct ProgramStep {
   std::string kernel;
   std::vector<uint8_t> attributes;  ///< as FieldWriter writes them
   std::vector<uint32_t> inputs;     ///< no_tensor: absent
-  std::vector<uint32_t> outputs;    ///< no_tensor: nobody reads it
-  uint32_t num_op_inputs = 0;       ///< the other inputs feed the epilogue
+  std::vector<uint32_t> outputs;
+  uint32_t num_op_inputs = 0;  ///< the other inputs feed the epilogue
   Epilogue epilogue;
   std::vector<std::pair<uint32_t, uint32_t>> in_place;  ///< (output, input) pairs that share memory
   bool bf16_compute = false;

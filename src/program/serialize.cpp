@@ -26,7 +26,7 @@ ProgramTensor read_tensor(ByteReader& r) {
   ProgramTensor t;
   t.type = r.enumerated(ElementType::string);
   t.layout = r.enumerated(Layout::channels_last);
-  t.place = r.enumerated(Place::state);
+  t.place = r.enumerated(Place::nowhere);
   const bool quantized = r.u8() != 0;
   t.index = r.u32();
   t.offset = r.u64();

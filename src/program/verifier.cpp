@@ -117,6 +117,8 @@ class Verifier {
       case Place::state:
         if (x.index >= p_.states.size()) fail("no such state", where);
         break;
+      case Place::nowhere:
+        break;
       default:
         fail("unknown place", where);
     }
@@ -175,13 +177,15 @@ class Verifier {
         return states_[x.index].holds(0, x.bytes, r);
       case Place::arena:
         return written_[r] && arena_.holds(x.offset, x.offset + x.bytes, r);
+      case Place::nowhere:
+        return false;
     }
     return false;
   }
 
   bool overlap(uint32_t a, uint32_t b) const {
     const ProgramTensor &x = p_[a], &y = p_[b];
-    if (x.place != y.place) return false;
+    if (x.place != y.place || x.place == Place::nowhere) return false;
     if (x.place != Place::arena) return x.index == y.index;
     return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
   }

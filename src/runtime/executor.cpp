@@ -98,6 +98,8 @@ Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Threa
         return arena_.data() + x.offset;
       case Place::constant:
         return static_cast<uint8_t*>(const_cast<void*>(p.constants[x.index].raw()));
+      case Place::nowhere:
+        return nullptr;
       default:
         patches_.push_back({position, x.index, x.place, output});
         return nullptr;

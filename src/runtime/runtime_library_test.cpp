@@ -1,7 +1,6 @@
 // The runtime as a package uses it: libhone_runtime and its public header alone, on files written beforehand.
-#include "hone/runtime.hpp"
-
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
@@ -10,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include <unistd.h>
-
+#include "hone/runtime.hpp"
 #include "program/hone_file.hpp"
 
 namespace hone {
@@ -56,7 +54,8 @@ class RuntimeLibrary : public testing::Test {
     write_hone(path_, f);
   }
   ~RuntimeLibrary() override { std::filesystem::remove(path_); }
-  std::string path_ = std::filesystem::temp_directory_path() / ("runtime_library_test_" + std::to_string(::getpid()) + ".hone");
+  std::string path_ =
+      std::filesystem::temp_directory_path() / ("runtime_library_test_" + std::to_string(::getpid()) + ".hone");
 };
 
 TEST_F(RuntimeLibrary, loads_and_runs_a_file) {
@@ -120,7 +119,8 @@ TEST_F(RuntimeLibrary, what_cannot_be_loaded_is_a_status) {
   s = m.load(path_.c_str(), {.precision = "int8"});
   EXPECT_FALSE(s);
   EXPECT_NE(std::string(s.message).find("it has f32"), std::string::npos) << s.message;
-  std::ofstream(path_, std::ios::binary) << "not a model, but long enough to hold the header of one, which has 64 bytes";
+  std::ofstream(path_, std::ios::binary)
+      << "not a model, but long enough to hold the header of one, which has 64 bytes";
   s = m.load(path_.c_str());
   EXPECT_FALSE(s);
   EXPECT_NE(std::string(s.message).find("not a compiled model"), std::string::npos) << s.message;
