@@ -77,6 +77,8 @@ std::optional<Num> num_of(ElementType t) {
       return Num::f32;
     case ElementType::bf16:
       return Num::bf16;
+    case ElementType::f16:
+      return Num::f16;
     case ElementType::u8:
       return Num::u8;
     case ElementType::i8:
@@ -89,7 +91,7 @@ std::optional<Num> num_of(ElementType t) {
 }
 
 size_t num_bytes(Num n) {
-  return n == Num::f32 || n == Num::i32 ? 4 : n == Num::bf16 ? 2 : 1;
+  return n == Num::f32 || n == Num::i32 ? 4 : n == Num::bf16 || n == Num::f16 ? 2 : 1;
 }
 
 OperandView operand_of(const TensorDesc& d) {

@@ -114,6 +114,8 @@ HONE_INLINE void fast_any(const EpilogueView& e, const TileView& t) {
       return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::f32>(e, t);
     case Num::bf16:
       return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::bf16>(e, t);
+    case Num::f16:
+      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::f16>(e, t);
     default:
       return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::u8>(e, t);
   }
@@ -157,7 +159,7 @@ static void load_slot(const EpilogueView& e, const OperandView& o, const TileVie
     switch (Spread(o.spread)) {
       case Spread::scalar: {
         float x = load_one(o.type, o.data, 0);
-        if (o.type != Num::f32 && o.type != Num::bf16) x = (x - o.zero) * o.scale;
+        if (!is_real(o.type)) x = (x - o.zero) * o.scale;
         for (int j = 0; j < t.cols; j += lanes) store(row + j, set1(x));
         continue;
       }
@@ -186,7 +188,8 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
     HONE_TWO(add)
     HONE_TWO(subtract)
     HONE_TWO(multiply)
-    HONE_TWO(divide) HONE_TWO(maximum) HONE_TWO(minimum) HONE_TWO(prelu)
+    HONE_TWO(divide)
+    HONE_TWO(maximum) HONE_TWO(minimum) HONE_TWO(prelu)
 #undef HONE_TWO
 #define HONE_ONE(OP)                                                                                                  \
   case EpilogueOp::OP:                                                                                                \
@@ -247,6 +250,11 @@ void f32_to_bf16(const float* from, uint16_t* to, int64_t n) {
     const vh h = to_bf16(load_n(from + i, int(n - i)));
     for (int k = 0; i + k < n; ++k) to[i + k] = h[k];
   }
+}
+void f16_to_f32(const uint16_t* from, float* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store(to + i, load_f16(from + i));
+  for (; i < n; ++i) to[i] = one_f16(from[i]);
 }
 void bf16_to_f32(const uint16_t* from, float* to, int64_t n) {
   int64_t i = 0;

@@ -5,7 +5,7 @@
 namespace hone::cpu {
 
 /// Element types that kernels read and write directly.
-enum class Num : uint8_t { f32, bf16, u8, s8, i32 };
+enum class Num : uint8_t { f32, bf16, u8, s8, i32, f16 };
 
 /// An operand: real = (x - zero) * scale.
 struct OperandView {
@@ -75,6 +75,7 @@ using EpilogueFn = void (*)(const EpilogueView&, const TileView&);
   void epilogue_tile(const EpilogueView& e, const TileView& t); \
   void f32_to_bf16(const float* from, uint16_t* to, int64_t n); \
   void bf16_to_f32(const uint16_t* from, float* to, int64_t n); \
+  void f16_to_f32(const uint16_t* from, float* to, int64_t n);  \
   }
 HONE_EPILOGUE_ISA(avx2)
 HONE_EPILOGUE_ISA(avx512)

@@ -71,6 +71,8 @@ inline double read(const TensorDesc& d, const void* data, size_t i) {
       return static_cast<const float*>(data)[i];
     case ElementType::bf16:
       return float(static_cast<const bfloat16*>(data)[i]);
+    case ElementType::f16:
+      return float(static_cast<const float16*>(data)[i]);
     case ElementType::u8:
       v = static_cast<const uint8_t*>(data)[i];
       break;
@@ -224,7 +226,9 @@ inline void expect_close(const TensorDesc& d, const Buffer& out, size_t i, doubl
     ASSERT_NEAR(got / scale + zero, exact, 0.502 + tolerance * magnitude / scale) << where << " at " << i;
     return;
   }
-  const double relative = d.type == ElementType::bf16 ? std::ldexp(1.0, -8) : 0;
+  const double relative = d.type == ElementType::bf16  ? std::ldexp(1.0, -8)
+                          : d.type == ElementType::f16 ? std::ldexp(1.0, -10)
+                                                       : 0;
   ASSERT_NEAR(got, want, tolerance * magnitude + relative * std::fabs(want) + 1e-30) << where << " at " << i;
 }
 

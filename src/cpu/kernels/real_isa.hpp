@@ -5,10 +5,15 @@
 
 namespace hone::cpu::HONE_NS {
 
+HONE_INLINE bool is_real(Num n) {
+  return n == Num::f32 || n == Num::bf16 || n == Num::f16;
+}
 HONE_INLINE vf load_raw(Num type, const void* p, int64_t i) {
   switch (type) {
     case Num::f32:
       return load(static_cast<const float*>(p) + i);
+    case Num::f16:
+      return load_f16(static_cast<const uint16_t*>(p) + i);
     case Num::bf16:
       return load_bf16(static_cast<const uint16_t*>(p) + i);
     case Num::u8:
@@ -24,6 +29,8 @@ HONE_INLINE float load_one(Num type, const void* p, int64_t i) {
   switch (type) {
     case Num::f32:
       return static_cast<const float*>(p)[i];
+    case Num::f16:
+      return one_f16(static_cast<const uint16_t*>(p)[i]);
     case Num::bf16: {
       const uint32_t u = uint32_t(static_cast<const uint16_t*>(p)[i]) << 16;
       float f;
@@ -41,7 +48,7 @@ HONE_INLINE float load_one(Num type, const void* p, int64_t i) {
 }
 HONE_INLINE vf load_operand(const OperandView& o, int64_t i) {
   const vf v = load_raw(o.type, o.data, i);
-  return o.type == Num::f32 || o.type == Num::bf16 ? v : (v - o.zero) * o.scale;
+  return is_real(o.type) ? v : (v - o.zero) * o.scale;
 }
 
 HONE_INLINE vf quantized(const EpilogueView& e, vf v) {
@@ -57,6 +64,8 @@ HONE_INLINE void store_out(const EpilogueView& e, int64_t i, vf v, int n) {
     } else {
       store_n(p, v, n);
     }
+  } else if constexpr (OUT == Num::f16) {
+    store_words(static_cast<uint16_t*>(e.out) + i, to_f16(v), n);
   } else if constexpr (OUT == Num::bf16) {
     store_words(static_cast<uint16_t*>(e.out) + i, to_bf16(v), n);
   } else {
@@ -69,6 +78,8 @@ HONE_INLINE void store_any(const EpilogueView& e, int64_t i, vf v, int n) {
       return store_out<Num::f32>(e, i, v, n);
     case Num::bf16:
       return store_out<Num::bf16>(e, i, v, n);
+    case Num::f16:
+      return store_out<Num::f16>(e, i, v, n);
     default:
       return store_out<Num::u8>(e, i, v, n);
   }

@@ -282,6 +282,32 @@ HONE_INLINE vf load_bf16(const uint16_t* p) {
 HONE_INLINE void store_bf16(uint16_t* p, vf v) {
   *reinterpret_cast<vh_any*>(p) = to_bf16(v);
 }
+#if HONE_LANES == 16
+HONE_INLINE vf load_f16(const uint16_t* p) {
+  return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
+}
+HONE_INLINE vh to_f16(vf v) {
+  return (vh)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#elif HONE_LANES == 8
+HONE_INLINE vf load_f16(const uint16_t* p) {
+  return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
+}
+HONE_INLINE vh to_f16(vf v) {
+  return (vh)_mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#else
+HONE_INLINE vf load_f16(const uint16_t* p) {
+  return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+HONE_INLINE vh to_f16(vf v) {
+  return (vh)vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)v));
+}
+#endif
+HONE_INLINE float one_f16(uint16_t bits) {
+  uint16_t same[HONE_LANES] = {bits};
+  return load_f16(same)[0];
+}
 HONE_INLINE vf load_u8(const uint8_t* p) {
   return to_float(widen_u8(p));
 }

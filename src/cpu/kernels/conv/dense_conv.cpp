@@ -75,14 +75,16 @@ Support supports_kind(const KernelQuery& q, DenseKind kind, bool cpu_has_it, con
     const int64_t k = p->channels * p->window.kernel_h * p->window.kernel_w;
     if (k > 60000) return Support::no("sums of more than 60000 products may leave 32 bits");
   } else {
-    if (x.type != ElementType::f32 && x.type != ElementType::bf16) {
-      return Support::no(std::string("activations are ") + name_of(x.type) + ", not f32 or bf16");
+    if (x.type != ElementType::f32 && x.type != ElementType::bf16 && x.type != ElementType::f16) {
+      return Support::no(std::string("activations are ") + name_of(x.type) + ", not f32, bf16 or f16");
     }
     if (!is_float(w.type)) return Support::no(std::string("weights are ") + name_of(w.type));
     if (!w.constant && w.type != ElementType::f32 && w.type != ElementType::bf16) {
       return Support::no("weights that are not constant must be f32 or bf16");
     }
     const bool wants_bf16 = x.type == ElementType::bf16 || q.bf16_compute;
+    if (kind == DenseKind::bf16 && x.type == ElementType::f16)
+      return Support::no("f16 activations are computed in f32");
     if (kind == DenseKind::bf16 && !wants_bf16) return Support::no("f32 factors are not to be rounded to bf16");
   }
   return supports_epilogue(q);

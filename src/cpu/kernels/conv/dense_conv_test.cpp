@@ -231,11 +231,12 @@ TEST(Convolution, matches_the_plain_loop_in_f32_and_bf16) {
       for (auto [x, y] : {std::pair{ElementType::f32, ElementType::f32},
                           {ElementType::bf16, ElementType::bf16},
                           {ElementType::bf16, ElementType::f32},
-                          {ElementType::f32, ElementType::u8}}) {
+                          {ElementType::f32, ElementType::u8},
+                          {ElementType::f16, ElementType::f16}}) {
         k.x = x;
         k.y = y;
         k.wt = chain == 3 ? ElementType::bf16 : ElementType::f32;
-        k.bf16_compute = chain == 1;
+        k.bf16_compute = chain == 1 && x != ElementType::f16;
         k.constant = chain != 2;
         check(k, &rows);
         if (HasFatalFailure()) return;
@@ -348,7 +349,8 @@ TEST(GroupConvolution, depthwise_matches_the_plain_loop) {
                             {ElementType::bf16, ElementType::f32, ElementType::bf16},
                             {ElementType::u8, ElementType::i8, ElementType::u8},
                             {ElementType::i8, ElementType::i8, ElementType::i8},
-                            {ElementType::f32, ElementType::bf16, ElementType::u8}}) {
+                            {ElementType::f32, ElementType::bf16, ElementType::u8},
+                            {ElementType::f16, ElementType::f32, ElementType::f16}}) {
       for (int chain : {0, 1, 2, 4}) {
         Case k{.n = 2,
                .c = f.c,

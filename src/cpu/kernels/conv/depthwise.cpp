@@ -167,7 +167,7 @@ struct Row {
         return Support::no("weights need one scale, or one for each channel");
       if (w->kernel_h * w->kernel_w > 256) return Support::no("sums of more than 256 products are not exact in f32");
     } else {
-      if (x.type != ElementType::f32 && x.type != ElementType::bf16)
+      if (x.type != ElementType::f32 && x.type != ElementType::bf16 && x.type != ElementType::f16)
         return Support::no(std::string("activations are ") + name_of(x.type));
       if (k.constant ? !is_float(k.type) : k.type != ElementType::f32 && k.type != ElementType::bf16) {
         return Support::no(std::string("weights are ") + name_of(k.type));

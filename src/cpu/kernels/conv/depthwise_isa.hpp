@@ -33,6 +33,7 @@ HONE_INLINE void put_results(const DepthwiseView& d, const EpilogueView& e, int 
     const int64_t c = t.col0 + j, at = t.row0 * e.ld_out + c;
     const int n = t.cols - j < lanes ? t.cols - j : lanes;
     if (e.out_type == Num::f32) return finish_pixels<TYPE, Num::f32, PIXELS>(e, at, c, n, acc);
+    if (e.out_type == Num::f16) return finish_pixels<TYPE, Num::f16, PIXELS>(e, at, c, n, acc);
     if (e.out_type == Num::bf16) return finish_pixels<TYPE, Num::bf16, PIXELS>(e, at, c, n, acc);
     return finish_pixels<TYPE, Num::u8, PIXELS>(e, at, c, n, acc);
   }
@@ -118,6 +119,8 @@ void depthwise_tile(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx
   switch (d.type) {
     case Num::f32:
       return depthwise_typed<Num::f32>(d, x, w, ny, nx, pixels, cols);
+    case Num::f16:
+      return depthwise_typed<Num::f16>(d, x, w, ny, nx, pixels, cols);
     case Num::bf16:
       return depthwise_typed<Num::bf16>(d, x, w, ny, nx, pixels, cols);
     case Num::u8:

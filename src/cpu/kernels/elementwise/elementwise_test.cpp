@@ -66,7 +66,8 @@ TEST(Elementwise, binary_operators_broadcast_like_numpy_in_all_types_and_layouts
       {{40, 1000}, {1000}, {40, 1000}},
   };
   for (const Shapes& s : cases) {
-    for (auto [ta, tb, ty] : {std::tuple{f32, f32, f32}, {bf16, f32, bf16}, {u8, i8, u8}, {u8, f32, f32}}) {
+    for (auto [ta, tb, ty] :
+         {std::tuple{f32, f32, f32}, {bf16, f32, bf16}, {u8, i8, u8}, {u8, f32, f32}, {f16, f16, f16}}) {
       auto run = [&](auto op, auto f) {
         Node node(op);
         node.input(Node::desc(ta, s.a, s.la));
@@ -172,7 +173,8 @@ TEST(Elementwise, special_values) {
 
 TEST(Elementwise, conversion_and_quantization) {
   for (Shape shape : {Shape{7}, Shape{3, 5, 2, 2}, Shape{2, 40, 3, 3}}) {
-    for (auto [from, to] : {std::pair{f32, bf16}, {bf16, f32}, {u8, f32}, {f32, u8}, {bf16, i8}, {i8, u8}}) {
+    for (auto [from, to] :
+         {std::pair{f32, bf16}, {bf16, f32}, {u8, f32}, {f32, u8}, {bf16, i8}, {i8, u8}, {f16, f32}, {f32, f16}}) {
       Node node(Convert{.destination_type = to});
       node.input(Node::desc(from, shape));
       node.q.outputs = {Node::desc(to, shape)};

@@ -78,6 +78,7 @@ static void amx_tile(const TileArgs& t) {
                          EPILOGUE_NS::epilogue_tile,                                             \
                          EPILOGUE_NS::f32_to_bf16,                                               \
                          EPILOGUE_NS::bf16_to_f32,                                               \
+                         EPILOGUE_NS::f16_to_f32,                                                \
                          begin_tiles,                                                            \
                          end_tiles};
 

@@ -276,7 +276,9 @@ void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) 
   const int64_t channels = d.channels * d.groups;
   if (d.a_channel == 1 && d.a_pixel == channels) {
     const int64_t n = pixels * channels;
-    if (d.kind == DenseKind::f32 && d.a_type == Num::bf16) {
+    if (d.kind == DenseKind::f32 && d.a_type == Num::f16) {
+      isa_.f16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), n);
+    } else if (d.kind == DenseKind::f32 && d.a_type == Num::bf16) {
       isa_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), n);
     } else if (d.kind == DenseKind::bf16 && d.a_type == Num::f32) {
       isa_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), n);
@@ -298,6 +300,8 @@ void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) 
     auto* out = reinterpret_cast<float*>(to);
     if (d.a_type == Num::f32) {
       each([](const uint8_t* p) { return *reinterpret_cast<const float*>(p); }, out);
+    } else if (d.a_type == Num::f16) {
+      each([](const uint8_t* p) { return float(*reinterpret_cast<const float16*>(p)); }, out);
     } else {
       each(
           [](const uint8_t* p) {

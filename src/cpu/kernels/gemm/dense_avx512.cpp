@@ -18,6 +18,7 @@ const DenseIsa dense_bf16 = {
     epilogue_tile,
     f32_to_bf16,
     bf16_to_f32,
+    f16_to_f32,
     nullptr,
     nullptr};
 

@@ -31,10 +31,10 @@ struct DotInt8 {
 };
 
 // 32 registers: 6 x 16 in f32; less where B is widened.
-#define HONE_TABLE(NAME, MAX_ROWS, ...)                                                \
-  extern const DenseIsa NAME;                                                          \
-  const DenseIsa NAME = {{{__VA_ARGS__}}, {MAX_ROWS, 0, 0, 0}, 1,       epilogue_tile, \
-                         f32_to_bf16,     bf16_to_f32,         nullptr, nullptr};
+#define HONE_TABLE(NAME, MAX_ROWS, ...)                                                             \
+  extern const DenseIsa NAME;                                                                       \
+  const DenseIsa NAME = {{{__VA_ARGS__}}, {MAX_ROWS, 0, 0, 0}, 1,       epilogue_tile, f32_to_bf16, \
+                         bf16_to_f32,     f16_to_f32,          nullptr, nullptr};
 HONE_TABLE(dense_f32, 6, HONE_T(DotF32, 1, 1), HONE_T(DotF32, 2, 1), HONE_T(DotF32, 3, 1), HONE_T(DotF32, 4, 1),
            HONE_T(DotF32, 5, 1), HONE_T(DotF32, 6, 1))
 HONE_TABLE(dense_bf16, 4, HONE_T(DotBf16Wide, 1, 1), HONE_T(DotBf16Wide, 2, 1), HONE_T(DotBf16Wide, 3, 1),

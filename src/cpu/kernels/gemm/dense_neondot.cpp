@@ -36,6 +36,7 @@ const DenseIsa dense_int8 = {
     neon::epilogue_tile,
     neon::f32_to_bf16,
     neon::bf16_to_f32,
+    neon::f16_to_f32,
     nullptr,
     nullptr};
 

@@ -33,6 +33,7 @@ struct DenseIsa {
   EpilogueFn epilogue;
   void (*f32_to_bf16)(const float* from, uint16_t* to, int64_t n);
   void (*bf16_to_f32)(const uint16_t* from, float* to, int64_t n);
+  void (*f16_to_f32)(const uint16_t* from, float* to, int64_t n);
   void (*begin)();  ///< called by each thread before its first tile, `end` after its last; null: nothing to do
   void (*end)();
 };

@@ -104,6 +104,7 @@ static void dense_tile(const TileArgs& t) {
                          HONE_EPILOGUE_NS::epilogue_tile, \
                          HONE_EPILOGUE_NS::f32_to_bf16,   \
                          HONE_EPILOGUE_NS::bf16_to_f32,   \
+                         HONE_EPILOGUE_NS::f16_to_f32,    \
                          nullptr,                         \
                          nullptr};
 

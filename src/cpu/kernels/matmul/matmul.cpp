@@ -97,11 +97,13 @@ Support supports_kind(const KernelQuery& q, const DenseRow& r) {
   } else {
     for (const TensorDesc* d : {&a, &b}) {
       const bool loose = !(d == &b && b.constant);
+      if (d == &a && a.type == ElementType::f16) continue;
       if (loose ? d->type != ElementType::f32 && d->type != ElementType::bf16 : !is_float(d->type)) {
         return Support::no(std::string("a factor is ") + name_of(d->type) + ", not f32 or bf16");
       }
     }
     const bool wants_bf16 = a.type == ElementType::bf16 || q.bf16_compute;
+    if (r.kind == DenseKind::bf16 && a.type == ElementType::f16) return Support::no("an f16 factor is computed in f32");
     if (r.kind == DenseKind::bf16 && !wants_bf16) return Support::no("f32 factors are not to be rounded to bf16");
   }
   for (const EpilogueOperand& o : q.epilogue.operands) {

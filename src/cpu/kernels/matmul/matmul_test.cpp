@@ -120,6 +120,7 @@ TEST(MatMul, matches_the_plain_loop_in_f32_and_bf16) {
       for (int chain : {0, 1, 2}) {
         check(c, f32, f32, f32, constant, false, chain, &rows);
         check(c, bf16, bf16, bf16, constant, false, chain, &rows);
+        if (constant) check(c, f16, f16, f16, constant, false, chain, &rows);
         check(c, f32, f32, chain == 0 ? u8 : bf16, constant, true, chain, &rows);
         if (HasFatalFailure()) return;
       }

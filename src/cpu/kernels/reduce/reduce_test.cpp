@@ -20,7 +20,7 @@ TEST(Softmax, along_any_axis_in_any_type) {
   };
   for (const Case& c : std::vector<Case>{
            {{3, 10}, 1}, {{1, 1000}, -1}, {{2, 21, 5}, 1}, {{2, 3, 17}, 0}, {{2, 19, 3, 4}, 1, last}, {{4, 1}, 1}}) {
-    for (auto [from, to] : {std::pair{f32, f32}, {bf16, bf16}, {u8, f32}}) {
+    for (auto [from, to] : {std::pair{f32, f32}, {bf16, bf16}, {u8, f32}, {f16, f16}}) {
       for (bool log : {false, true}) {
         auto run = [&](auto op) {
           op.axis = c.axis;
@@ -130,7 +130,7 @@ TEST(Pool, windows_match_the_plain_loop) {
                                        {1, 35, 8, 5, 3, 2, 1, 2, 1, 1, 0, 1, 2, 0, false},
                                        {1, 3, 11, 10, 1, 5, 3, 1, 1, 1, 0, 2, 0, 2}};
   for (const PoolCase& k : cases) {
-    for (auto [from, to] : {std::pair{f32, f32}, {bf16, bf16}, {u8, u8}, {i8, i8}, {u8, f32}}) {
+    for (auto [from, to] : {std::pair{f32, f32}, {bf16, bf16}, {u8, u8}, {i8, i8}, {u8, f32}, {f16, f16}}) {
       check_pool(k, false, from, to, [&] {
         MaxPool op;
         op.kernel = {k.kh, k.kw};
