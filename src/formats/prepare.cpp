@@ -5,8 +5,10 @@
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
+#include "ops/recurrent.hpp"
 #include "ops/registry.hpp"
 
 namespace hone {
@@ -79,9 +81,34 @@ class Preparation {
     if (rules_.fake_quantize && n.op == find_op("Quantize")) return replace(id, quantize(node)), true;
     if (rules_.fake_quantize && n.op == find_op("Dequantize")) return replace(id, {dequantize(node)}), true;
     if (n.op == find_op("SumToShape")) refuse(n, "is a part of gradients, which " + rules_.name + " lacks");
+    if (rules_.whole_sequences && complete_sequence(node)) return true;
     if (rules_.has(g_, id)) return false;
     if (!n.op->expand) refuse(n, "has no counterpart in " + rules_.name);
     replace(id, n.op->expand(n.attributes.get(), b_, node.inputs()));
+    return true;
+  }
+
+  // Lengths and biases that a recurrent sequence leaves out: all of the time axis, and zero.
+  bool complete_sequence(Node node) {
+    const std::string_view op = node.op().name;
+    if (op != "LSTMSequence" && op != "GRUSequence" && op != "RNNSequence") return false;
+    const size_t lengths = op == "LSTMSequence" ? 3 : 2, bias = lengths + 3;
+    Values in = node.inputs();
+    in.resize(std::max(in.size(), bias + 1));
+    if (in[lengths] && in[bias]) return false;
+    const PartialShape& r = in[lengths + 2].shape();
+    if (!in[bias] && !r.is_static()) return false;
+    if (!in[lengths]) {
+      const Value shape = add(ShapeOf{}, in[0]), axis = b_.scalar<int64_t>(0);
+      const Value time = add(Gather{}, shape, b_.ints({1}), axis), batch = add(Gather{}, shape, b_.ints({0}), axis);
+      in[lengths] = add(Convert{ElementType::i32}, add(Broadcast{}, time, batch));
+    }
+    if (!in[bias]) {
+      const auto* gru = node.as<GRUSequence>();
+      const int64_t rows = r[1].get_length();
+      in[bias] = b_.constant(Tensor(in[0].element_type(), {r[0].get_length(), gru && gru->linear_before_reset ? rows / 3 * 4 : rows}));
+    }
+    replace(node.id, b_.add(node.op(), g_.node(node.id).attributes, in).outputs());
     return true;
   }
 

@@ -11,6 +11,7 @@ struct FormatRules {
   std::string name;                                   ///< in messages
   std::function<bool(const Graph&, NodeId)> has;      ///< can the node be written as it is?
   bool fake_quantize = false;                         ///< write Quantize and Dequantize as FakeQuantize and arithmetic
+  bool whole_sequences = false;                       ///< recurrent sequences must have lengths and biases
   bool state = false;                                 ///< has ReadValue and Assign
 };
 

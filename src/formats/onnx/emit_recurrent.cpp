@@ -5,6 +5,7 @@
 #include "ops/einsum.hpp"
 #include "ops/recurrent.hpp"
 #include "ops/sampling.hpp"
+#include "ops/spectral.hpp"
 
 namespace hone::onnx {
 namespace {
@@ -32,8 +33,10 @@ AttributeList attributes(EmitContext& e, const Op& op) {
     return s;
   };
   const Op usual;
-  bool same = op.activations.size() == usual.activations.size() && op.activations_alpha.empty() && op.activations_beta.empty();
-  for (size_t k = 0; same && k < usual.activations.size(); ++k) same = plain(op.activations[k]) == usual.activations[k];
+  // The usual ones once, or once for each direction.
+  const size_t n = usual.activations.size();
+  bool same = op.activations.size() % n == 0 && op.activations_alpha.empty() && op.activations_beta.empty();
+  for (size_t k = 0; same && k < op.activations.size(); ++k) same = plain(op.activations[k]) == usual.activations[k % n];
   if (!same) e.refuse("with other activations than the usual ones is not offered in ONNX");
   return a;
 }
@@ -99,12 +102,21 @@ void grid_sample(EmitContext& e) {
   e.result("GridSample", e.ins(), AttributeList().i("align_corners", op.align_corners).s("mode", mode).s("padding_mode", padding[static_cast<size_t>(op.padding_mode)]));
 }
 
+// Inputs of Hone: signal [N, length], window, frame size, frame step.
+void stft(EmitContext& e) {
+  if (e.opset < 17) e.refuse("needs operator set 17");
+  if (e.as<STFT>().transpose_frames || e.rank(0) != 2) e.refuse("with transposed frames or without a batch has no counterpart in ONNX");
+  e.result("STFT", {e.op("Unsqueeze", {e.in(0), e.ints({2})}), e.cast(e.in(3), ElementType::i64), e.in(1), e.cast(e.in(2), ElementType::i64)},
+           AttributeList().i("onesided", 1));
+}
+
 constexpr EmitRow rows[] = {
     {"Einsum", einsum},
     {"GRUSequence", gru},
     {"GridSample", grid_sample},
     {"LSTMSequence", lstm},
     {"RNNSequence", rnn},
+    {"STFT", stft},
 };
 
 }  // namespace

@@ -96,6 +96,7 @@ Graph prepared_for_ir(const Graph& g) {
   };
   rules.fake_quantize = true;
   rules.state = true;
+  rules.whole_sequences = true;
   return prepared_for(g, rules);
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <set>
 #include <sstream>
 #include <unordered_map>
@@ -18,7 +17,6 @@
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
-#include "ops/recurrent.hpp"
 #include "ops/registry.hpp"
 #include "ops/resize.hpp"
 
@@ -259,21 +257,16 @@ class Writer {
       input_types_.push_back(t);
     };
     auto take_constant = [&](const Tensor& t) { take(constant(t, n.name + "/default"), Type(t.element_type(), PartialShape(t.shape()))); };
-    // Sequences have a fixed number of inputs in the IR.
-    const bool lstm = n.op->name == "LSTMSequence", other = n.op->name == "GRUSequence" || n.op->name == "RNNSequence";
-    const size_t count = std::max<size_t>(n.inputs.size(), lstm ? 7 : other ? 6 : 0);
-    if (lstm && (count > 7 || static_cast<const LSTMSequence*>(n.attributes.get())->input_forget)) {
-      throw Error(ErrorCode::unsupported, "[LSTMSequence] peepholes and coupled gates have no counterpart in OpenVINO", "node '" + n.name + "'");
+    if (n.op->name == "LSTMSequence" && n.inputs.size() > 7) {
+      throw Error(ErrorCode::unsupported, "[LSTMSequence] peepholes have no counterpart in OpenVINO", "node '" + n.name + "'");
     }
-    for (size_t i = 0; i < count; ++i) {
-      if (i < n.inputs.size() && n.inputs[i] != no_id) {
+    for (size_t i = 0; i < n.inputs.size(); ++i) {
+      if (n.inputs[i] != no_id) {
         take(sources_.at(n.inputs[i]), g.value(n.inputs[i]).type);
       } else if (n.op->name == "Loop" && i < 2) {
         take_constant(i == 0 ? Tensor::scalar<int64_t>(-1) : Tensor::scalar<bool>(true));
       } else if (n.op->name == "NonMaxSuppression" && i >= 2) {
         take_constant(i == 2 ? Tensor::scalar<int64_t>(0) : Tensor::scalar<float>(0));
-      } else if ((lstm || other) && take_recurrent_default(g, n, i, take_constant)) {
-        // the whole length, or no bias
       } else {
         throw Error(ErrorCode::unsupported, "[" + std::string(n.op->name) + "] input " + std::to_string(i) + " is absent, which the IR cannot say", "node '" + n.name + "'");
       }
@@ -289,24 +282,6 @@ class Writer {
       take_constant(Tensor::of<int64_t>({std::ssize(axes)}, std::span<const int64_t>(axes)));
     }
     return in;
-  }
-
-  // LSTM, GRU and RNN sequences must name lengths and biases in the IR.
-  static bool take_recurrent_default(const Graph& g, const NodeData& n, size_t i, const std::function<void(const Tensor&)>& take) {
-    const size_t lengths = n.op->name == "LSTMSequence" ? 3 : 2;
-    const PartialShape &x = g.value(n.inputs[0]).type.shape, &r = g.value(n.inputs[lengths + 2]).type.shape;
-    if (i == lengths && x.rank_known() && x[0].is_static() && x[1].is_static()) {
-      Tensor t(ElementType::i32, {x[0].get_length()});
-      for (int32_t& v : t.span<int32_t>()) v = static_cast<int32_t>(x[1].get_length());
-      take(t);
-      return true;
-    }
-    if (i == lengths + 3 && r.is_static()) {
-      const bool wide = n.op->name == "GRUSequence" && static_cast<const GRUSequence*>(n.attributes.get())->linear_before_reset;
-      take(Tensor(g.value(n.inputs[0]).type.element, {r[0].get_length(), wide ? r[1].get_length() / 3 * 4 : r[1].get_length()}));
-      return true;
-    }
-    return false;
   }
 
   void write_fields(pugi::xml_node l, const Graph& g, NodeId id) {
