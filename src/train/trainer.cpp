@@ -84,11 +84,24 @@ class Run {
     Graph g = model_;
     if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[train] a model with one input is expected");
     const Value input = g.inputs()[0];
+    // A file made for a fixed batch takes another one where nothing inside insists on it; else its own.
+    const PartialShape own = input.shape();  // a copy: reshaping changes the graph's
+    if (own.rank_known() && own.rank() == 4 && own[0].is_static() && own[0].min() != o_.batch) {
+      try {
+        g.reshape({{input.id, PartialShape(preprocessing_.batch_shape(o_.batch))}});
+        if (logits_of(g).shape()[0] != Dimension(o_.batch)) throw Error(ErrorCode::unsupported, "[train] the batch is fixed inside");
+      } catch (const Error&) {
+        g = model_;
+        o_.batch = own[0].min();
+      }
+    }
+    PartialShape fits = g.inputs()[0].shape();
     const PartialShape shape(preprocessing_.batch_shape(o_.batch));
-    if (!shape.compatible(input.shape())) {
+    if (fits.rank_known() && fits.rank() == 4) fits[0] = shape[0];
+    if (!shape.compatible(fits)) {
       throw Error(ErrorCode::unsupported, "[train] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "", "set --size, or choose a model of the zoo");
     }
-    g.reshape({{input.id, shape}});
+    if (g.inputs()[0].shape() != shape) g.reshape({{g.inputs()[0].id, shape}});
     const Value logits = logits_of(g);
     if (logits.shape()[1].is_static() && logits.shape()[1].get_length() != static_cast<int64_t>(data_.classes().size())) {
       throw Error(ErrorCode::unsupported, "[train] the model has " + to_string(logits.shape()[1]) + " outputs, the data have " + std::to_string(data_.classes().size()) + " classes");
