@@ -14,6 +14,7 @@ namespace fs = std::filesystem;
 static std::string temporary(const char* name) {
   fs::path dir = fs::temp_directory_path() / ("hone_file_test_" + std::to_string(::getpid()));
   fs::create_directories(dir);
+  fs::remove(dir / name);  // of an earlier process with the same number
   return (dir / name).string();
 }
 
