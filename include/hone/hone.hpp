@@ -4,6 +4,7 @@
 #include "hone/element_type.hpp"
 #include "hone/error.hpp"
 #include "hone/model.hpp"
+#include "hone/preprocess.hpp"
 #include "hone/shape.hpp"
 #include "hone/tasks.hpp"
 #include "hone/tensor.hpp"
