@@ -16,20 +16,20 @@ Work setup_compare(CLI::App& app) {
   };
   auto o = std::make_shared<Options>();
   app.add_option("A", o->a, "Model file")->required();
-  app.add_option("B", o->b, "Model file")->required();
+  app.add_option("B", o->b, "Model file, or openvino: or onnxruntime: for that peer on file A")->required();
   app.add_option("--input", o->inputs, "NAME=FILE.npy; may be repeated");
   app.add_option("--random", o->compare.random, "Number of random inputs (default 1)")->check(CLI::Range(1, 1000000));
   app.add_option("--rtol", o->compare.rtol, "Relative tolerance (default 1e-3)")->check(CLI::NonNegativeNumber);
   app.add_option("--atol", o->compare.atol, "Absolute tolerance (default 1e-4)")->check(CLI::NonNegativeNumber);
   app.add_option("--seed", o->compare.seed, "Seed of the random inputs");
   return [o](Output& out) {
-    const Core core;
-    const Model a = core.read_model(o->a), b = core.read_model(o->b);
     for (const std::string& text : o->inputs) {
       const auto [name, file] = parse_assignment(text);
       o->compare.inputs[name.empty() ? "0" : name] = load_npy(file);
     }
-    const CompareResult r = compare(a, b, o->compare);
+    const bool peer = o->b.size() > 1 && o->b.back() == ':';
+    const Core core;
+    const CompareResult r = peer ? compare_with_peer(o->a, o->b.substr(0, o->b.size() - 1), o->compare) : compare(core.read_model(o->a), core.read_model(o->b), o->compare);
     nlohmann::json outputs = nlohmann::json::array();
     std::vector<std::vector<std::string>> rows{{"output", "largest difference", "relative", ""}};
     for (const OutputDifference& d : r.outputs) {
@@ -40,6 +40,7 @@ Work setup_compare(CLI::App& app) {
       outputs.push_back({{"name", d.name}, {"max_abs", d.max_abs}, {"max_rel", d.max_rel}});
     }
     out.table(rows);
+    for (const std::string& note : r.notes) out.line(note);
     if (!r.first_difference.empty()) out.line("first difference: " + r.first_difference);
     out.result({{"outputs", outputs}, {"first_difference", r.first_difference.empty() ? nlohmann::json() : nlohmann::json(r.first_difference)}, {"equal", r.equal}});
     return r.equal ? 0 : 1;

@@ -48,11 +48,15 @@ struct CompareOptions {
 };
 struct CompareResult {
   std::vector<OutputDifference> outputs;
-  std::string first_difference;  ///< first tensor in A's order, present by name in both, that differs; empty: none
+  std::string first_difference;  ///< first tensor in A's order, present by name in both, that differs (else the first output); empty: none
   bool equal = true;
+  std::vector<std::string> notes;  ///< what a person should know: the form that was given to a peer
 };
 /// Runs both on the same inputs. Outputs are matched by name, else by position.
 HONE_API CompareResult compare(const Model& a, const Model& b, const CompareOptions& options = {});
+/// Runs the file in Hone and in another runtime, "openvino" or "onnxruntime", which Python must have. Throws `Error`: usage (no such
+/// peer), failed (Python or the package is missing), unsupported (the peer refuses the model).
+HONE_API CompareResult compare_with_peer(const std::string& file, const std::string& peer, const CompareOptions& options = {});
 
 struct ConvertReport {
   std::string out;

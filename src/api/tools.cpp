@@ -1,11 +1,11 @@
 #include "hone/tools.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "api/files.hpp"
 #include "api/job_support.hpp"
+#include "api/model_run.hpp"
 #include "api/ports.hpp"
 #include "data/preprocess.hpp"
 #include "data/random.hpp"
@@ -15,22 +15,10 @@
 #include "grad/training_form.hpp"
 #include "graph/builder.hpp"
 #include "ops/basic.hpp"
-#include "ops/evaluate.hpp"
 #include "ops/reduce.hpp"
 
 namespace hone {
 namespace {
-
-// Runs a graph once; any graph, through whatever the compiler chooses.
-std::vector<Datum> run_once(const Graph& g, const std::vector<Datum>& inputs, const RunOptions& o) {
-  CompileOptions c;
-  c.precision = choose_precision(o.precision == "f32" ? "" : o.precision, g, g.name);
-  c.threads = o.threads;
-  CompiledGraph compiled = compile_model(g, c);
-  std::vector<Datum> out;
-  for (int i = 0; i < std::max(1, o.repeat); ++i) out = compiled.infer(inputs);
-  return out;
-}
 
 // A value by tensor name anywhere in the graph.
 Value find_value(const Graph& g, const std::string& name) {
@@ -40,6 +28,19 @@ Value find_value(const Graph& g, const std::string& name) {
     }
   }
   return {};
+}
+
+}  // namespace
+
+// Runs a graph once; any graph, through whatever the compiler chooses.
+std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, const RunOptions& o) {
+  CompileOptions c;
+  c.precision = choose_precision(o.precision == "f32" ? "" : o.precision, g, g.name);
+  c.threads = o.threads;
+  CompiledGraph compiled = compile_model(g, c);
+  std::vector<Datum> out;
+  for (int i = 0; i < std::max(1, o.repeat); ++i) out = compiled.infer(inputs);
+  return out;
 }
 
 // Values that take other values' numbers: those not named as inputs get random ones.
@@ -64,63 +65,6 @@ std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& nam
   }
   return out;
 }
-
-bool close(double a, double b, double rtol, double atol) {
-  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
-  if (a == b) return true;
-  return std::fabs(a - b) <= atol + rtol * std::fabs(b);
-}
-
-OutputDifference difference(const std::string& name, const Datum& a, const Datum& b, const CompareOptions& o) {
-  OutputDifference d{name, 0, 0, true};
-  if (a.is_sequence() && b.is_sequence() && a.sequence().size() == b.sequence().size()) {
-    for (size_t i = 0; i < a.sequence().size(); ++i) {
-      const OutputDifference e = difference(name, a.sequence()[i], b.sequence()[i], o);
-      d.max_abs = std::max(d.max_abs, e.max_abs);
-      d.max_rel = std::max(d.max_rel, e.max_rel);
-      d.equal &= e.equal;
-    }
-    return d;
-  }
-  if (!a.is_tensor() || !b.is_tensor()) {
-    d.equal = a.is_none() && b.is_none();
-    return d;
-  }
-  const Tensor &x = a.tensor(), &y = b.tensor();
-  if (x.shape() != y.shape() || (x.element_type() == ElementType::string) != (y.element_type() == ElementType::string)) {
-    d.max_abs = d.max_rel = INFINITY;
-    d.equal = false;
-    return d;
-  }
-  if (x.element_type() == ElementType::string) {
-    d.equal = x.strings() == y.strings();
-    return d;
-  }
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double p = get_element(x, i), q = get_element(y, i);
-    d.equal &= close(p, q, o.rtol, o.atol);
-    if (p == q || (std::isnan(p) && std::isnan(q))) continue;
-    d.max_abs = std::max(d.max_abs, std::fabs(p - q));
-    d.max_rel = std::max(d.max_rel, std::fabs(p - q) / std::max(std::fabs(q), 1e-12));
-  }
-  return d;
-}
-
-// Every named tensor of a graph as it is computed.
-std::map<std::string, Datum> all_values(const Graph& g, const std::vector<Datum>& inputs, std::vector<std::string>* order) {
-  std::map<std::string, Datum> out;
-  EvaluateOptions o;
-  o.on_value = [&](const Graph& graph, ValueId v, const Datum& d) {
-    if (&graph != &g) return;
-    for (const std::string& n : g.value(v).names) {
-      if (out.emplace(n, d).second && order) order->push_back(n);
-    }
-  };
-  evaluate(g, inputs, o);
-  return out;
-}
-
-}  // namespace
 
 Tensor load_npy(const std::string& path) { return read_npy(path); }
 void save_npy(const std::string& path, const Tensor& tensor) { write_npy(path, tensor); }
@@ -193,67 +137,13 @@ std::vector<NamedValue> run_model(const Model& model, const std::map<std::string
     if (given != v.shape()) shapes[v.id] = given;
   }
   if (!shapes.empty()) g.reshape(shapes);
-  const auto out = run_once(g, in, options);
+  const auto out = run_graph(g, in, options);
   std::vector<NamedValue> named;
   for (size_t i = 0; i < out.size(); ++i) {
     const NodeId r = g.results()[i];
     named.push_back({port_of(g.handle(r).input(0), g.node(r).name).name, out[i]});
   }
   return named;
-}
-
-CompareResult compare(const Model& a, const Model& b, const CompareOptions& o) {
-  CompareResult r;
-  if (a.outputs().size() != b.outputs().size()) {
-    throw Error(ErrorCode::failed, "[compare] A has " + std::to_string(a.outputs().size()) + " outputs, B has " + std::to_string(b.outputs().size()));
-  }
-  if (a.inputs().size() != b.inputs().size()) {
-    throw Error(ErrorCode::failed, "[compare] A has " + std::to_string(a.inputs().size()) + " inputs, B has " + std::to_string(b.inputs().size()));
-  }
-  std::map<std::string, Datum> given;
-  for (const auto& [k, v] : o.inputs) given[k] = v;
-  const auto outputs_a = a.outputs();
-  for (const Port& p : outputs_a) r.outputs.push_back({p.name, 0, 0, true});
-  for (int round = 0; round < o.random; ++round) {
-    const auto in_a = feeds(a.graph(), given, o.seed + static_cast<uint64_t>(round) * 1000);
-    // The same values for B, matched by name, else by position.
-    std::map<std::string, Datum> by_name;
-    const auto ports_a = a.inputs(), ports_b = b.inputs();
-    std::vector<Datum> in_b(ports_b.size());
-    for (size_t i = 0; i < ports_b.size(); ++i) {
-      size_t from = i;
-      for (size_t k = 0; k < ports_a.size(); ++k) {
-        if (ports_a[k].name == ports_b[i].name) from = k;
-      }
-      in_b[i] = in_a[from];
-    }
-    const auto out_a = run_once(a.graph(), in_a, {}), out_b = run_once(b.graph(), in_b, {});
-    bool equal = true;
-    for (size_t i = 0; i < out_a.size(); ++i) {
-      size_t other = i;
-      for (size_t k = 0; k < out_b.size(); ++k) {
-        if (b.outputs()[k].name == outputs_a[i].name) other = k;
-      }
-      const OutputDifference d = difference(outputs_a[i].name, out_a[i], out_b[other], o);
-      r.outputs[i].max_abs = std::max(r.outputs[i].max_abs, d.max_abs);
-      r.outputs[i].max_rel = std::max(r.outputs[i].max_rel, d.max_rel);
-      r.outputs[i].equal &= d.equal;
-      equal &= d.equal;
-    }
-    if (!equal && r.first_difference.empty()) {
-      std::vector<std::string> order;
-      const auto values_a = all_values(a.graph(), in_a, &order), values_b = all_values(b.graph(), in_b, nullptr);
-      for (const std::string& n : order) {
-        const auto it = values_b.find(n);
-        if (it != values_b.end() && !difference(n, values_a.at(n), it->second, o).equal) {
-          r.first_difference = n;
-          break;
-        }
-      }
-    }
-    r.equal &= equal;
-  }
-  return r;
 }
 
 std::vector<BlockingOperator> trainable_report(const Model& model) {
