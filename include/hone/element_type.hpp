@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include "hone/export.hpp"
+
 namespace hone {
 
 enum class ElementType : uint8_t {
@@ -14,6 +16,7 @@ enum class ElementType : uint8_t {
   u64, u32, u16, u8, u4, u2, u1,
   boolean,  ///< one byte, 0 or 1
   string,   ///< std::string elements, stored outside of the byte buffer
+  f8e4m3fnuz, f8e5m2fnuz,  ///< finite, one zero: NaN is the bit pattern of minus zero, exponents lie one lower
 };
 
 namespace element {
@@ -21,17 +24,17 @@ using enum ElementType;
 }
 
 /// Size of one element in bits; 0 for `dynamic` and `string`.
-int bit_width(ElementType t);
+HONE_API int bit_width(ElementType t);
 /// Bytes that `n` densely packed elements take (sub-byte types: low bits first, rounded up to a byte).
-size_t byte_size(ElementType t, size_t n);
-const char* name_of(ElementType t);
+HONE_API size_t byte_size(ElementType t, size_t n);
+HONE_API const char* name_of(ElementType t);
 /// Parses `f32`, also `float32`, `FP32`, `float`, `BOOL`...; nullopt when the name is not known.
-std::optional<ElementType> element_type_from(std::string_view name);
+HONE_API std::optional<ElementType> element_type_from(std::string_view name);
 
 /// IEEE-like types of any width, f8/f4/nf4 included.
-bool is_float(ElementType t);
+HONE_API bool is_float(ElementType t);
 /// Signed and unsigned integers of any width (not boolean).
-bool is_integer(ElementType t);
-bool is_signed(ElementType t);
+HONE_API bool is_integer(ElementType t);
+HONE_API bool is_signed(ElementType t);
 
 }  // namespace hone

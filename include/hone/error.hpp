@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "hone/export.hpp"
+
 namespace hone {
 
 enum class ErrorCode {
@@ -16,12 +18,12 @@ enum class ErrorCode {
 };
 
 /// Short name of a code, as the `--json` error object prints it.
-const char* error_name(ErrorCode code);
+HONE_API const char* error_name(ErrorCode code);
 /// Process exit code that stands for an error code: 1, 2, 3 or 130.
-int exit_code(ErrorCode code);
+HONE_API int exit_code(ErrorCode code);
 
 /// Thrown by every function of the toolkit that can fail. Thread-safe to copy and rethrow.
-class Error : public std::runtime_error {
+class HONE_API Error : public std::runtime_error {
  public:
   /// `message` begins with `[operator]`, `[pass]` or `[verb]`; `where` names file, node or line; `hint` says what to do.
   Error(ErrorCode code, const std::string& message, std::string where = {}, std::string hint = {});

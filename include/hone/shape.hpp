@@ -7,16 +7,18 @@
 #include <string_view>
 #include <vector>
 
+#include "hone/export.hpp"
+
 namespace hone {
 
 using Shape = std::vector<int64_t>;
 
 /// Product of the dimensions (1 for a scalar). Throws `Error` on negative dimensions and on overflow.
-int64_t element_count(const Shape& shape);
-std::string to_string(const Shape& shape);
+HONE_API int64_t element_count(const Shape& shape);
+HONE_API std::string to_string(const Shape& shape);
 
 /// One dimension: a number, or an interval with an optional symbol. Two dimensions with the same symbol are equal.
-class Dimension {
+class HONE_API Dimension {
  public:
   static constexpr int64_t unbounded = std::numeric_limits<int64_t>::max();
 
@@ -50,16 +52,16 @@ class Dimension {
 };
 
 // Arithmetic on intervals; symbols survive `+0` and `*1` only.
-Dimension operator+(const Dimension& a, const Dimension& b);
-Dimension operator-(const Dimension& a, const Dimension& b);
-Dimension operator*(const Dimension& a, const Dimension& b);
+HONE_API Dimension operator+(const Dimension& a, const Dimension& b);
+HONE_API Dimension operator-(const Dimension& a, const Dimension& b);
+HONE_API Dimension operator*(const Dimension& a, const Dimension& b);
 /// Floor division by a positive number.
-Dimension operator/(const Dimension& a, int64_t b);
+HONE_API Dimension operator/(const Dimension& a, int64_t b);
 
-std::string to_string(const Dimension& d);
+HONE_API std::string to_string(const Dimension& d);
 
 /// Known or unknown rank; each dimension may be dynamic.
-class PartialShape {
+class HONE_API PartialShape {
  public:
   PartialShape() = default;  ///< unknown rank
   PartialShape(std::initializer_list<Dimension> dims) : ranked_(true), dims_(dims) {}
@@ -92,10 +94,10 @@ class PartialShape {
   std::vector<Dimension> dims_;
 };
 
-std::string to_string(const PartialShape& shape);
+HONE_API std::string to_string(const PartialShape& shape);
 
 /// NumPy broadcasting of two shapes. Throws `Error` where they do not fit.
-PartialShape broadcast(const PartialShape& a, const PartialShape& b);
-Shape broadcast(const Shape& a, const Shape& b);
+HONE_API PartialShape broadcast(const PartialShape& a, const PartialShape& b);
+HONE_API Shape broadcast(const Shape& a, const Shape& b);
 
 }  // namespace hone

@@ -10,18 +10,19 @@
 #include <vector>
 
 #include "hone/element_type.hpp"
+#include "hone/export.hpp"
 #include "hone/shape.hpp"
 
 namespace hone {
 
 /// 16-bit storage types; conversions round to nearest even.
-struct float16 {
+struct HONE_API float16 {
   uint16_t bits = 0;
   float16() = default;
   explicit float16(float v);
   operator float() const;
 };
-struct bfloat16 {
+struct HONE_API bfloat16 {
   uint16_t bits = 0;
   bfloat16() = default;
   explicit bfloat16(float v);
@@ -45,7 +46,7 @@ template <> constexpr ElementType element_type_of<uint8_t>() { return ElementTyp
 template <> constexpr ElementType element_type_of<bool>() { return ElementType::boolean; }
 
 /// A dense row-major tensor. Copies share the memory. Concurrent reads are safe; writes need a single owner.
-class Tensor {
+class HONE_API Tensor {
  public:
   Tensor() = default;  ///< empty: `!tensor`
   /// Owns zero-initialised memory, aligned to 64 bytes. Throws `Error` where the size overflows or memory is short.
@@ -123,14 +124,14 @@ Tensor Tensor::of(Shape shape, std::span<const T> values) {
 }
 
 /// Reads element `i` of a tensor of any numeric type (sub-byte types included) as a double, and writes it back.
-double get_element(const Tensor& t, size_t i);
-void set_element(Tensor& t, size_t i, double v);
+HONE_API double get_element(const Tensor& t, size_t i);
+HONE_API void set_element(Tensor& t, size_t i, double v);
 /// The same for integers, exact over the whole 64-bit range.
-int64_t get_integer(const Tensor& t, size_t i);
-void set_integer(Tensor& t, size_t i, int64_t v);
+HONE_API int64_t get_integer(const Tensor& t, size_t i);
+HONE_API void set_integer(Tensor& t, size_t i, int64_t v);
 
 /// Any value of an edge: nothing, a tensor, a sequence, or a map from integers or strings.
-class Datum {
+class HONE_API Datum {
  public:
   using Sequence = std::vector<Datum>;
   using Map = std::map<std::variant<int64_t, std::string>, Datum>;

@@ -76,6 +76,10 @@ std::pair<double, double> range_of(ElementType t) {
       return {-448, 448};
     case ElementType::f8e5m2:
       return {-57344, 57344};
+    case ElementType::f8e4m3fnuz:
+      return {-240, 240};
+    case ElementType::f8e5m2fnuz:
+      return {-57344, 57344};
     case ElementType::f4e2m1:
       return {-6, 6};
     default:

@@ -42,6 +42,8 @@ constexpr Row rows[] = {
     {ElementType::u1, "u1", 1, " uint1 bin "},
     {ElementType::boolean, "boolean", 8, " bool "},
     {ElementType::string, "string", 0, " str "},
+    {ElementType::f8e4m3fnuz, "f8e4m3fnuz", 8, " float8e4m3fnuz "},
+    {ElementType::f8e5m2fnuz, "f8e5m2fnuz", 8, " float8e5m2fnuz "},
 };
 
 const Row& row(ElementType t) { return rows[static_cast<size_t>(t)]; }
@@ -66,7 +68,7 @@ std::optional<ElementType> element_type_from(std::string_view name) {
   return std::nullopt;
 }
 
-bool is_float(ElementType t) { return t >= ElementType::f64 && t <= ElementType::nf4; }
+bool is_float(ElementType t) { return (t >= ElementType::f64 && t <= ElementType::nf4) || t >= ElementType::f8e4m3fnuz; }
 bool is_integer(ElementType t) { return t >= ElementType::i64 && t <= ElementType::u1; }
 bool is_signed(ElementType t) { return is_float(t) || (t >= ElementType::i64 && t <= ElementType::i2); }
 

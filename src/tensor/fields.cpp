@@ -238,7 +238,7 @@ void FieldReader::on(std::string_view, double& v) { std::memcpy(&v, need(sizeof 
 void FieldReader::on(std::string_view, std::string& v) { v = text(); }
 void FieldReader::on(std::string_view, ElementType& v) {
   const uint8_t t = *need(1);
-  if (t > static_cast<uint8_t>(ElementType::string)) throw Error(ErrorCode::unreadable, "[fields] unknown element type");
+  if (t > static_cast<uint8_t>(ElementType::f8e5m2fnuz)) throw Error(ErrorCode::unreadable, "[fields] unknown element type");
   v = static_cast<ElementType>(t);
 }
 void FieldReader::on(std::string_view, std::vector<int64_t>& v) {

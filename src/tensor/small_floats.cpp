@@ -36,6 +36,18 @@ unsigned encode_magnitude(float v, int exponent_bits, int mantissa_bits) {
   return (static_cast<unsigned>(exponent + bias - 1) << mantissa_bits) + u;
 }
 
+// The fnuz formats are the plain ones at half the value, with every exponent in use.
+float decode_fnuz(uint8_t v, int exponent_bits, int mantissa_bits) {
+  return v == 0x80 ? std::numeric_limits<float>::quiet_NaN() : 0.5f * decode(v, exponent_bits, mantissa_bits);
+}
+
+uint8_t encode_fnuz(float v, int exponent_bits, int mantissa_bits) {
+  if (std::isnan(v)) return 0x80;
+  const unsigned magnitude =
+      std::fabs(v) > 65536.0f ? 0x7fu : std::min(encode_magnitude(2 * v, exponent_bits, mantissa_bits), 0x7fu);
+  return static_cast<uint8_t>(magnitude | (std::signbit(v) && magnitude != 0 ? 0x80u : 0u));
+}
+
 constexpr float nf4_values[16] = {-1.0f,
                                   -0.6961928009986877f,
                                   -0.5250730514526367f,
@@ -84,7 +96,8 @@ uint8_t encode_f8e4m3(float v) {
 
 float decode_f8e5m2(uint8_t v) {
   if ((v & 0x7f) > 0x7c) return std::numeric_limits<float>::quiet_NaN();
-  if ((v & 0x7f) == 0x7c) return v & 0x80 ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
+  if ((v & 0x7f) == 0x7c)
+    return v & 0x80 ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
   return decode(v, 5, 2);
 }
 
@@ -94,6 +107,19 @@ uint8_t encode_f8e5m2(float v) {
   if (std::isinf(v)) return static_cast<uint8_t>(sign | 0x7c);
   if (std::fabs(v) >= 57344.0f) return static_cast<uint8_t>(sign | 0x7b);
   return static_cast<uint8_t>(sign | std::min(encode_magnitude(v, 5, 2), 0x7bu));
+}
+
+float decode_f8e4m3fnuz(uint8_t v) {
+  return decode_fnuz(v, 4, 3);
+}
+uint8_t encode_f8e4m3fnuz(float v) {
+  return encode_fnuz(v, 4, 3);
+}
+float decode_f8e5m2fnuz(uint8_t v) {
+  return decode_fnuz(v, 5, 2);
+}
+uint8_t encode_f8e5m2fnuz(float v) {
+  return encode_fnuz(v, 5, 2);
 }
 
 float decode_f8e8m0(uint8_t v) {
@@ -111,7 +137,9 @@ uint8_t encode_f8e8m0(float v) {
   return static_cast<uint8_t>(std::clamp(exponent + 127, 0, 254));
 }
 
-float decode_f4e2m1(unsigned v) { return decode(v & 15u, 2, 1); }
+float decode_f4e2m1(unsigned v) {
+  return decode(v & 15u, 2, 1);
+}
 
 unsigned encode_f4e2m1(float v) {
   const unsigned sign = std::signbit(v) ? 8 : 0;
@@ -120,7 +148,9 @@ unsigned encode_f4e2m1(float v) {
   return sign | std::min(encode_magnitude(v, 2, 1), 7u);
 }
 
-float decode_nf4(unsigned v) { return nf4_values[v & 15u]; }
+float decode_nf4(unsigned v) {
+  return nf4_values[v & 15u];
+}
 
 unsigned encode_nf4(float v) {
   unsigned best = 0;
@@ -131,12 +161,17 @@ unsigned encode_nf4(float v) {
 }
 
 float16::float16(float v) : bits(encode_f16(v)) {}
-float16::operator float() const { return decode_f16(bits); }
+float16::operator float() const {
+  return decode_f16(bits);
+}
 
 bfloat16::bfloat16(float v) {
   const auto u = std::bit_cast<uint32_t>(v);
-  bits = std::isnan(v) ? static_cast<uint16_t>((u >> 16) | 0x40) : static_cast<uint16_t>((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+  bits = std::isnan(v) ? static_cast<uint16_t>((u >> 16) | 0x40)
+                       : static_cast<uint16_t>((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
-bfloat16::operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+bfloat16::operator float() const {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 }  // namespace hone

@@ -141,6 +141,8 @@ double get_element(const Tensor& t, size_t i) {
     case ElementType::bf16: return static_cast<const bfloat16*>(d)[i];
     case ElementType::f8e4m3: return decode_f8e4m3(static_cast<const uint8_t*>(d)[i]);
     case ElementType::f8e5m2: return decode_f8e5m2(static_cast<const uint8_t*>(d)[i]);
+    case ElementType::f8e4m3fnuz: return decode_f8e4m3fnuz(static_cast<const uint8_t*>(d)[i]);
+    case ElementType::f8e5m2fnuz: return decode_f8e5m2fnuz(static_cast<const uint8_t*>(d)[i]);
     case ElementType::f8e8m0: return decode_f8e8m0(static_cast<const uint8_t*>(d)[i]);
     case ElementType::f4e2m1: return decode_f4e2m1(get_bits(d, i, 4));
     case ElementType::nf4: return decode_nf4(get_bits(d, i, 4));
@@ -159,6 +161,8 @@ void set_element(Tensor& t, size_t i, double v) {
     case ElementType::bf16: static_cast<bfloat16*>(d)[i] = bfloat16(f); return;
     case ElementType::f8e4m3: static_cast<uint8_t*>(d)[i] = encode_f8e4m3(f); return;
     case ElementType::f8e5m2: static_cast<uint8_t*>(d)[i] = encode_f8e5m2(f); return;
+    case ElementType::f8e4m3fnuz: static_cast<uint8_t*>(d)[i] = encode_f8e4m3fnuz(f); return;
+    case ElementType::f8e5m2fnuz: static_cast<uint8_t*>(d)[i] = encode_f8e5m2fnuz(f); return;
     case ElementType::f8e8m0: static_cast<uint8_t*>(d)[i] = encode_f8e8m0(f); return;
     case ElementType::f4e2m1: set_bits(d, i, 4, encode_f4e2m1(f)); return;
     case ElementType::nf4: set_bits(d, i, 4, encode_nf4(f)); return;

@@ -46,6 +46,10 @@ TEST(Tensor, converts_every_small_float_code_to_itself) {
     if (std::isfinite(decode_f8e5m2(b))) {
       EXPECT_EQ(encode_f8e5m2(decode_f8e5m2(b)), b);
     }
+    if (b != 0x80) {
+      EXPECT_EQ(encode_f8e4m3fnuz(decode_f8e4m3fnuz(b)), b);
+      EXPECT_EQ(encode_f8e5m2fnuz(decode_f8e5m2fnuz(b)), b);
+    }
     if (!std::isnan(decode_f8e8m0(b))) {
       EXPECT_EQ(encode_f8e8m0(decode_f8e8m0(b)), b);
     }

@@ -181,7 +181,7 @@ Tensor read_npy(const std::string& path) { return parse_npy(MappedFile::open(pat
 ElementType npy_type(ElementType t) {
   switch (t) {
     case ElementType::bf16: case ElementType::f8e4m3: case ElementType::f8e5m2: case ElementType::f8e8m0: case ElementType::f4e2m1:
-    case ElementType::nf4: return ElementType::f32;
+    case ElementType::nf4: case ElementType::f8e4m3fnuz: case ElementType::f8e5m2fnuz: return ElementType::f32;
     case ElementType::i4: case ElementType::i2: return ElementType::i8;
     case ElementType::u4: case ElementType::u2: case ElementType::u1: return ElementType::u8;
     default: return t;

@@ -236,7 +236,9 @@ Value to_small_float(NodeContext& n, Value x, ElementType to) {
   if (to == ElementType::f8e4m3) {
     return n.cast(n(Select{}, n(Greater{}, magnitude, n.b.scalar<float>(464)), n.b.scalar<float>(std::numeric_limits<float>::quiet_NaN()), v), to);
   }
-  return n.cast(v, to);
+  // fnuz: half a step above 240 and 57344
+  const float limit = to == ElementType::f8e4m3fnuz ? 248 : 61440;
+  return n.cast(n(Select{}, n(GreaterEqual{}, magnitude, n.b.scalar<float>(limit)), n.b.scalar<float>(std::numeric_limits<float>::quiet_NaN()), v), to);
 }
 
 Value converted(NodeContext& n, Value x, ElementType to) {
@@ -244,7 +246,7 @@ Value converted(NodeContext& n, Value x, ElementType to) {
   if (from == to || from == ElementType::string || to == ElementType::string) return n.cast(x, to);
   const bool narrow = is_integer(to) && bit_width(to) < 8;
   if (narrow || (is_integer(from) && is_integer(to) && bit_width(to) <= 16 && bit_width(from) > bit_width(to))) return wrapped(n, x, to);
-  if (to == ElementType::f8e5m2 || to == ElementType::f8e4m3 || to == ElementType::f8e8m0) return to_small_float(n, x, to);
+  if (is_float(to) && bit_width(to) == 8) return to_small_float(n, x, to);
   return n.cast(x, to);
 }
 

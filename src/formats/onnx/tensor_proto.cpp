@@ -16,7 +16,7 @@ constexpr ElementType types[] = {
     ElementType::dynamic, ElementType::f32,     ElementType::u8,     ElementType::i8,      ElementType::u16,    ElementType::i16,
     ElementType::i32,     ElementType::i64,     ElementType::string, ElementType::boolean, ElementType::f16,    ElementType::f64,
     ElementType::u32,     ElementType::u64,     ElementType::dynamic, ElementType::dynamic, ElementType::bf16,  ElementType::f8e4m3,
-    ElementType::dynamic, ElementType::f8e5m2,  ElementType::dynamic, ElementType::u4,     ElementType::i4,     ElementType::f4e2m1,
+    ElementType::f8e4m3fnuz, ElementType::f8e5m2, ElementType::f8e5m2fnuz, ElementType::u4,     ElementType::i4,     ElementType::f4e2m1,
     ElementType::f8e8m0,  ElementType::u2,      ElementType::i2,
 };
 
@@ -136,6 +136,8 @@ Tensor to_tensor(const TensorMessage& m, const Storage& storage) {
     case ElementType::u8:
     case ElementType::f8e4m3:
     case ElementType::f8e5m2:
+    case ElementType::f8e4m3fnuz:
+    case ElementType::f8e5m2fnuz:
     case ElementType::f8e8m0: return from_list<uint8_t>(m, type, m.int32s);
     case ElementType::boolean: {
       Tensor t = from_list<uint8_t>(m, type, m.int32s);
