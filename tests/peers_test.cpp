@@ -112,4 +112,46 @@ TEST_F(Peers, name_the_first_layer_that_differs) {
   if (tried == 0) GTEST_SKIP() << "needs openvino or onnxruntime in python3 or HONE_PYTHON";
 }
 
+TEST_F(Peers, benchmark_refuses_unknown_names_before_it_measures) {
+  const auto o = hone("benchmark " + at("net.onnx") + " --peer openvino,tensorrt --json");
+  expect_refused(o, 2, "no peer 'tensorrt'");
+  EXPECT_EQ(o.parsed()["error"]["code"], "usage");
+}
+
+TEST_F(Peers, benchmark_compares_neighbours_in_time) {
+  // A peer whose latency halves from round to round: the ratio is the median of the rounds, the spread their ends.
+  const std::string answer =
+      R"({"version":"1","precision":"f32","note":"","median_ms":%s,"min_ms":1,"load_ms":3,"first_inference_ms":4,"runs_per_s":5,"peak_rss_mb":6})";
+  const std::string python = python_that("n=$(cat " + at("n") + " 2>/dev/null || echo 4000000); echo $((n/2)) > " +
+                                         at("n") + "; printf '" + answer + "' $n > \"$(dirname \"$3\")/result.json\"");
+  const auto o =
+      hone("benchmark " + at("net.onnx") + " --peer openvino --threads 1 --precision f32 -t 0.3 --json", python);
+  ASSERT_EQ(o.code, 0) << o.err;
+  const auto peer = o.parsed()["peers"][0];
+  EXPECT_EQ(peer["name"], "openvino");
+  EXPECT_DOUBLE_EQ(peer["latency_ms"]["median"], 2e6);
+  EXPECT_EQ(peer["load_ms"], 3);
+  EXPECT_LE(peer["ratio_min"], peer["ratio"]);
+  EXPECT_LE(peer["ratio"], peer["ratio_max"]);
+  EXPECT_GT(peer["ratio_min"], 1000);
+}
+
+TEST_F(Peers, benchmark_measures_what_is_installed) {
+  size_t tried = 0;
+  for (const char* peer : {"openvino", "onnxruntime"}) {
+    if (!has(peer)) continue;
+    ++tried;
+    for (const char* hint : {"latency", "throughput"}) {
+      const auto o = hone("benchmark " + at("net.hone") + " --threads 2 -t 0.3 --rounds 2 --hint " + hint +
+                          " --json --peer " + peer);
+      ASSERT_EQ(o.code, 0) << peer << ": " << o.err;
+      const auto row = o.parsed()["peers"][0];
+      for (const char* key : {"ratio", "throughput_fps", "load_ms", "peak_rss_mb"})
+        EXPECT_GT(row[key].get<double>(), 0) << key;
+      EXPECT_NE(row["note"].get<std::string>().find("Hone's export"), std::string::npos);
+    }
+  }
+  if (tried == 0) GTEST_SKIP() << "needs openvino or onnxruntime in python3 or HONE_PYTHON";
+}
+
 }  // namespace hone

@@ -125,16 +125,26 @@ struct BenchmarkOptions {
   bool cache = true;
   std::map<std::string, PartialShape> shapes;
   bool per_layer = false;
+  std::vector<std::string> peers;  ///< "openvino", "onnxruntime": measured in turns with Hone, each in a process of its own
+  int rounds = 3;                  ///< with peers: turns, which share `seconds` for each engine
 };
 struct LayerTime {
   std::string name, op, kernel;
   double milliseconds = 0;
+};
+/// Another runtime on the same model, inputs, threads and precision. A ratio above 1 says that Hone is faster (latency, or requests a second
+/// where throughput was asked for); it is the median over the rounds, each of which compares neighbours in time.
+struct PeerBenchmark {
+  std::string name, version, precision, note;
+  double median_ms = 0, min_ms = 0, throughput_fps = 0, load_ms = 0, first_inference_ms = 0, peak_rss_mb = 0;
+  double ratio = 0, ratio_min = 0, ratio_max = 0;
 };
 struct BenchmarkResult {
   double median_ms = 0, min_ms = 0, p90_ms = 0, p99_ms = 0, throughput_fps = 0, load_ms = 0, first_inference_ms = 0, peak_rss_mb = 0;
   std::string precision;
   int threads = 0;
   std::vector<LayerTime> layers;
+  std::vector<PeerBenchmark> peers;
 };
 HONE_API BenchmarkResult benchmark(const BenchmarkOptions& options);
 

@@ -141,6 +141,7 @@ BenchmarkResult benchmark_graph(const Graph& model, Precision precision, const B
 }
 
 BenchmarkResult benchmark(const BenchmarkOptions& o) {
+  if (!o.peers.empty()) return benchmark_with_peers(o);
   const auto start = Clock::now();
   const Graph g = read_any_model(o.model);
   const double read_ms = ms_since(start);

@@ -20,11 +20,16 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   BenchmarkOptions own = o;
   own.model = path;
   own.precision = precision;
+  own.peers.clear();
   std::error_code e;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", e);
   if (e || self.filename() != "hone") return benchmark(own);
+  std::string more = o.hint == "latency" ? "" : " --hint " + quoted(o.hint);
+  if (o.streams > 0) more += " --streams " + std::to_string(o.streams);
+  if (!o.cache) more += " --no-cache";
+  for (const auto& [name, shape] : o.shapes) more += " --shape " + quoted(name + to_string(shape));
   const std::string command = quoted(self.string()) + " benchmark " + quoted(path) + " --json --precision " + precision + " -t " + std::to_string(o.seconds) +
-                              (o.threads > 0 ? " --threads " + std::to_string(o.threads) : "") + (o.per_layer ? " --layers" : "") + " 2>/dev/null";
+                              (o.threads > 0 ? " --threads " + std::to_string(o.threads) : "") + (o.per_layer ? " --layers" : "") + more + " 2>/dev/null";
   std::string text;
   FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) return benchmark(own);

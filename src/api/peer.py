@@ -173,7 +173,8 @@ class OpenVino:
         self.results = results
         self.request = self.net.create_infer_request()
         self.feed = {i: inputs[place(p.get_names(), i)] for i, p in enumerate(self.net.inputs)}
-        self.precision = str(self.net.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+        hint = self.net.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        self.precision = "int8" if job["precision"] == "int8" else hint
         self.note = ""
 
     def outputs(self):
