@@ -8,6 +8,7 @@
 #include "formats/onnx/writer.hpp"
 #include "formats/openvino_ir/reader.hpp"
 #include "formats/openvino_ir/writer.hpp"
+#include "formats/tflite/reader.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
@@ -27,6 +28,10 @@ bool is_onnx(std::string_view head, const std::string& path) {
 
 bool is_openvino_ir(std::string_view head, const std::string& path) {
   return suffix_of(path) == ".xml" && (head.find("<net") != head.npos || head.find("<?xml") != head.npos);
+}
+
+bool is_tflite(std::string_view head, const std::string& path) {
+  return (head.size() >= 8 && head.substr(4, 4) == "TFL3") || suffix_of(path) == ".tflite";
 }
 
 struct Refused {
@@ -77,6 +82,7 @@ const std::vector<ReaderRow>& reader_rows() {
   static const std::vector<ReaderRow> rows = {
       {"ONNX", is_onnx, read_onnx},
       {"OpenVINO IR", is_openvino_ir, read_openvino_ir},
+      {"TensorFlow Lite", is_tflite, read_tflite},
   };
   return rows;
 }

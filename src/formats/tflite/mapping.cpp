@@ -1,0 +1,88 @@
+#include "formats/tflite/mapping.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <unordered_map>
+
+namespace hone::tflite {
+namespace {
+
+const std::unordered_map<int32_t, const OperatorRow*>& table() {
+  static const auto index = [] {
+    std::unordered_map<int32_t, const OperatorRow*> t;
+    for (auto rows : {arithmetic_rows(), activation_rows(), convolution_rows(), image_rows(), shape_rows(), slicing_rows(), indexing_rows(), reduction_rows(),
+                      quantization_rows(), control_rows(), detection_rows()}) {
+      for (const OperatorRow& r : rows) t.emplace(r.code, &r);
+    }
+    return t;
+  }();
+  return index;
+}
+
+// Operators of the schema without a row, so that messages can name them.
+constexpr std::pair<int32_t, std::string_view> others[] = {
+    {10, "HASHTABLE_LOOKUP"},        {15, "LSH_PROJECTION"},         {29, "CONCAT_EMBEDDINGS"},           {30, "SKIP_GRAM"},
+    {33, "EMBEDDING_LOOKUP_SPARSE"}, {51, "DELEGATE"},               {171, "STABLEHLO_CONVOLUTION"},      {173, "STABLEHLO_CUSTOM_CALL"},
+    {174, "STABLEHLO_REDUCE"},       {190, "STABLEHLO_SCATTER"},     {198, "STABLEHLO_REDUCE_WINDOW"},    {199, "STABLEHLO_SORT"},
+    {200, "STABLEHLO_WHILE"},        {201, "STABLEHLO_GATHER"},      {204, "STABLEHLO_RNG_BIT_GENERATOR"}, {205, "REDUCE_WINDOW"},
+};
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t same = std::toupper(static_cast<unsigned char>(a[i - 1])) == std::toupper(static_cast<unsigned char>(b[j - 1])) ? 0 : 1;
+      const size_t next = std::min({row[j] + 1, row[j - 1] + 1, diagonal + same});
+      diagonal = row[j];
+      row[j] = next;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+const OperatorRow* find_row(int32_t code) {
+  const auto it = table().find(code);
+  return it == table().end() ? nullptr : it->second;
+}
+
+const CustomRow* find_custom(std::string_view name) {
+  for (auto rows : {convolution_customs(), detection_customs()}) {
+    for (const CustomRow& r : rows) {
+      if (r.name == name) return &r;
+    }
+  }
+  return nullptr;
+}
+
+std::string operator_name(const OperatorInfo& o) {
+  if (o.code == 32) return std::string(o.custom);
+  if (const OperatorRow* r = find_row(o.code)) return std::string(r->name);
+  for (const auto& [code, name] : others) {
+    if (code == o.code) return std::string(name);
+  }
+  return "builtin operator " + std::to_string(o.code);
+}
+
+std::vector<std::string> nearest_names(std::string_view op) {
+  if (op.starts_with("Flex")) op.remove_prefix(4);
+  std::vector<std::pair<size_t, std::string>> near;
+  const auto look = [&](std::string_view name) {
+    const size_t distance = edit_distance(op.substr(0, 64), name);
+    if (distance <= std::max<size_t>(2, op.size() / 3)) near.emplace_back(distance, name);
+  };
+  for (const auto& [code, row] : table()) look(row->name);
+  for (auto rows : {convolution_customs(), detection_customs()}) {
+    for (const CustomRow& r : rows) look(r.name);
+  }
+  std::sort(near.begin(), near.end());
+  std::vector<std::string> out;
+  for (size_t i = 0; i < std::min<size_t>(3, near.size()); ++i) out.push_back(near[i].second);
+  return out;
+}
+
+}  // namespace hone::tflite
