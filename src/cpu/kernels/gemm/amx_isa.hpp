@@ -12,9 +12,8 @@ namespace hone::cpu::HONE_NS {
 template <bool BF16, int PANELS>
 static void amx_tile(const TileArgs& t) {
   constexpr int64_t tile_bytes = 64;
-  const int64_t stride = t.a[1] - t.a[0];
-  bool even = stride >= 0 && !(BF16 && t.steps % 16 != 0);
-  for (int m = 2; m < 16 && even; ++m) even = t.a[m] - t.a[m - 1] == stride;
+  int64_t stride = 0, rows_of = -1;
+  bool even = false;
   alignas(64) uint8_t gathered[16 * tile_bytes];
   Tiles tiles;
   tiles.template zero<0>();
@@ -22,15 +21,23 @@ static void amx_tile(const TileArgs& t) {
   if constexpr (PANELS > 2) tiles.template zero<2>();
   if constexpr (PANELS > 3) tiles.template zero<3>();
   for (int64_t r = 0; r < t.runs; ++r) {
-    const uint8_t* b = t.b + r * t.run_stride;
-    const int64_t offset = t.run_offsets[r];
+    const TileRun run = t.run[r];
+    const uint8_t* b = t.b + run.b_bytes;
+    const uint8_t* const* a = t.a + run.a_rows;
+    const int64_t offset = run.a_bytes;
+    if (run.a_rows != rows_of) {
+      rows_of = run.a_rows;
+      stride = a[1] - a[0];
+      even = stride >= 0 && !(BF16 && t.steps % 16 != 0);
+      for (int m = 2; m < 16 && even; ++m) even = a[m] - a[m - 1] == stride;
+    }
     for (int64_t k = 0; k < t.steps; k += 16, b += 16 * tile_bytes) {
       if (even) {
-        tiles.template load<4>(t.a[0] + offset + 4 * k, stride);
+        tiles.template load<4>(a[0] + offset + 4 * k, stride);
       } else {
         const int64_t bytes = t.steps - k < 16 ? 4 * (t.steps - k) : tile_bytes;
         for (int m = 0; m < 16; ++m) {
-          const uint8_t* from = t.a[m] + offset + 4 * k;
+          const uint8_t* from = a[m] + offset + 4 * k;
           uint8_t* to = gathered + m * tile_bytes;
           if (bytes == tile_bytes) {
             __builtin_memcpy(to, from, tile_bytes);

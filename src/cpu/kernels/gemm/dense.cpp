@@ -10,6 +10,8 @@ namespace {
 // block.
 constexpr int64_t strip_target_bytes = 256 << 10;
 constexpr int64_t strip_target_pixels = 1024;
+// Channels from which on pointers for each tap cost less than a padded copy.
+constexpr int64_t shortest_tap = 64;
 
 int64_t round_up(int64_t n, int64_t m) {
   return (n + m - 1) / m * m;
@@ -39,20 +41,9 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
       threads_(std::max(1, threads)),
       loose_(std::move(loose_b)) {
   a_bytes_ = spec_.kind == DenseKind::f32 ? 4 : spec_.kind == DenseKind::bf16 ? 2 : 1;
-  plan_copy();
+  plan_input();
   cut_strips();
-  // Offsets of the runs from the first pixel of a window.
-  const int64_t pixel = copy_ ? spec_.channels * spec_.groups : spec_.a_pixel;
-  const int64_t row = copy_ ? copy_w_ * pixel : spec_.a_row;
-  for (int64_t y = 0; y < spec_.kernel_h; ++y) {
-    if (spec_.taps_are_contiguous()) {
-      run_offsets_.push_back(y * spec_.dilation_h * row * a_bytes_);
-    } else {
-      for (int64_t x = 0; x < spec_.kernel_w; ++x) {
-        run_offsets_.push_back((y * spec_.dilation_h * row + x * spec_.dilation_w * pixel) * a_bytes_);
-      }
-    }
-  }
+  plan_runs();
   b_bytes_ = round_up(int64_t(packed_.bytes()), 64);
   if (spec_.kind == DenseKind::int8) {
     comp_bytes_ = round_up(packed_.groups * packed_.columns * 4, 64) + 64;
@@ -61,9 +52,9 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
   }
 }
 
-// A is copied where it is padded, of another type, not channels-last, signed (the products want u8), or ends a run
-// inside a step.
-void DenseKernel::plan_copy() {
+// A is copied where it is of another type, not channels-last, signed (the products want u8), or ends a run inside a
+// step; or padded, unless the pointers know.
+void DenseKernel::plan_input() {
   const DenseSpec& s = spec_;
   const Num wanted = s.kind == DenseKind::f32 ? Num::f32 : s.kind == DenseKind::bf16 ? Num::bf16 : Num::u8;
   const int64_t reach_h = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
@@ -73,6 +64,42 @@ void DenseKernel::plan_copy() {
   const bool dense_taps = s.a_channel == 1 && (s.kernel_w == 1 || !s.taps_are_contiguous() || s.a_pixel == s.channels);
   copy_ = padded || odd_run || s.a_type != wanted || !dense_taps;
   copy_w_ = reach_w;
+  // A tap is a run of B where it begins with a step; beyond its end lie other taps, not zeros, so that tiles which take
+  // 16 steps at once want a multiple of these.
+  const int64_t taps = s.kernel_h * s.kernel_w, whole = s.kind == DenseKind::f32 ? 1 : 16 * packed_.values_per_step();
+  const bool tap_is_run = !s.taps_are_contiguous() || s.channels % whole == 0;
+  const bool far = s.dilation_h > 1 || s.dilation_w > 1;
+  by_taps_ = padded && !odd_run && s.a_type == wanted && s.a_channel == 1 && taps > 1 && taps <= 64 && tap_is_run &&
+             (far || s.channels >= shortest_tap);
+  if (by_taps_) {
+    copy_ = false;
+    zeros_.assign(size_t(s.channels * s.groups * a_bytes_ + 128), s.kind == DenseKind::int8 ? uint8_t(s.a_zero) : 0);
+  }
+}
+
+// Where the runs begin, from the first pixel of a window, and in a panel of B.
+void DenseKernel::plan_runs() {
+  const DenseSpec& s = spec_;
+  const int64_t pixel = copy_ ? s.channels * s.groups : s.a_pixel;
+  const int64_t row = copy_ ? copy_w_ * pixel : s.a_row;
+  steps_ = packed_.steps();
+  if (by_taps_) {
+    const bool rows = s.taps_are_contiguous();
+    steps_ = (s.channels + packed_.values_per_step() - 1) / packed_.values_per_step();
+    for (int64_t tap = 0; tap < s.kernel_h * s.kernel_w; ++tap) {
+      const int64_t b =
+          rows ? tap / s.kernel_w * packed_.run_stride() + tap % s.kernel_w * steps_ * 64 : tap * packed_.run_stride();
+      runs_.push_back({tap * (most_pixels_ + max_tile_rows), 0, b});
+    }
+    return;
+  }
+  for (int64_t y = 0; y < s.kernel_h; ++y) {
+    const int64_t taps = s.taps_are_contiguous() ? 1 : s.kernel_w;
+    for (int64_t x = 0; x < taps; ++x) {
+      const int64_t a = (y * s.dilation_h * row + x * s.dilation_w * pixel) * a_bytes_;
+      runs_.push_back({0, a, int64_t(runs_.size()) * packed_.run_stride()});
+    }
+  }
 }
 
 void DenseKernel::cut_strips() {
@@ -98,13 +125,15 @@ void DenseKernel::cut_strips() {
       }
     }
   }
-  int64_t most_pixels = 0, most_bytes = 0;
+  int64_t most_bytes = 0;
   for (const Strip& t : strips_) {
-    most_pixels = std::max(most_pixels, t.images * t.rows * s.out_w);
+    most_pixels_ = std::max(most_pixels_, t.images * t.rows * s.out_w);
     const int64_t in_rows = (t.rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
     most_bytes = std::max(most_bytes, t.images * in_rows * copy_w_ * pixel_bytes);
   }
-  pointer_bytes_ = round_up((most_pixels + max_tile_rows) * int64_t(sizeof(void*)), 64);
+  // By taps: pointers for each, and which of them meet the image.
+  const int64_t pointers = by_taps_ ? s.kernel_h * s.kernel_w + 1 : 1;
+  pointer_bytes_ = round_up(pointers * (most_pixels_ + max_tile_rows) * int64_t(sizeof(void*)), 64);
   copy_bytes_ = copy_ ? round_up(most_bytes, 64) + 128 : 0;  // readable a vector past the end
 
   // Column blocks are shared out where the strips cannot be shared evenly.
@@ -212,29 +241,19 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
                             uint8_t* scratch) const {
   const DenseSpec& d = spec_;
   auto** pointers = reinterpret_cast<const uint8_t**>(scratch);
+  const int64_t taps = int64_t(runs_.size()), ahead = most_pixels_ + max_tile_rows;
+  auto* seen = reinterpret_cast<uint64_t*>(pointers + (by_taps_ ? taps * ahead : 0));
   uint8_t* copy = scratch + pointer_bytes_;
-  const int64_t pixel = (copy_ ? d.channels * d.groups : d.a_pixel) * a_bytes_ * d.stride_w;
-  const int64_t row = (copy_ ? copy_w_ * d.channels * d.groups : d.a_row) * a_bytes_;
-  const int64_t in_rows = (s.rows - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
   if (copy_) copy_strip(job, s, copy);
-  int64_t pixels = 0;
-  for (int64_t n = 0; n < s.images; ++n) {
-    const uint8_t* image = copy_ ? copy + n * in_rows * row
-                                 : job.a + (d.a_image[size_t(s.image + n)] + s.row * d.stride_h * d.a_row) * a_bytes_;
-    for (int64_t y = 0; y < s.rows; ++y) {
-      const uint8_t* at = image + y * d.stride_h * row;
-      for (int64_t x = 0; x < d.out_w; ++x, at += pixel) pointers[pixels++] = at;
-    }
-  }
-  for (int i = 0; i < max_tile_rows; ++i) pointers[pixels + i] = pointers[pixels - 1];
+  const int64_t pixels = by_taps_ ? point_at_taps(job, s, pointers, seen) : point_at_pixels(job, s, copy, pointers);
 
   alignas(64) float tile[tile_capacity];
+  TileRun some[64];
   TileArgs t;
-  t.run_offsets = run_offsets_.data();
-  t.runs = packed_.runs;
-  t.steps = packed_.steps();
+  t.run = runs_.data();
+  t.runs = taps;
+  t.steps = steps_;
   t.panel_stride = packed_.panel_stride();
-  t.run_stride = packed_.run_stride();
   t.c = tile;
   TileView view;
   view.acc = tile;
@@ -245,7 +264,9 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   for (int64_t g = 0; g < d.groups; ++g) {
     if (g > 0) {
       const int64_t step = (copy_ ? d.channels : d.a_group) * a_bytes_;
-      for (int64_t i = 0; i < pixels + max_tile_rows; ++i) pointers[i] += step;
+      for (int64_t k = 0; k < (by_taps_ ? taps : 1); ++k) {
+        for (int64_t i = 0; i < pixels + max_tile_rows; ++i) pointers[k * ahead + i] += step;
+      }
     }
     for (int64_t block = block_begin; block < block_end; ++block) {
       const int64_t p0 = part_begin(packed_.panels(), block, column_blocks_);
@@ -264,11 +285,67 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
         view.row0 = row0 + begin;
         while (!fns[rows - 1]) ++rows;
         t.a = pointers + begin;
+        if (by_taps_) {
+          uint64_t meets = 0;
+          for (int r = 0; r < view.rows; ++r) meets |= seen[begin + r];
+          t.runs = 0;
+          for (; meets != 0; meets &= meets - 1) some[t.runs++] = runs_[size_t(__builtin_ctzll(meets))];
+          t.run = some;
+        }
         fns[rows - 1](t);
         isa_.epilogue(epilogue, view);
       }
     }
   }
+}
+
+// The first pixels of all windows of the strip, in the copy or in A.
+int64_t DenseKernel::point_at_pixels(const Job& job, const Strip& s, const uint8_t* copy,
+                                     const uint8_t** pointers) const {
+  const DenseSpec& d = spec_;
+  const int64_t pixel = (copy_ ? d.channels * d.groups : d.a_pixel) * a_bytes_ * d.stride_w;
+  const int64_t row = (copy_ ? copy_w_ * d.channels * d.groups : d.a_row) * a_bytes_;
+  const int64_t in_rows = (s.rows - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
+  int64_t pixels = 0;
+  for (int64_t n = 0; n < s.images; ++n) {
+    const uint8_t* image = copy_ ? copy + n * in_rows * row
+                                 : job.a + (d.a_image[size_t(s.image + n)] + s.row * d.stride_h * d.a_row) * a_bytes_;
+    for (int64_t y = 0; y < s.rows; ++y) {
+      const uint8_t* at = image + y * d.stride_h * row;
+      for (int64_t x = 0; x < d.out_w; ++x, at += pixel) pointers[pixels++] = at;
+    }
+  }
+  for (int i = 0; i < max_tile_rows; ++i) pointers[pixels + i] = pointers[pixels - 1];
+  return pixels;
+}
+
+// The pixels that each tap meets; `seen` has a bit for each tap that meets more than zeros. The zero point of integers
+// is none: their column sums count every tap.
+int64_t DenseKernel::point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const {
+  const DenseSpec& d = spec_;
+  const int64_t pixels = s.images * s.rows * d.out_w, ahead = most_pixels_ + max_tile_rows;
+  std::memset(seen, 0, size_t(pixels) * sizeof *seen);
+  const bool padding_counts = zeros_[0] != 0;
+  for (int64_t tap = 0; tap < d.kernel_h * d.kernel_w; ++tap) {
+    const int64_t left = tap % d.kernel_w * d.dilation_w - d.pad_left;
+    const uint8_t** to = pointers + tap * ahead;
+    int64_t i = 0;
+    for (int64_t n = 0; n < s.images; ++n) {
+      const uint8_t* image = job.a + d.a_image[size_t(s.image + n)] * a_bytes_;
+      for (int64_t y = 0; y < s.rows; ++y) {
+        const int64_t in_y = (s.row + y) * d.stride_h + tap / d.kernel_w * d.dilation_h - d.pad_top;
+        const bool inside_y = in_y >= 0 && in_y < d.in_h;
+        for (int64_t x = 0; x < d.out_w; ++x, ++i) {
+          const int64_t in_x = x * d.stride_w + left;
+          const bool inside = inside_y && in_x >= 0 && in_x < d.in_w;
+          to[i] = inside ? image + (in_y * d.a_row + in_x * d.a_pixel) * a_bytes_ : zeros_.data();
+          seen[i] |= uint64_t(inside || padding_counts) << tap;
+        }
+      }
+    }
+    for (int k = 0; k < max_tile_rows; ++k) to[i + k] = to[i - 1];
+  }
+  return pixels;
 }
 
 void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const {

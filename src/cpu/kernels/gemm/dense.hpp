@@ -1,9 +1,11 @@
 // Dense products: convolutions and matrix products on the tile kernels of one instruction set.
 //
-// The result is cut into strips of output rows. A strip whose input needs padding, conversion or another layout is
-// first copied into a buffer of the thread, which stays in its L2; else A is read in place. The strip then meets all
-// column blocks of B. Threads share the strips, and where those are too few, the column blocks. K is never cut, so
-// results do not depend on the split.
+// The result is cut into strips of output rows. A strip whose input needs conversion or another layout is first copied
+// into a buffer of the thread, which stays in its L2; else A is read in place. Padding is copied as well, or, where
+// taps are long enough, each tap has pointers of its own, to zeros outside of the image, and a tile leaves out the taps
+// that meet nothing else (of a window that is dilated beyond the image, most). The strip then meets all column blocks
+// of B. Threads share the strips, and where those are too few, the column blocks. K is never cut, so results do not
+// depend on the split.
 #pragma once
 #include <memory>
 #include <vector>
@@ -53,11 +55,14 @@ class DenseKernel : public PreparedKernel {
   };
   struct Job;
   void cut_strips();
-  void plan_copy();
+  void plan_input();
+  void plan_runs();
   void run_part(const Job& job, int part) const;
   void run_share(const Job& job, int part) const;
   void run_strip(const Job& job, const Strip& s, int64_t block_begin, int64_t block_end, uint8_t* scratch) const;
   void copy_strip(const Job& job, const Strip& s, uint8_t* to) const;
+  int64_t point_at_pixels(const Job& job, const Strip& s, const uint8_t* copy, const uint8_t** pointers) const;
+  int64_t point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const;
   void copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const;
 
   DenseSpec spec_;
@@ -67,12 +72,15 @@ class DenseKernel : public PreparedKernel {
   int threads_;
   std::unique_ptr<LooseB> loose_;
   std::vector<Strip> strips_;
-  std::vector<int64_t> run_offsets_;
+  std::vector<TileRun> runs_;
+  int64_t steps_ = 0;  ///< of a run
   std::vector<int32_t> zero_comp_;
   int64_t column_blocks_ = 1, column_parts_ = 1;
-  bool copy_ = false;
-  int64_t copy_w_ = 0;   ///< pixels in a row of the copy
-  int64_t a_bytes_ = 4;  ///< of an element of A as the tiles read it
+  bool copy_ = false, by_taps_ = false;
+  int64_t most_pixels_ = 0;     ///< in a strip
+  std::vector<uint8_t> zeros_;  ///< a pixel of padding
+  int64_t copy_w_ = 0;          ///< pixels in a row of the copy
+  int64_t a_bytes_ = 4;         ///< of an element of A as the tiles read it
   int64_t copy_bytes_ = 0, pointer_bytes_ = 0, b_bytes_ = 0, comp_bytes_ = 0;
   int64_t requant_bytes_ = 0;  ///< of two floats a column; 0 where results are not requantized directly
 };

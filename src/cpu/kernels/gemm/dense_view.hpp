@@ -2,7 +2,7 @@
 //
 // All element types share one shape of kernel: a step multiplies 4 bytes of a row of A (1 f32, 2 bf16 or 4 int8),
 // broadcast, with 64 bytes of a panel of B (16 columns). K is cut into runs that are contiguous in A: the taps of one
-// kernel row of a convolution.
+// kernel row of a convolution, or single taps. A run may be left out: taps that meet padding alone.
 #pragma once
 #include <stdint.h>
 
@@ -10,13 +10,18 @@
 
 namespace hone::cpu {
 
+struct TileRun {
+  int64_t a_rows;   ///< the pointers of this run begin a[a_rows]
+  int64_t a_bytes;  ///< to add to each of them
+  int64_t b_bytes;  ///< from the begin of a panel of B
+};
 struct TileArgs {
-  const uint8_t* const* a;     ///< one pointer per row, to its first run
-  const int64_t* run_offsets;  ///< bytes to add for each run
-  int64_t runs, steps;         ///< steps of 4 bytes in each run
+  const uint8_t* const* a;  ///< one pointer per row, for each run or for all
+  const TileRun* run;
+  int64_t runs, steps;  ///< steps of 4 bytes in each run
   // b = [panels][runs][padded steps][16][4 bytes]
   const uint8_t* b;
-  int64_t panel_stride, run_stride;
+  int64_t panel_stride;
   void* c;  ///< rows x (16 * panels) accumulators, f32 or i32, 16 * panels apart
 };
 using TileFn = void (*)(const TileArgs&);

@@ -44,10 +44,10 @@ static void dense_tile(const TileArgs& t) {
   }
   const int64_t panel = t.panel_stride;
   for (int64_t r = 0; r < t.runs; ++r) {
-    const uint8_t* b = t.b + r * t.run_stride;
-    const int64_t offset = t.run_offsets[r];
+    const TileRun run = t.run[r];
+    const uint8_t* b = t.b + run.b_bytes;
     const uint8_t* a[ROWS];
-    for (int m = 0; m < ROWS; ++m) a[m] = t.a[m] + offset;
+    for (int m = 0; m < ROWS; ++m) a[m] = t.a[run.a_rows + m] + run.a_bytes;
     int64_t k = 0;
     // With one panel each broadcast serves one product, so steps are taken by four: a row's pointer is fetched once for
     // all.
