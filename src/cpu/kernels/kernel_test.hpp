@@ -115,8 +115,9 @@ std::vector<uint8_t> attributes_of(Op op) {
   return w.take();
 }
 
-/// Runs `row` on the inputs (packing constants first) with `threads` threads; returns output 0.
-inline Buffer run_row(const Kernel& row, KernelQuery q, std::vector<const void*> inputs, int threads) {
+/// Runs `row` on the inputs (packing constants first) with `threads` threads.
+inline std::vector<Buffer> run_row_outputs(const Kernel& row, KernelQuery q, std::vector<const void*> inputs,
+                                           int threads) {
   q.threads = threads;
   const KernelPlan plan = row.plan(q);
   std::vector<Tensor> packs;
@@ -140,7 +141,11 @@ inline Buffer run_row(const Kernel& row, KernelQuery q, std::vector<const void*>
     for (size_t k = 0; k < 64; ++k)
       EXPECT_EQ(outs[i].data[outs[i].size + k], 0xff) << row.name << " wrote past output " << i;
   }
-  return std::move(outs[0]);
+  return outs;
+}
+/// The same; output 0 alone.
+inline Buffer run_row(const Kernel& row, KernelQuery q, std::vector<const void*> inputs, int threads) {
+  return std::move(run_row_outputs(row, std::move(q), std::move(inputs), threads)[0]);
 }
 
 inline double apply_step(const EpilogueStep& s, double a, double b) {
