@@ -190,13 +190,12 @@ void RecurrentKernel::gather_inputs(const KernelArgs& args, Direction& d, int64_
 }
 
 void RecurrentKernel::project(const Direction& d, int64_t rows, size_t chunk_begin, size_t chunk_end) const {
-  const int64_t offset = 0;
+  const TileRun run{};
   TileArgs t{};
-  t.run_offsets = &offset;
+  t.run = &run;
   t.runs = 1;
   t.steps = w_.steps();
   t.panel_stride = w_.panel_stride();
-  t.run_stride = w_.run_stride();
   for (size_t c = chunk_begin; c < chunk_end; ++c) {
     const int64_t panel0 = chunks_[c].block * spec_.gates();
     for (const Group& g : chunks_[c].groups) {
@@ -242,15 +241,15 @@ void RecurrentKernel::begin_step(const KernelArgs& args, Direction& d, int64_t k
 }
 
 void RecurrentKernel::step(const Direction& d, int turn, size_t chunk_begin, size_t chunk_end) const {
-  const int64_t offset = 0, gates = spec_.gates();
+  const int64_t gates = spec_.gates();
+  const TileRun run{};
   GateRule rule = spec_.rules[size_t(d.index)];
   if (turn == 1) rule.form = GateForm::gru_candidate;
   TileArgs t{};
-  t.run_offsets = &offset;
+  t.run = &run;
   t.runs = 1;
   t.steps = r_.steps();
   t.panel_stride = r_.panel_stride();
-  t.run_stride = r_.run_stride();
   alignas(64) float product[max_tile_rows * max_tile_panels * 16];
   GateBlock b{};
   b.h = d.h;
