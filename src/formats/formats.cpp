@@ -8,6 +8,7 @@
 #include "formats/onnx/writer.hpp"
 #include "formats/openvino_ir/reader.hpp"
 #include "formats/openvino_ir/writer.hpp"
+#include "formats/tensorflow/reader.hpp"
 #include "formats/tflite/reader.hpp"
 #include "hone/error.hpp"
 
@@ -83,6 +84,7 @@ const std::vector<ReaderRow>& reader_rows() {
       {"ONNX", is_onnx, read_onnx},
       {"OpenVINO IR", is_openvino_ir, read_openvino_ir},
       {"TensorFlow Lite", is_tflite, read_tflite},
+      {"TensorFlow", is_tensorflow, read_tensorflow},
   };
   return rows;
 }

@@ -1,0 +1,65 @@
+// Which operators of a graph have no row in the mapping table.
+#include <algorithm>
+
+#include "formats/tensorflow/importer.hpp"
+#include "formats/tensorflow/mapping.hpp"
+#include "hone/error.hpp"
+
+namespace hone::tensorflow {
+namespace {
+
+struct Search {
+  Library& library;
+  std::map<std::string, std::vector<std::string>> unknown;  ///< operator -> nodes
+  std::set<Bytes> seen;                                     ///< functions
+
+  void function(Bytes name, const std::string& prefix) {
+    const FunctionMessage* f = library.find(name);
+    if (!f || !seen.insert(name).second) return;
+    const Body& b = library.body(*f);
+    body(b, b.returns(), prefix);
+  }
+  void references(const AttributeMessage& a, const std::string& prefix) {
+    if (a.kind == AttributeMessage::function_) function(parse_function_reference(a.message).name, prefix);
+    if (a.kind != AttributeMessage::list_) return;
+    for (const Bytes m : a.messages) function(parse_function_reference(m).name, prefix);
+  }
+  void body(const Body& b, const std::vector<Ref>& roots, const std::string& prefix) {
+    for (const uint32_t i : b.needed(roots)) {
+      const NodeMessage& n = b.node(i);
+      const std::string label = prefix + std::string(n.name);
+      if (find_row(n.op)) {
+        // Functions that other operators name (of data sets, of gradients) are never built.
+        static constexpr std::string_view callers[] = {
+            "PartitionedCall", "StatefulPartitionedCall", "If",   "StatelessIf",
+            "While",           "StatelessWhile",          "Case", "StatelessCase"};
+        if (std::find(std::begin(callers), std::end(callers), n.op) == std::end(callers)) continue;
+        for (const auto& [key, value] : n.attributes) references(parse_attribute(value), label + "/");
+      } else if (library.find(n.op)) {
+        function(n.op, label + "/");
+      } else {
+        unknown[std::string(n.op)].push_back(label);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+void check_operators(const Body& body, const std::vector<Ref>& roots, Library& library) {
+  Search s{library, {}, {}};
+  s.body(body, roots, {});
+  if (s.unknown.empty()) return;
+  std::string text;
+  for (const auto& [op, nodes] : s.unknown) {
+    text += (text.empty() ? "" : "; ") + op + " x" + std::to_string(nodes.size()) + " (";
+    for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
+    text += nodes.size() > 5 ? ", ...)" : ")";
+    const auto near = nearest_names(op);
+    for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
+  }
+  throw Error(ErrorCode::unsupported, "[tensorflow] operators that Hone does not know: " + text, "",
+              "build the model of other operators, or add a row to the mapping table (formats/tensorflow/mapping.hpp)");
+}
+
+}  // namespace hone::tensorflow

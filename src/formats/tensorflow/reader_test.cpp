@@ -1,0 +1,208 @@
+#include "formats/tensorflow/reader.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "formats/conformance/conformance.hpp"
+#include "formats/formats.hpp"
+#include "formats/tensorflow/graph_maker_test.hpp"
+#include "formats/tensorflow/mapping.hpp"
+#include "hone/error.hpp"
+#include "ops/evaluate.hpp"
+
+namespace hone::tensorflow {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string data_folder() {
+  if (const char* d = std::getenv("HONE_DATA")) return d;
+  return (fs::path(HONE_SOURCE_DIR) / "../shared/data").lexically_normal().string();
+}
+
+std::vector<double> run(const Graph& g, const std::vector<Datum>& in, size_t output = 0) {
+  return evaluate(g, in).at(output).tensor().to_doubles();
+}
+
+std::string message_of(const GraphMaker& m) {
+  try {
+    m.read();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+size_t count(const Graph& g, std::string_view op) {
+  size_t n = 0;
+  for (const NodeId id : g.topological_order()) n += g.node(id).op->name == op;
+  return n;
+}
+
+TEST(TensorFlow, reads_a_convolution_with_channels_last) {
+  GraphMaker m;
+  m.input("x", {1, 3, 3, 1}).constant("w", {2, 2, 1, 1}, {1, 2, 3, 4});
+  m.node("y", "Conv2D", {"x", "w"}, {ints_attribute("strides", {1, 1, 1, 1}), text_attribute("padding", "SAME")});
+  const Graph g = m.read();
+  ASSERT_EQ(g.parameters().size(), 1u);
+  EXPECT_EQ(g.inputs()[0].shape(), PartialShape(Shape{1, 3, 3, 1}));
+  const Tensor x = Tensor::of<float>({1, 3, 3, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  // SAME pads below and to the right.
+  EXPECT_EQ(run(g, {x}), (std::vector<double>{37, 47, 21, 67, 77, 33, 23, 26, 9}));
+  EXPECT_EQ(g.handle(g.results()[0]).name(), "y");
+}
+
+TEST(TensorFlow, what_only_training_needs_is_dropped) {
+  GraphMaker m;
+  m.input("x", {2}).constant("c", {}, {3}).node("y", "Mul", {"x", "c"});
+  m.node("file", "Const", {}, {}).node("save", "SaveV2", {"file", "y"}).node("assign", "Assign", {"c", "y"});
+  m.node("summary", "HistogramSummary", {"y", "y"});
+  const Graph g = m.read();
+  ASSERT_EQ(g.results().size(), 1u);
+  EXPECT_EQ(run(g, {Tensor::of<float>({2}, {1, 2})}), (std::vector<double>{3, 6}));
+}
+
+TEST(TensorFlow, reports_all_unknown_operators_at_once) {
+  GraphMaker m;
+  m.input("x", {2}).node("a", "Relux", {"x"}).node("b", "Frobnicate", {"a"}).node("c", "Relux", {"b"});
+  const std::string text = message_of(m);
+  EXPECT_NE(text.find("Relux x2 (a, c), nearest known: Relu"), text.npos) << text;
+  EXPECT_NE(text.find("Frobnicate x1 (b)"), text.npos) << text;
+}
+
+TEST(TensorFlow, builds_functions_in_place_and_names_their_tensors) {
+  GraphMaker m;
+  m.input("x", {2})
+      .node("call", "PartitionedCall", {"x"}, {function_attribute("f", "twice")})
+      .node("y", "Neg", {"call"});
+  m.function("twice", {{"a", 1}}, {{"out", 1}}, {node_message("sum", "AddV2", {"a", "a"}, {})}, {"sum:z:0"});
+  const Graph g = m.read();
+  EXPECT_EQ(run(g, {Tensor::of<float>({2}, {1, 2})}), (std::vector<double>{-2, -4}));
+  bool named = false;
+  for (const NodeId id : g.topological_order()) named = named || g.node(id).name == "call/sum";
+  EXPECT_TRUE(named);
+}
+
+TEST(TensorFlow, a_switch_and_a_merge_become_if) {
+  GraphMaker m;
+  m.input("x", {2}).input("p", {}, 10).node("s", "Switch", {"x", "p"});
+  m.node("no", "Neg", {"s"}).node("yes", "Square", {"s:1"}).node("y", "Merge", {"no", "yes"});
+  const Graph g = m.read();
+  EXPECT_EQ(count(g, "If"), 1u);
+  const Tensor x = Tensor::of<float>({2}, {3, 4});
+  EXPECT_EQ(run(g, {x, Tensor::scalar<bool>(true)}), (std::vector<double>{9, 16}));
+  EXPECT_EQ(run(g, {x, Tensor::scalar<bool>(false)}), (std::vector<double>{-3, -4}));
+}
+
+TEST(TensorFlow, a_condition_that_is_known_leaves_one_side) {
+  GraphMaker m;
+  m.input("x", {2}).constant("zero", {}, {0}).constant("one", {}, {1}).node("p", "Less", {"zero", "one"});
+  m.node("s", "Switch", {"x", "p"})
+      .node("no", "Neg", {"s"})
+      .node("yes", "Square", {"s:1"})
+      .node("y", "Merge", {"no", "yes"});
+  const Graph g = m.read();
+  EXPECT_EQ(count(g, "If"), 0u);
+  EXPECT_EQ(run(g, {Tensor::of<float>({2}, {3, 4})}), (std::vector<double>{9, 16}));
+}
+
+TEST(TensorFlow, a_loop_of_frames_becomes_a_counted_loop) {
+  // for (i = 0; i < 5; ++i) v = v * 2 + x
+  GraphMaker m;
+  m.input("x", {2}).ints("zero", {}, {0}).ints("one", {}, {1}).ints("five", {}, {5}).constant("two", {}, {2});
+  const std::vector<Attribute> frame{text_attribute("frame_name", "loop")},
+      fixed{text_attribute("frame_name", "loop"), flag_attribute("is_constant", true)};
+  m.node("i_in", "Enter", {"zero"}, frame)
+      .node("v_in", "Enter", {"x"}, frame)
+      .node("x_in", "Enter", {"x"}, fixed)
+      .node("n_in", "Enter", {"five"}, fixed);
+  m.node("i", "Merge", {"i_in", "i_next"}).node("v", "Merge", {"v_in", "v_next"});
+  m.node("less", "Less", {"i", "n_in"}).node("cond", "LoopCond", {"less"});
+  m.node("i_s", "Switch", {"i", "cond"}).node("v_s", "Switch", {"v", "cond"});
+  m.node("i_add", "Add", {"i_s:1", "one"}).node("i_next", "NextIteration", {"i_add"});
+  m.node("v_mul", "Mul", {"v_s:1", "two"})
+      .node("v_add", "Add", {"v_mul", "x_in"})
+      .node("v_next", "NextIteration", {"v_add"});
+  m.node("y", "Exit", {"v_s"});
+  const Graph g = m.read();
+  ASSERT_EQ(count(g, "Loop"), 1u);
+  for (const NodeId id : g.topological_order()) {
+    if (g.node(id).op->name != "Loop") continue;
+    const Tensor trips = g.handle(id).input(0).constant();
+    ASSERT_TRUE(trips);
+    EXPECT_EQ(get_integer(trips, 0), 5);
+  }
+  EXPECT_EQ(run(g, {Tensor::of<float>({2}, {1, 2})}), (std::vector<double>{63, 126}));
+}
+
+TEST(TensorFlow, a_while_of_functions_runs_until_its_condition_fails) {
+  // while (sum(v) < 100) v = v + v
+  GraphMaker m;
+  m.input("x", {2}).node("y", "While", {"x"}, {function_attribute("cond", "c"), function_attribute("body", "b")});
+  m.function("c", {{"v", 1}}, {{"more", 10}},
+             {node_message("axes", "Const", {}, {type_attribute("dtype", 3), ints_tensor_attribute({1}, {0})}),
+              node_message("sum", "Sum", {"v", "axes:output:0"}, {}),
+              node_message("limit", "Const", {}, {type_attribute("dtype", 1), tensor_attribute({}, {100})}),
+              node_message("less", "Less", {"sum:output:0", "limit:output:0"}, {})},
+             {"less:z:0"});
+  m.function("b", {{"v", 1}}, {{"w", 1}}, {node_message("add", "AddV2", {"v", "v"}, {})}, {"add:z:0"});
+  EXPECT_EQ(run(m.read(), {Tensor::of<float>({2}, {1, 2})}), (std::vector<double>{64, 128}));
+}
+
+TEST(TensorFlow, values_that_a_loop_writes_one_by_one_are_collected) {
+  // list[i] = x * i for i below 3, stacked
+  GraphMaker m;
+  m.input("x", {2}).ints("n", {}, {3}).ints("zero", {}, {0}).ints("shape", {}, {-1});
+  m.node("list", "TensorListReserve", {"shape", "n"}, {type_attribute("element_dtype", 1)});
+  m.node("loop", "StatelessWhile", {"zero", "list", "n", "x"},
+         {function_attribute("cond", "c"), function_attribute("body", "b")});
+  m.node("y", "TensorListStack", {"loop:1", "shape"}, {type_attribute("element_dtype", 1)});
+  const std::vector<GraphMaker::Argument> in{{"i", 3}, {"l", 21}, {"m", 3}, {"v", 1}},
+      out{{"i_out", 3}, {"l_out", 21}, {"m_out", 3}, {"v_out", 1}};
+  m.function("c", in, {{"more", 10}}, {node_message("less", "Less", {"i", "m"}, {})}, {"less:z:0"});
+  m.function("b", in, out,
+             {node_message("one", "Const", {}, {type_attribute("dtype", 3), ints_tensor_attribute({}, {1})}),
+              node_message("next", "AddV2", {"i", "one:output:0"}, {}),
+              node_message("f", "Cast", {"i"}, {type_attribute("SrcT", 3), type_attribute("DstT", 1)}),
+              node_message("item", "Mul", {"v", "f:y:0"}, {}),
+              node_message("set", "TensorListSetItem", {"l", "i", "item:z:0"}, {type_attribute("element_dtype", 1)})},
+             {"next:z:0", "set:output_handle:0", "m", "v"});
+  const Graph g = m.read();
+  EXPECT_EQ(g.outputs()[0].shape(), PartialShape(Shape{3, 2}));
+  EXPECT_EQ(count(g, "ScatterUpdate"), 0u);
+  EXPECT_EQ(run(g, {Tensor::of<float>({2}, {1, 2})}), (std::vector<double>{0, 0, 1, 2, 2, 4}));
+}
+
+TEST(TensorFlow, malformed_graphs_are_refused) {
+  EXPECT_NE(message_of(GraphMaker().input("x", {2}).node("y", "Relu", {"z"})).find("lacks a node 'z'"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of(GraphMaker().node("a", "Relu", {"b"}).node("b", "Relu", {"a"}).node("c", "Relu", {"b"})).find("cycle"),
+      std::string::npos);
+  EXPECT_NE(
+      message_of(GraphMaker().node("c", "Const", {}, {tensor_attribute({1000, 1000}, {1, 2})}).node("y", "Relu", {"c"}))
+          .find("fewer bytes"),
+      std::string::npos);
+  GraphMaker again;
+  again.input("x", {2}).node("y", "PartitionedCall", {"x"}, {function_attribute("f", "f")});
+  again.function("f", {{"a", 1}}, {{"out", 1}},
+                 {node_message("call", "PartitionedCall", {"a"}, {function_attribute("f", "f")})}, {"call:output:0"});
+  EXPECT_NE(message_of(again).find("too deeply"), std::string::npos);
+}
+
+TEST(TensorFlow, real_models_give_their_recorded_outputs) {
+  const std::string data = data_folder();
+  if (!fs::exists(data + "/models/tf")) GTEST_SKIP() << "no test data: set HONE_DATA to the folder with models/";
+  ConformanceOptions o;
+  for (const char* name : {"fsrcnn", "lstm_frozen", "meet_segmentation", "samplenet"}) {
+    o.filter = name;
+    const auto r = run_conformance(data + "/models/tf", o);
+    EXPECT_GT(r.pass, 0u) << name;
+    for (const CaseResult& c : r.cases) EXPECT_EQ(c.status, CaseStatus::pass) << c.name << ": " << c.reason;
+  }
+}
+
+}  // namespace
+}  // namespace hone::tensorflow
