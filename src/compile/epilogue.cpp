@@ -4,6 +4,7 @@
 
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
+#include "ops/unary.hpp"
 
 namespace hone {
 namespace {
@@ -147,6 +148,8 @@ std::optional<Epilogue> lower_epilogue(const Graph& g, NodeId id, std::string* w
       return refuse("arithmetic on constants alone");
     } else if (const auto one = one_operand().find(op); one != one_operand().end()) {
       step(v, one->second, in[0].number);
+    } else if (op == "Round" && static_cast<const Round*>(m.attributes.get())->mode == RoundMode::half_to_even) {
+      step(v, EpilogueOp::round, in[0].number);
     } else if (as_clamp) {
       step(v, EpilogueOp::clamp, in[0].number, -1, static_cast<float>(as_clamp->min),
            static_cast<float>(as_clamp->max));

@@ -96,7 +96,10 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
   if (int8) {
+    passes.push_back(channel_quantizers_pass());
+    passes.push_back(fold_pass());
     passes.push_back(int8_pass(precision));
+    passes.push_back(expand_quantizers_pass());
   } else {
     passes.push_back(fold_pass(everything, "fold_quantized_weights"));
   }

@@ -22,6 +22,7 @@ enum class EpilogueOp : uint8_t {
   leaky_relu, ///< a where a >= 0, else alpha * a
   softplus, mish, exp, abs, negative, sqrt,
   scale_shift,  ///< alpha * a + beta
+  round,        ///< to the nearest integer, ties to even
 };
 
 /// How an operand is spread over the result [N, C, spatial...] (or [..., C] for matrix products: the last axis).

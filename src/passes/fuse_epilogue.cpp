@@ -28,7 +28,7 @@ bool has_two_operand_step(const OpDef& op) {
 }
 bool has_one_operand_step(const OpDef& op) {
   static const Names names{"Relu", "Clamp", "Sigmoid",  "Tanh", "Swish", "HSwish", "HSigmoid", "HardSigmoid",
-                           "Gelu", "Elu",   "SoftPlus", "Mish", "Exp",   "Abs",    "Negative", "Sqrt"};
+                           "Gelu", "Elu",   "SoftPlus", "Mish", "Exp",   "Abs",    "Negative", "Sqrt", "Round"};
   return names.contains(op.name);
 }
 

@@ -310,6 +310,9 @@ class Assigner {
     Builder b(g_);
     const Value r =
         b(Reorder{want == Layout::plain ? LayoutName::plain : LayoutName::channels_last}, g_.value_handle(v));
+    Type type = g_.value(v).type;  // integers stay integers
+    type.layout = want;
+    g_.set_type(r.id, type);
     return reorders_[key] = r.id;
   }
 

@@ -23,7 +23,9 @@ std::vector<Pass> all() {
           recognize_norms_pass(),
           recognize_attention_pass(),
           recognize_group_convolution_pass(),
+          channel_quantizers_pass(),
           int8_pass(),
+          expand_quantizers_pass(),
           bf16_pass(),
           widen_half_pass(),
           sink_transposes_pass()};

@@ -19,6 +19,15 @@ struct PrecisionOptions {
 size_t quantize_types(Graph& g, Evaluator& evaluator, const PrecisionOptions& options = {});
 Pass int8_pass(PrecisionOptions options = {});
 
+/// Per-channel quantizers in front of depthwise convolutions, all channels with one zero point, become per-tensor ones:
+/// the channels' scales move into the weights before and behind. Before `int8`. Returns the number of quantizers moved.
+size_t move_channel_scales(Graph& g);
+Pass channel_quantizers_pass();
+
+/// FakeQuantize that stayed real (its value is read by what has no integer form) becomes Multiply, Round, Clamp, so
+/// that it fuses like any elementwise operator. Equal but for ties.
+Pass expand_quantizers_pass();
+
 /// Dense operators and the elementwise regions between them in bf16, with sums in f32. Norms, softmax, losses,
 /// optimizer steps, weights under training and per-channel operands stay f32; a weight is converted once. Runs after
 /// fuse_epilogues. Returns the number of values in bf16.

@@ -6,6 +6,7 @@
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "ops/binary.hpp"
 #include "ops/evaluate.hpp"
 #include "ops/quantize.hpp"
 #include "passes/facts.hpp"
@@ -103,6 +104,29 @@ std::optional<IntegerWeights> from_fake_quantize(Node fq, const Shape& scale_sha
   return IntegerWeights{quantize(real[0].tensor().converted(ElementType::f32), *q, ElementType::i8), q};
 }
 
+// Stored integers, one zero point for all, and scales that broadcast against them, as weights.
+std::optional<IntegerWeights> from_integers(Tensor integers, const Tensor& spread, const Tensor& zero,
+                                            const Shape& scale_shape) {
+  // Unsigned weights around 128 are signed ones around 0.
+  const bool shifted = integers.element_type() == ElementType::u8;
+  if (!shifted && integers.element_type() != ElementType::i8) return std::nullopt;
+  if (shifted && !zero) return std::nullopt;
+  for (size_t i = 0; zero && i < zero.size(); ++i) {
+    if (get_element(zero, i) != (shifted ? 128 : 0)) return std::nullopt;
+  }
+  if (shifted) {
+    Tensor i8(ElementType::i8, integers.shape());
+    for (size_t i = 0; i < i8.size(); ++i) set_integer(i8, i, get_integer(integers, i) - 128);
+    integers = i8;
+  }
+  const auto values = per_channel(spread, integers.shape(), scale_shape);
+  if (!values) return std::nullopt;
+  auto quantization = std::make_shared<Quantization>();
+  for (double v : *values) quantization->scales.push_back(static_cast<float>(v));
+  quantization->axis = quantization->scales.size() == 1 ? -1 : channel_axis(scale_shape);
+  return IntegerWeights{integers, quantization};
+}
+
 std::optional<IntegerWeights> from_dequantize(Node dq, const Shape& scale_shape, Evaluator& evaluator) {
   Tensor integers = constant_of(dq.input(0));
   const Node q = dq.input(0).node();
@@ -111,20 +135,8 @@ std::optional<IntegerWeights> from_dequantize(Node dq, const Shape& scale_shape,
     for (const Value& v : q.inputs()) in.push_back(v ? Datum(constant_of(v)) : Datum());
     integers = evaluator.run(*q.graph, q.id, std::move(in))[0].tensor();
   }
-  const Tensor scale = constant_of(dq.input(1)), zero = constant_of(dq.input(2));
+  const Tensor scale = constant_of(dq.input(1));
   if (!integers || !scale) return std::nullopt;
-  // Unsigned weights around 128 are signed ones around 0.
-  const bool shifted = integers.element_type() == ElementType::u8;
-  if (!shifted && integers.element_type() != ElementType::i8) return std::nullopt;
-  if (shifted && !zero) return std::nullopt;
-  for (size_t i = 0; zero && i < zero.size(); ++i) {
-    if (get_integer(zero, i) != (shifted ? 128 : 0)) return std::nullopt;
-  }
-  if (shifted) {
-    Tensor i8(ElementType::i8, integers.shape());
-    for (size_t i = 0; i < i8.size(); ++i) set_integer(i8, i, get_integer(integers, i) - 128);
-    integers = i8;
-  }
   // A vector of scales counts along the operator's axis.
   Tensor spread = scale;
   const auto rank = static_cast<int64_t>(integers.rank());
@@ -134,12 +146,27 @@ std::optional<IntegerWeights> from_dequantize(Node dq, const Shape& scale_shape,
     shape[static_cast<size_t>(axis < 0 ? axis + rank : axis)] = static_cast<int64_t>(scale.size());
     spread = scale.reshaped(shape);
   }
-  const auto values = per_channel(spread, integers.shape(), scale_shape);
-  if (!values) return std::nullopt;
-  auto quantization = std::make_shared<Quantization>();
-  for (double v : *values) quantization->scales.push_back(static_cast<float>(v));
-  quantization->axis = quantization->scales.size() == 1 ? -1 : channel_axis(scale_shape);
-  return IntegerWeights{integers, quantization};
+  return from_integers(integers, spread, constant_of(dq.input(2)), scale_shape);
+}
+
+// The spelling of OpenVINO's files: Convert(integers) [- zero point] * scale, perhaps with a Convert from half floats
+// behind it.
+std::optional<IntegerWeights> from_decompression(Node last, const Shape& scale_shape) {
+  if (last.is<Convert>()) last = last.input(0).node();
+  if (!last.is<Multiply>()) return std::nullopt;
+  const size_t at = constant_of(last.input(1)) ? 0 : 1;
+  Node x = last.input(at).node();
+  const Tensor scale = constant_of(last.input(1 - at));
+  Tensor zero;
+  if (x.is<Subtract>()) {
+    const Value z = x.input(1);
+    zero = z.node().is<Convert>() ? constant_of(z.node().input(0)) : constant_of(z);
+    if (!zero) return std::nullopt;
+    x = x.input(0).node();
+  }
+  if (!scale || !x.is<Convert>()) return std::nullopt;
+  const Tensor integers = constant_of(x.input(0));
+  return integers ? from_integers(integers, scale, zero, scale_shape) : std::nullopt;
 }
 
 }  // namespace
@@ -166,9 +193,11 @@ std::optional<IntegerForm> activation_form(Node fq) {
 
 std::optional<IntegerWeights> integer_weights(Node dense, Evaluator& evaluator) {
   const Node w = dense.input(1) ? dense.input(1).node() : Node{};
-  if (!w || (!w.is<FakeQuantize>() && !w.is<Dequantize>())) return std::nullopt;
+  if (!w || (!w.is<FakeQuantize>() && !w.is<Dequantize>() && !w.is<Multiply>() && !w.is<Convert>()))
+    return std::nullopt;
   const auto traits = channel_traits(dense);
   if (!traits) return std::nullopt;
+  if (w.is<Multiply>() || w.is<Convert>()) return from_decompression(w, traits->output_scale_shape);
   return w.is<FakeQuantize>() ? from_fake_quantize(w, traits->output_scale_shape, evaluator)
                               : from_dequantize(w, traits->output_scale_shape, evaluator);
 }

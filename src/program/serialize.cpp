@@ -98,7 +98,7 @@ ProgramStep read_step(ByteReader& r) {
   }
   s.epilogue.steps.resize(r.count(17));
   for (EpilogueStep& e : s.epilogue.steps) {
-    e.op = r.enumerated(EpilogueOp::scale_shift);
+    e.op = r.enumerated(EpilogueOp::round);
     e.a = value_number(r);
     e.b = value_number(r);
     e.alpha = r.f32();

@@ -202,7 +202,7 @@ class Verifier {
       const int known_values = values + static_cast<int>(i);
       if (e.a < 0 || e.a >= known_values || e.b < -1 || e.b >= known_values)
         fail("an epilogue step reads what is not computed yet", where_);
-      if (e.op > EpilogueOp::scale_shift || (e.op <= EpilogueOp::prelu && e.b < 0)) fail("malformed epilogue", where_);
+      if (e.op > EpilogueOp::round || (e.op <= EpilogueOp::prelu && e.b < 0)) fail("malformed epilogue", where_);
     }
     if (!s.epilogue.empty() && (s.outputs.empty() || s.outputs[0] == no_tensor))
       fail("an epilogue without a result", where_);

@@ -56,7 +56,9 @@ class Folder {
       if (!t.is_tensor() || t.layout != Layout::plain || t.quantization) return false;
       bytes_out += bytes(v);
     }
-    return bytes_out <= 2 * bytes_in + options_.growth_limit;  // half floats become whole ones
+    // Half floats become whole ones; stored integers become as many numbers as there are.
+    return bytes_out <= 2 * bytes_in + options_.growth_limit || n.op == &op_def<Convert>() ||
+           n.op->name == "Dequantize";
   }
 
   // The way from stored integers to float weights: FakeQuantize and its kin, and Convert from an integer type of a

@@ -48,6 +48,8 @@ HONE_INLINE vf one_operand(EpilogueOp op, vf a, float alpha, float beta) {
       return square_root(a);
     case EpilogueOp::scale_shift:
       return alpha * a + beta;
+    case EpilogueOp::round:
+      return nearest(a);
     default:
       return a;
   }
@@ -189,7 +191,8 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
     HONE_TWO(subtract)
     HONE_TWO(multiply)
     HONE_TWO(divide)
-    HONE_TWO(maximum) HONE_TWO(minimum) HONE_TWO(prelu)
+    HONE_TWO(maximum)
+    HONE_TWO(minimum) HONE_TWO(prelu)
 #undef HONE_TWO
 #define HONE_ONE(OP)                                                                                                  \
   case EpilogueOp::OP:                                                                                                \
@@ -198,7 +201,7 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
         HONE_ONE(relu) HONE_ONE(clamp) HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish)
             HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu)
                 HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative)
-                    HONE_ONE(sqrt) HONE_ONE(scale_shift)
+                    HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
 #undef HONE_ONE
   }
 }

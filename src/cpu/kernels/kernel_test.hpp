@@ -205,6 +205,8 @@ inline double apply_step(const EpilogueStep& s, double a, double b) {
       return std::sqrt(a);
     case EpilogueOp::scale_shift:
       return al * a + be;
+    case EpilogueOp::round:
+      return std::nearbyint(a);
   }
   return 0;
 }

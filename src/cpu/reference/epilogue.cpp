@@ -63,6 +63,8 @@ float apply(const EpilogueStep& s, float a, float b) {
       return std::sqrt(a);
     case EpilogueOp::scale_shift:
       return s.alpha * a + s.beta;
+    case EpilogueOp::round:
+      return std::nearbyint(a);
   }
   return a;
 }

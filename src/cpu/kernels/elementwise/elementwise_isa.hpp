@@ -25,9 +25,6 @@ static void run_extra(const SlotStep& s, float* dst, const float* a, const float
     case ExtraOp::ceiling:
       for (int64_t i = 0; i < n; i += lanes) store(dst + i, -floor_of(-load(a + i)));
       break;
-    case ExtraOp::round_half_even:
-      for (int64_t i = 0; i < n; i += lanes) store(dst + i, nearest(load(a + i)));
-      break;
   }
 }
 

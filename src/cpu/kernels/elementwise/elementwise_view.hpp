@@ -7,7 +7,7 @@
 namespace hone::cpu {
 
 /// Operators of elementwise programs beyond hone::EpilogueOp, numbered after them.
-enum class ExtraOp : uint8_t { squared_difference = 64, log, erf, floor, ceiling, round_half_even };
+enum class ExtraOp : uint8_t { squared_difference = 64, log, erf, floor, ceiling };
 
 struct ElementOperand {
   const void* data;

@@ -183,7 +183,7 @@ const char* add_operator(const KernelQuery& q, ElementProgram& p) {
     const int shifted = step(code(EpilogueOp::subtract), clamped, v[1]);
     const int unit = step(code(EpilogueOp::divide), shifted, width);
     const int scaled = step(code(EpilogueOp::scale_shift), unit, -1, levels);
-    const int level = step(code(ExtraOp::round_half_even), scaled, -1);
+    const int level = step(code(EpilogueOp::round), scaled, -1);
     const int part = step(code(EpilogueOp::scale_shift), level, -1, 1.0f / levels);
     const int out_width = step(code(EpilogueOp::subtract), v[4], v[3]);
     const int spread = step(code(EpilogueOp::multiply), part, out_width);
@@ -219,7 +219,7 @@ const char* add_operator(const KernelQuery& q, ElementProgram& p) {
     s = {code(EpilogueOp::hard_sigmoid), 0, -1, *alpha, *beta};
   } else if (q.op == "Round") {
     if (q.attrs<Round>().mode != RoundMode::half_to_even) return "rounds half to even only";
-    s.op = code(ExtraOp::round_half_even);
+    s.op = code(EpilogueOp::round);
   } else if (!known) {
     return "is not an elementwise operator of this family";
   }
