@@ -32,11 +32,12 @@ std::optional<std::vector<double>> per_channel(Value v, const PartialShape& shap
 
 std::optional<ChannelGrid> channel_grid(Node fq) {
   const auto* a = fq.as<FakeQuantize>();
+  if (!a) return std::nullopt;
   const PartialShape shape = fq.input(0).shape();
-  if (!a || (a->levels != 255 && a->levels != 256) || !shape.rank_known() || shape.rank() < 3 ||
-      !shape[1].is_static() || fq.input(0).element_type() != ElementType::f32 || splat_value(fq.input(2)))
+  if ((a->levels != 255 && a->levels != 256) || !shape.rank_known() || shape.rank() < 3 || !shape[1].is_static() ||
+      fq.input(0).element_type() != ElementType::f32 || splat_value(fq.input(2)))
     return std::nullopt;
-  const auto channels = static_cast<size_t>(shape[1].length());
+  const auto channels = static_cast<size_t>(shape[1].get_length());
   std::optional<std::vector<double>> ends[4];
   for (size_t i = 0; i < 4; ++i) {
     ends[i] = per_channel(fq.input(i + 1), shape, channels);

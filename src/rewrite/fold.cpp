@@ -62,7 +62,7 @@ class Folder {
   }
 
   // The way from stored integers to float weights: FakeQuantize and its kin, and Convert from an integer type of a
-  // tensor that is too large to be a shape.
+  // tensor that has the rank of weights.
   bool is_decompression(NodeId id) const {
     if (!options_.keep_quantization) return false;
     const NodeData& n = g_.node(id);
@@ -70,9 +70,8 @@ class Folder {
     if (n.op != &op_def<Convert>()) return false;
     const Type& from = g_.value(n.inputs[0]).type;
     const Type& to = g_.value(n.outputs[0]).type;
-    constexpr int64_t shape_sized = 1024;
     return from.is_static() && is_integer(from.element) && bit_width(from.element) <= 8 && is_float(to.element) &&
-           element_count(from.shape.to_shape()) > shape_sized;
+           from.shape.rank() > 1 && element_count(from.shape.to_shape()) > 1;
   }
 
   size_t bytes(ValueId v) const {
