@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "hone/tasks.hpp"
 #include "hone/tools.hpp"
 #include "options.hpp"
 #include "verb.hpp"
@@ -11,17 +12,32 @@ namespace hone::cli {
 
 Work setup_inspect(CLI::App& app) {
   struct Options {
-    std::string model, svg;
+    std::string model, svg, verify, key;
     bool trainable = false, flops = false, force = false, text = false;
   };
   auto o = std::make_shared<Options>();
-  app.add_option("MODEL", o->model, "Model file")->required();
+  app.add_option("MODEL", o->model, "Model file, or with --verify the folder of a package")->required();
   app.add_flag("--trainable", o->trainable, "Say whether the model can be trained and what is in the way");
   app.add_option("--svg", o->svg, "Draw the graph into this file");
   app.add_flag("--flops", o->flops, "Operations (always part of the result; kept for scripts)");
   app.add_flag("--text", o->text, "Print the graph as text");
   app.add_flag("--force", o->force, "Overwrite an existing drawing");
+  app.add_option("--verify", o->verify, "Ed25519 public key (PEM): check the signature and the files of a package; `openssl pkey -in sign.pem -pubout -out sign.pub.pem`");
+  app.add_option("--key", o->key, "Key file of an encrypted model (or HONE_KEY_FILE)");
   return [o](Output& out) {
+    if (!o->verify.empty()) {
+      nlohmann::json files = nlohmann::json::array();
+      std::vector<std::vector<std::string>> rows{{"file", "bytes"}};
+      for (const PackagedFile& f : verify_package(o->model, o->verify, o->key)) {
+        files.push_back({{"path", f.path}, {"bytes", f.bytes}, {"sha256", f.sha256}});
+        rows.push_back({f.path, std::to_string(f.bytes)});
+      }
+      out.table(rows);
+      out.line("verified: the signature fits and every file is the one that was signed");
+      out.result({{"verified", true}, {"files", files}});
+      return 0;
+    }
+    if (!o->key.empty()) setenv("HONE_KEY_FILE", o->key.c_str(), 1);
     if (!o->svg.empty()) check_overwrite(o->svg, o->force);
     const Model model = Core().read_model(o->model);
     nlohmann::json j;

@@ -22,8 +22,8 @@ constexpr Verb verbs[] = {
     {"compare", "Run two models on the same inputs and compare their outputs", "  hone compare net.onnx net.xml\n  hone compare a.onnx b.onnx --input x=x.npy --rtol 1e-3\n  hone compare net.onnx onnxruntime:", setup_compare},
     {"run", "Run a model on tensors or pictures and write its outputs", "  hone run net.onnx --input x=x.npy --output-dir out", setup_run},
     {"benchmark", "Measure latency, throughput, loading and memory of a model", "  hone benchmark net.onnx --threads 2 -t 2\n  hone benchmark net.xml --hint throughput --json\n  hone benchmark net.onnx --threads 2 --peer openvino,onnxruntime", setup_benchmark},
-    {"inspect", "Show inputs, outputs, operators, parameters and operations of a model", "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg", setup_inspect},
-    {"package", "Make a folder with the compiled model and a small program around it", "  hone package run/model.hone --out app", setup_package},
+    {"inspect", "Show inputs, outputs, operators, parameters and operations of a model", "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg\n  hone inspect app --verify sign.pub.pem --key model.key", setup_inspect},
+    {"package", "Make a folder with the compiled model and a small program around it", "  hone package run/model.hone --out app\n  openssl rand -hex 32 > model.key; openssl genpkey -algorithm ed25519 -out sign.pem\n  hone package run/model.hone --out app --encrypt model.key --sign sign.pem", setup_package},
     {"conformance", "Check models against their stored expected outputs", "  hone conformance cases", setup_conformance},
 };
 

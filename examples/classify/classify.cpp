@@ -1,7 +1,7 @@
 // Classifies pictures with a packaged model: JPEG, PNG or BMP in, "LABEL<TAB>SCORE" lines out, best first.
 // Needs libhone_runtime, libjpeg and libpng only.
 //
-//   classify [--top K] [--model DIR] IMAGE...
+//   classify [--top K] [--model DIR] [--key FILE] IMAGE...
 #include <hone/runtime.hpp>
 
 #include <unistd.h>
@@ -57,17 +57,20 @@ std::string package_folder() {
 
 int main(int argc, char** argv) try {
   std::string folder = package_folder();
+  hone::runtime::LoadOptions options;
   size_t top = 5;
   std::vector<std::string> files;
   for (int i = 1; i < argc; ++i) {
     const std::string a = argv[i];
     if (a == "--help" || a == "-h") {
-      std::printf("usage: classify [--top K] [--model DIR] IMAGE...\n  prints LABEL<TAB>SCORE lines, best first; JPEG, PNG and BMP\n");
+      std::printf("usage: classify [--top K] [--model DIR] [--key FILE] IMAGE...\n  prints LABEL<TAB>SCORE lines, best first; JPEG, PNG and BMP\n  --key FILE: key of an encrypted model (or HONE_KEY_FILE)\n");
       return 0;
     }
-    if ((a == "--top" || a == "--model") && i + 1 < argc) {
-      if (a == "--top") top = size_t(std::max(1, std::atoi(argv[++i])));
-      else folder = argv[++i];
+    if ((a == "--top" || a == "--model" || a == "--key") && i + 1 < argc) {
+      const char* value = argv[++i];
+      if (a == "--top") top = size_t(std::max(1, std::atoi(value)));
+      else if (a == "--key") options.key_file = value;
+      else folder = value;
     } else if (a.rfind("--", 0) == 0) {
       std::fprintf(stderr, "classify: unknown option %s\nsee: classify --help\n", a.c_str());
       return 2;
@@ -80,7 +83,7 @@ int main(int argc, char** argv) try {
     return 2;
   }
   hone::runtime::Model model;
-  if (const auto s = model.load((folder + "/model.hone").c_str()); !s) fail(s.message);
+  if (const auto s = model.load((folder + "/model.hone").c_str(), options); !s) fail(s.message);
   std::vector<std::string> labels;
   std::ifstream in(folder + "/labels.txt");
   for (std::string line; std::getline(in, line);) labels.push_back(line);

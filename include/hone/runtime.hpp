@@ -38,6 +38,7 @@ struct LoadOptions {
   const char* precision = nullptr;  ///< "f32", "bf16", "int8"; null: the first program of the file that fits this CPU
   bool check = true;                ///< verify the checksum of the weights
   bool profile = false;             ///< time every step
+  const char* key_file = nullptr;   ///< key of an encrypted model (needs libcrypto.so.3); null: HONE_KEY_FILE of the environment
 };
 
 /// A loaded model with one request. A model belongs to one thread at a time; models of one file share its mapped

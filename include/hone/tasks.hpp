@@ -151,6 +151,8 @@ HONE_API BenchmarkResult benchmark(const BenchmarkOptions& options);
 struct PackageOptions {
   std::string model, out;
   bool verify = true, force = false;
+  std::string encrypt;  ///< key file (32 bytes or 64 hexadecimal digits): model.hone is encrypted with AES-256-GCM; empty: not
+  std::string sign;     ///< Ed25519 private key (PEM): manifest.sig signs manifest.json; empty: not
 };
 struct PackagedFile {
   std::string path;
@@ -158,6 +160,9 @@ struct PackagedFile {
   std::string sha256;
 };
 HONE_API std::vector<PackagedFile> package(const PackageOptions& options);
+/// Checks that `manifest.sig` signs the manifest of the folder, by an Ed25519 public key (PEM), and that the folder holds exactly what the
+/// manifest says; with a key file also that the model can be decrypted. The files. Throws `Error` (failed) naming the first that differs.
+HONE_API std::vector<PackagedFile> verify_package(const std::string& folder, const std::string& public_key_file, const std::string& key_file = {});
 
 struct AutoOptions {
   TrainOptions train;

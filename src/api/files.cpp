@@ -44,13 +44,14 @@ void save_any_model(const Graph& g, const std::string& path, const SaveOptions& 
   write_model(g, path, o);
 }
 
-void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph) {
+void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph, const std::string& key_file) {
   if (!is_hone_path(path)) throw Error(ErrorCode::usage, "[hone] a compiled model is stored as .hone", path);
   if (!compiled.program()) throw Error(ErrorCode::unsupported, "[hone] the model has no program of its own: " + compiled.mode(), path, "fix its input shapes first");
   HoneFile f = strip_graph ? HoneFile{} : container_of(g);
   f.metadata = g.info;
   f.programs.push_back(*compiled.program());
-  write_hone(path, f);
+  if (key_file.empty()) write_hone(path, f);
+  else write_encrypted_hone(path, f, key_file);
 }
 
 }  // namespace hone

@@ -16,8 +16,9 @@ struct SaveOptions {
 };
 /// By suffix. A `.hone` file gets the graph alone. Throws `Error`.
 void save_any_model(const Graph& g, const std::string& path, const SaveOptions& options = {});
-/// A `.hone` file with the program of a compiled static model, and the graph unless it is stripped. Throws `Error`.
-void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph = false);
+/// A `.hone` file with the program of a compiled static model, and the graph unless it is stripped; encrypted where a key file is given.
+/// Throws `Error`.
+void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph = false, const std::string& key_file = {});
 
 bool is_hone_path(const std::string& path);
 

@@ -5,12 +5,14 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/files.hpp"
 #include "api/package_job.hpp"
 #include "base/file.hpp"
 #include "hone/error.hpp"
 #include "hone/tools.hpp"
+#include "program/crypto.hpp"
 #include "program/hone_file.hpp"
 
 // The sources of the packaged program, as strings (see CMakeLists.txt).
@@ -63,7 +65,7 @@ std::string card_text(const json& card) {
   return s;
 }
 
-std::vector<PackagedFile> write_manifest(const fs::path& out) {
+std::vector<PackagedFile> write_manifest(const fs::path& out, const std::string& signing_key) {
   std::vector<PackagedFile> files;
   for (const auto& e : fs::recursive_directory_iterator(out)) {
     if (!e.is_regular_file()) continue;
@@ -76,7 +78,14 @@ std::vector<PackagedFile> write_manifest(const fs::path& out) {
   for (const PackagedFile& f : files) list.push_back({{"path", f.path}, {"bytes", f.bytes}, {"sha256", f.sha256}});
   const std::string text = json{{"files", list}}.dump(1) + "\n";
   write_file((out / "manifest.json").string(), text);
-  files.push_back({"manifest.json", text.size(), sha256_of_file((out / "manifest.json").string())});
+  if (!signing_key.empty()) {
+    const auto signature = sign(text, signing_key);
+    write_file((out / "manifest.sig").string(), {reinterpret_cast<const char*>(signature.data()), signature.size()});
+  }
+  for (const char* name : {"manifest.json", "manifest.sig"}) {
+    const fs::path file = out / name;
+    if (fs::exists(file)) files.push_back({name, fs::file_size(file), sha256_of_file(file.string())});
+  }
   return files;
 }
 
@@ -84,6 +93,8 @@ std::vector<PackagedFile> write_manifest(const fs::path& out) {
 
 std::vector<PackagedFile> package_model(const PackageOptions& o, const std::string& precision, const std::string& report, const data::Dataset* data,
                                         const std::vector<uint32_t>* samples) {
+  if (!o.encrypt.empty()) read_key(o.encrypt);  // a wrong key file is refused before any work
+  if (!o.sign.empty()) sign("", o.sign);
   const Graph g = read_any_model(o.model);
   const ModelInfo info = require_info(g, o.model);
   const Precision p = precision_from(precision);
@@ -105,7 +116,7 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
     fixed.reshape({{fixed.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
     CompileOptions c;
     c.precision = p;
-    save_compiled_model(g, compile_model(fixed, c), (temporary / "model.hone").string(), true);
+    save_compiled_model(g, compile_model(fixed, c), (temporary / "model.hone").string(), true, o.encrypt);
     std::string labels;
     for (const std::string& l : info.labels) labels += l + "\n";
     write_file((temporary / "labels.txt").string(), labels);
@@ -132,7 +143,7 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
     copy_built(program_folder() / "classify", temporary / "bin" / "classify");
     const fs::path library = fs::canonical(program_folder().parent_path() / "lib" / "libhone_runtime.so");
     copy_built(library, temporary / "lib" / library.filename());  // under the name the program asks for
-    const auto files = write_manifest(temporary);
+    const auto files = write_manifest(temporary, o.sign);
     fs::remove_all(out);
     fs::rename(temporary, out);
     return files;
@@ -144,6 +155,8 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
 }
 
 std::vector<PackagedFile> package(const PackageOptions& o) {
+  if (!o.encrypt.empty()) read_key(o.encrypt);
+  if (!o.sign.empty()) sign("", o.sign);
   const Graph g = read_any_model(o.model);
   const ModelInfo info = require_info(g, o.model);
   const std::string precision = is_quantized(g) ? "int8" : "f32";
@@ -154,6 +167,38 @@ std::vector<PackagedFile> package(const PackageOptions& o) {
   const auto data = data::open_dataset(info.data);
   const auto samples = part_samples(*data, "test", &info);
   return package_model(o, precision, "", data.get(), &samples);
+}
+
+std::vector<PackagedFile> verify_package(const std::string& folder, const std::string& public_key_file, const std::string& key_file) {
+  const fs::path root(folder);
+  const auto differs = [](const std::string& what, const fs::path& file) { return Error(ErrorCode::failed, "[package] " + what, file.string(), "take the package from its source again"); };
+  if (!fs::exists(root / "manifest.json")) throw Error(ErrorCode::unreadable, "[package] no package: there is no manifest.json", folder);
+  if (!fs::exists(root / "manifest.sig")) throw differs("the package is not signed: there is no manifest.sig", root);
+  const std::string text = read_text_file((root / "manifest.json").string()), signature = read_text_file((root / "manifest.sig").string());
+  if (!signature_fits(text, {reinterpret_cast<const uint8_t*>(signature.data()), signature.size()}, public_key_file)) {
+    throw differs("the signature does not fit: the manifest was changed, or signed with another key", root / "manifest.json");
+  }
+  std::vector<PackagedFile> files;
+  try {
+    const json manifest = json::parse(text);
+    for (const json& f : manifest.at("files")) files.push_back({f.at("path"), f.at("bytes"), f.at("sha256")});
+  } catch (const json::exception& e) {
+    throw Error(ErrorCode::unreadable, std::string("[package] the manifest is malformed: ") + e.what(), (root / "manifest.json").string());
+  }
+  std::set<std::string> listed{"manifest.json", "manifest.sig"};
+  for (const PackagedFile& f : files) {
+    const fs::path file = root / f.path;
+    // Names come from whoever signed: still, none may lead out of the folder.
+    if (fs::path(f.path).is_absolute() || f.path.find("..") != std::string::npos) throw Error(ErrorCode::unsafe, "[package] the manifest names a file outside of the package", f.path);
+    if (!fs::is_regular_file(fs::symlink_status(file))) throw differs("a file of the manifest is missing", file);
+    if (fs::file_size(file) != f.bytes || sha256_of_file(file.string()) != f.sha256) throw differs("the file is not the one of the manifest", file);
+    listed.insert(f.path);
+  }
+  for (const auto& e : fs::recursive_directory_iterator(root)) {
+    if (!e.is_directory() && !listed.contains(fs::relative(e.path(), root).generic_string())) throw differs("the file is not in the manifest", e.path());
+  }
+  if (!key_file.empty()) read_hone((root / "model.hone").string(), {.checksums = true, .key_file = key_file});
+  return files;
 }
 
 }  // namespace hone

@@ -1,84 +1,16 @@
+// Reading `.hone` files.
 #include "program/hone_file.hpp"
 
-#include <unordered_map>
+#include <cstdlib>
 
 #include "base/file.hpp"
 #include "program/bytes.hpp"
+#include "program/container.hpp"
+#include "program/crypto.hpp"
 
 namespace hone {
-namespace {
 
-enum class SectionKind : uint32_t { metadata = 1, graph = 2, program = 3, constants = 4, constant_places = 5 };
-
-struct Header {
-  char magic[8];
-  uint32_t version;
-  uint32_t sections;
-  uint64_t file_size;
-  uint64_t table_offset;
-  uint64_t table_checksum;
-  uint64_t reserved[3];
-};
-static_assert(sizeof(Header) == 64);
-
-struct SectionRow {
-  uint32_t kind;
-  uint32_t reserved;
-  uint64_t offset;
-  uint64_t size;
-  uint64_t checksum;
-};
-static_assert(sizeof(SectionRow) == 32);
-
-// A text-mode transfer that changes line ends breaks the magic, as PNG's does.
-constexpr char magic[8] = {'H', 'O', 'N', 'E', '\r', '\n', '\x1a', '\n'};
-constexpr uint32_t max_sections = 4096;
-
-std::span<const uint8_t> bytes_of(const Tensor& t) {
-  return {static_cast<const uint8_t*>(t.raw()), t.byte_size()};
-}
-
-// All constants of a file, equal ones once.
-class ConstantPool {
- public:
-  uint32_t add(const Tensor& t) {
-    const auto b = bytes_of(t);
-    const uint64_t key = checksum(b) ^ b.size();
-    auto [first, last] = by_hash_.equal_range(key);
-    for (auto it = first; it != last; ++it) {
-      const auto o = bytes_of(items_[it->second]);
-      if (o.size() == b.size() && (b.data() == o.data() || b.empty() || std::memcmp(o.data(), b.data(), b.size()) == 0))
-        return it->second;
-    }
-    const auto n = static_cast<uint32_t>(items_.size());
-    by_hash_.emplace(key, n);
-    items_.push_back(t);
-    return n;
-  }
-  const std::vector<Tensor>& items() const { return items_; }
-
- private:
-  std::unordered_multimap<uint64_t, uint32_t> by_hash_;
-  std::vector<Tensor> items_;
-};
-
-class Checksum {
- public:
-  void update(std::span<const uint8_t> b);
-  uint64_t finish() const;
-
- private:
-  static constexpr uint64_t k1 = 0x9E3779B185EBCA87ull, k2 = 0xC2B2AE3D27D4EB4Full;
-  static uint64_t round(uint64_t lane, uint64_t v) {
-    lane += v * k2;
-    lane = (lane << 31) | (lane >> 33);
-    return lane * k1;
-  }
-  uint64_t lanes_[4] = {k1 + k2, k2, 0, 0 - k1};
-  uint8_t rest_[32] = {};
-  size_t rest_size_ = 0;
-  uint64_t total_ = 0;
-};
+using namespace container;
 
 // Four independent multiply chains (the scheme of xxHash64), so that the multiplier's latency does not count.
 void Checksum::update(std::span<const uint8_t> b) {
@@ -116,13 +48,24 @@ uint64_t Checksum::finish() const {
   return h ^ (h >> 29);
 }
 
-struct Section {
-  SectionKind kind;
-  std::vector<uint8_t> bytes;
-};
+namespace {
 
 [[noreturn]] void unreadable(const std::string& path, const std::string& why) {
   throw Error(ErrorCode::unreadable, "[hone] " + why, path);
+}
+
+// The bytes of a file and what keeps them: the map, or memory where the file was encrypted.
+std::pair<std::span<const uint8_t>, std::shared_ptr<const void>> open_bytes(const std::string& path, const ReadHoneOptions& options) {
+  const auto map = MappedFile::open(path);
+  if (!is_encrypted(map->bytes())) return {map->bytes(), map};
+  std::string key_file = options.key_file;
+  if (const char* e = std::getenv("HONE_KEY_FILE"); key_file.empty() && e) key_file = e;
+  if (key_file.empty()) {
+    throw Error(ErrorCode::usage, "[hone] the model is encrypted and no key was given", path, "give its key file: --key FILE, LoadOptions::key_file or HONE_KEY_FILE");
+  }
+  size_t size = 0;
+  const auto content = decrypt(map->bytes(), read_key(key_file), path, &size);
+  return {{content.get(), size}, content};
 }
 
 }  // namespace
@@ -133,77 +76,8 @@ uint64_t checksum(std::span<const uint8_t> bytes) {
   return c.finish();
 }
 
-void write_hone(const std::string& path, const HoneFile& file) {
-  ConstantPool pool;
-  std::vector<Section> sections;
-  ByteWriter metadata;
-  metadata.u32(static_cast<uint32_t>(file.metadata.size()));
-  for (const auto& [k, v] : file.metadata) {
-    metadata.text(k);
-    metadata.text(v);
-  }
-  sections.push_back({SectionKind::metadata, metadata.take()});
-  for (const Program& p : file.programs) {
-    std::vector<uint32_t> numbers;
-    for (const Tensor& c : p.constants) numbers.push_back(pool.add(c));
-    sections.push_back({SectionKind::program, program_bytes(p, numbers)});
-  }
-  if (!file.graph.empty()) {
-    ByteWriter graph;
-    graph.u32(static_cast<uint32_t>(file.graph_constants.size()));
-    for (const Tensor& c : file.graph_constants) graph.u32(pool.add(c));
-    graph.raw(file.graph.data(), file.graph.size());
-    sections.push_back({SectionKind::graph, graph.take()});
-  }
-  ByteWriter places;
-  uint64_t end = 0;
-  places.u32(static_cast<uint32_t>(pool.items().size()));
-  for (const Tensor& c : pool.items()) {
-    places.u64(end);
-    places.u64(c.byte_size());
-    end += aligned_bytes(c.byte_size()) + memory_alignment;  // a vector behind the end is readable
-  }
-  sections.push_back({SectionKind::constant_places, places.take()});
-
-  AtomicFile out(path);
-  Header h{};
-  std::memcpy(h.magic, magic, sizeof magic);
-  h.version = hone_file_version;
-  h.sections = static_cast<uint32_t>(sections.size()) + 1;
-  // The table stands at the end, the header names its place: all sizes are known beforehand.
-  std::vector<SectionRow> rows;
-  uint64_t position = sizeof(Header);
-  for (const Section& s : sections) {
-    rows.push_back({static_cast<uint32_t>(s.kind), 0, position, s.bytes.size(), checksum(s.bytes)});
-    position += aligned_bytes(s.bytes.size());
-  }
-  static constexpr uint8_t zeros[2 * memory_alignment] = {};
-  Checksum all;
-  for (const Tensor& c : pool.items()) {
-    all.update(bytes_of(c));
-    all.update({zeros, static_cast<size_t>(aligned_bytes(c.byte_size()) + memory_alignment - c.byte_size())});
-  }
-  rows.push_back({static_cast<uint32_t>(SectionKind::constants), 0, position, end, all.finish()});
-  position += end;
-  h.table_offset = position;
-  h.file_size = position + rows.size() * sizeof(SectionRow);
-  h.table_checksum = checksum({reinterpret_cast<const uint8_t*>(rows.data()), rows.size() * sizeof(SectionRow)});
-  out.write(&h, sizeof h);
-  for (const Section& s : sections) {
-    out.write(s.bytes.data(), s.bytes.size());
-    out.align(memory_alignment);
-  }
-  for (const Tensor& c : pool.items()) {
-    if (c.byte_size() > 0) out.write(c.raw(), c.byte_size());
-    out.write(zeros, static_cast<size_t>(aligned_bytes(c.byte_size()) + memory_alignment - c.byte_size()));
-  }
-  out.write(rows.data(), rows.size() * sizeof(SectionRow));
-  out.commit();
-}
-
 HoneFile read_hone(const std::string& path, const ReadHoneOptions& options) {
-  const auto map = MappedFile::open(path);
-  const auto all = map->bytes();
+  const auto [all, owner] = open_bytes(path, options);
   Header h;
   if (all.size() < sizeof h) unreadable(path, "too short for a compiled model");
   std::memcpy(&h, all.data(), sizeof h);
@@ -249,7 +123,7 @@ HoneFile read_hone(const std::string& path, const ReadHoneOptions& options) {
             constant_bytes.size() - offset - size < memory_alignment) {
           r.fail("a constant lies outside of its section");
         }
-        constants.emplace_back(ElementType::u8, Shape{static_cast<int64_t>(size)}, constant_bytes.data() + offset, map);
+        constants.emplace_back(ElementType::u8, Shape{static_cast<int64_t>(size)}, constant_bytes.data() + offset, owner);
       }
       r.finish();
     }

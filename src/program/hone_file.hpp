@@ -8,6 +8,8 @@
 //     constants         places of all constants, then their bytes, each at a multiple of 64; equal ones are stored once
 //   section table       32 + 32 bytes a section
 //
+// An encrypted file is all of this in one sealed box (program/crypto.hpp).
+//
 // The reader trusts nothing: sizes and counts are checked before use, checksums before parsing, programs by `verify`.
 #pragma once
 #include <map>
@@ -31,11 +33,14 @@ inline constexpr uint32_t hone_file_version = 1;
 
 struct ReadHoneOptions {
   bool checksums = true;  ///< of the constants; all others are always checked
+  std::string key_file;   ///< of an encrypted file; empty: the environment's HONE_KEY_FILE
 };
 
 /// Writes under a temporary name and renames. Throws `Error`.
 void write_hone(const std::string& path, const HoneFile& file);
-/// Maps the file; constants stay in the map, which lives as long as any of them. Throws `Error` (unreadable,
+/// The same, encrypted with the key of a file; nothing is written in the clear. Throws as `read_key` and `encrypt` do.
+void write_encrypted_hone(const std::string& path, const HoneFile& file, const std::string& key_file);
+/// Maps the file; constants stay in the map, which lives as long as any of them. An encrypted file is decrypted into memory. Throws `Error` (unreadable,
 /// unsupported).
 HoneFile read_hone(const std::string& path, const ReadHoneOptions& options = {});
 

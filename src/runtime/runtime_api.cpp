@@ -55,7 +55,7 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 
 Status Model::load(const char* path, const LoadOptions& options) noexcept try {
-  HoneFile file = read_hone(path, {.checksums = options.check});
+  HoneFile file = read_hone(path, {.checksums = options.check, .key_file = options.key_file ? options.key_file : ""});
   auto impl = std::make_unique<Impl>();
   std::string has, last_refusal;
   for (Program& p : file.programs) {
