@@ -58,17 +58,38 @@ HONE_API CompareResult compare(const Model& a, const Model& b, const CompareOpti
 /// peer), failed (Python or the package is missing), unsupported (the peer refuses the model).
 HONE_API CompareResult compare_with_peer(const std::string& file, const std::string& peer, const CompareOptions& options = {});
 
+/// One thing that conversion did to one node.
+struct ConvertChange {
+  std::string kind;               ///< "upgraded" while reading, "fused", "folded" to a constant, or "removed"
+  std::string node;               ///< in the result for fused, else of the file
+  std::string detail;             ///< upgraded: `Gemm-11 -> MatMul + Add`; fused: the operator; folded, removed: the pass that did it
+  std::vector<std::string> from;  ///< fused: the nodes of the file that it stands for
+};
 struct ConvertReport {
-  std::string out;
-  int64_t nodes = 0, fused = 0, folded = 0;
-  std::vector<std::string> changes;  ///< one line a kind of change
+  std::string out;                      ///< the file written
+  int64_t nodes = 0;                    ///< of the result
+  int64_t fused = 0, folded = 0;        ///< operators that became part of another; that became constants
+  std::vector<std::string> changes;     ///< one line a pass that changed something
+  std::vector<ConvertChange> by_node;   ///< in the order of the file
 };
+/// What `hone convert` is told. Values that belong to one input may begin with `NAME=`; without it they go to the only picture input, that
+/// is the only one of 4 dimensions.
 struct ConvertOptions {
-  std::vector<std::string> inputs;  ///< `NAME[SHAPE]:TYPE=VALUE`, each part behind the name optional
-  bool fp16 = false;
-  int opset = 0;  ///< of ONNX; 0: Hone's default
-  bool force = false;
+  std::vector<std::string> inputs;    ///< `NAME[SHAPE]:TYPE=VALUE`, each part behind the name optional: shape, type, frozen value, or a cut
+  std::vector<std::string> outputs;   ///< tensor names at which the graph ends; empty: its own outputs
+  std::vector<std::string> layout;    ///< `NCHW` (what the model's input is) or `NCHW->NHWC` (and what the result's takes)
+  std::vector<std::string> mean;      ///< numbers with commas, one or one a channel in the model's order: (x - mean) / scale
+  std::vector<std::string> scale;     ///< likewise; none may be 0
+  std::vector<std::string> reverse_channels;  ///< input names, "" for the only picture input; before mean and scale
+  std::vector<std::string> resize;    ///< `HEIGHTxWIDTH` or `any`, then `:linear` (default), `:cubic` or `:nearest`: pictures the result takes
+  std::string batch;                  ///< `8`, `1..8` or `?`; empty: as it is
+  std::vector<std::string> rename;    ///< `OLD=NEW` tensor names
+  bool fp16 = false;                  ///< weights as f16
+  int opset = 0;                      ///< of ONNX; 0: Hone's default
+  bool force = false;                 ///< overwrite the result
 };
+/// Reads, changes and writes a model; forms by suffix. Picture steps become part of the graph, as `hone/preprocess.hpp` describes. Throws
+/// `Error`; an existing result then stays as it was.
 HONE_API ConvertReport convert(const std::string& in, const std::string& out, const ConvertOptions& options = {});
 
 struct BlockingOperator {

@@ -1,6 +1,7 @@
 #include "hone/model.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "api/ports.hpp"
 #include "graph/builder.hpp"
@@ -29,6 +30,18 @@ Value find_input(const Graph& g, const std::string& name) {
   std::string names;
   for (const Value& v : inputs) names += (names.empty() ? "" : ", ") + port_of(v, v.node().name()).name;
   throw Error(ErrorCode::usage, "[model] no input '" + name + "'", "", "the inputs are " + (names.empty() ? "none" : names));
+}
+
+Value find_tensor(const Graph& g, const std::string& name) {
+  Value by_node;
+  for (NodeId id : g.topological_order()) {
+    const Node node = g.handle(id);
+    for (const Value& v : node.outputs()) {
+      if (std::find(v.names().begin(), v.names().end(), name) != v.names().end()) return v;
+    }
+    if (node.num_outputs() == 1 && node.name() == name) by_node = node.output();
+  }
+  return by_node;
 }
 
 Model::Model() : graph_(std::make_shared<Graph>()) {}
@@ -60,14 +73,21 @@ void Model::reshape(const std::map<std::string, PartialShape>& shapes) {
 }
 
 void Model::set_batch(Dimension batch) {
-  std::map<ValueId, PartialShape> shapes;
+  // Where the first dimensions differ, only the free ones can be the batch.
+  std::map<ValueId, PartialShape> all, free;
+  std::set<int64_t> sizes;
   for (const Value& v : graph_->inputs()) {
-    if (!v.shape().rank_known() || v.shape().rank() == 0) continue;
+    if (!v.type().is_tensor() || !v.shape().rank_known() || v.shape().rank() == 0) continue;
     PartialShape s = v.shape();
+    if (s[0].is_static()) sizes.insert(s[0].min());
+    const bool is_free = s[0].is_dynamic();
     s[0] = batch;
-    shapes[v.id] = s;
+    all[v.id] = s;
+    if (is_free) free[v.id] = s;
   }
-  graph_->reshape(shapes);
+  const auto& chosen = sizes.size() > 1 ? free : all;
+  if (chosen.empty()) throw Error(ErrorCode::usage, "[model] no input has a first dimension that could be the batch", graph_->name, "set the shapes one by one");
+  graph_->reshape(chosen);
 }
 
 Model Model::clone() const { return Model(std::make_shared<Graph>(*graph_)); }

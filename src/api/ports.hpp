@@ -8,5 +8,7 @@ namespace hone {
 Port port_of(const Value& v, const std::string& node_name);
 /// By tensor name, node name or position. Throws `Error` (usage) that lists the inputs.
 Value find_input(const Graph& g, const std::string& name);
+/// Any value by tensor name, else the only output of a node of that name; null where there is none.
+Value find_tensor(const Graph& g, const std::string& name);
 
 }  // namespace hone

@@ -47,8 +47,9 @@ std::vector<FilePredictions> predict(const PredictOptions& o) {
   const bool probabilities = gives_probabilities(g);
   if (!o.draw.empty()) make_folder(o.draw);
   std::vector<FilePredictions> out;
+  const ElementType taken = g.inputs()[0].element_type();  // bytes where the rest of the preprocessing is part of the graph
   for (const std::string& file : o.files) {
-    const Tensor y = compiled.infer({info.preprocessing.apply_file(file)})[0].tensor().converted(ElementType::f32);
+    const Tensor y = compiled.infer({info.preprocessing.apply_file(file).converted(taken)})[0].tensor().converted(ElementType::f32);
     std::vector<double> score = y.to_doubles();
     if (!probabilities) {
       const double top = *std::max_element(score.begin(), score.end());

@@ -18,19 +18,6 @@
 #include "ops/reduce.hpp"
 
 namespace hone {
-namespace {
-
-// A value by tensor name anywhere in the graph.
-Value find_value(const Graph& g, const std::string& name) {
-  for (NodeId id : g.topological_order()) {
-    for (const Value& v : g.handle(id).outputs()) {
-      if (std::find(v.names().begin(), v.names().end(), name) != v.names().end()) return v;
-    }
-  }
-  return {};
-}
-
-}  // namespace
 
 // Runs a graph once; any graph, through whatever the compiler chooses.
 std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, const RunOptions& o) {
@@ -116,7 +103,7 @@ std::vector<NamedValue> run_model(const Model& model, const std::map<std::string
   // Names inside of the graph cut it there; what fed only the cut disappears.
   for (const auto& [name, d] : inputs) {
     if (g.input(name) || std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); })) continue;
-    const Value v = find_value(g, name);
+    const Value v = find_tensor(g, name);
     if (!v) find_input(g, name);  // throws, listing the inputs
     const Value cut = Builder(g).parameter(v.type(), name);
     g.replace_uses(v.id, cut.id);

@@ -282,6 +282,8 @@ void add_preprocessing(Graph& g, Value input, const InputProcess& p) {
                                    [](const ProcessStep& s) { return std::holds_alternative<ConvertLayoutStep>(s); });
     if (layout.empty() && !moves) layout = model_layout;
 
+    if (!model_layout.empty() && own.shape.rank_known()) (void)model_layout.spelled_out(own.shape.rank());
+
     const std::vector<Use> uses = input.uses();
     Type taken = own;
     taken.element = p.element.value_or(own.element);

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/file.hpp"
+#include "formats/import_notes.hpp"
 #include "formats/onnx/mapping.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
@@ -146,6 +147,7 @@ class Reader : public Importer {
   }
 
   Graph& graph() override { return names_.scope->graph; }
+  const Graph& graph() const { return names_.scope->graph; }
   const Storage& storage() const override { return model_.storage; }
 
  private:
@@ -238,7 +240,9 @@ class Reader : public Importer {
         b.set_name(label);
         b.set_provenance({label});
         NodeContext context(*this, b, n, inputs, opset_of(n));
+        const size_t before = b.added().size();
         outputs = row->build(context);
+        if (ImportNotes::wanted()) note(b, before, n, label);
         b.set_name({});
         b.set_provenance({});
       }
@@ -254,6 +258,19 @@ class Reader : public Importer {
       names_.values[n.outputs[i]] = outputs[i];
       name_value(outputs[i], n.outputs[i]);
     }
+  }
+
+  // A node that took several operators, or none, is told of.
+  void note(const Builder& b, size_t before, const NodeMessage& n, const std::string& label) const {
+    std::string to;
+    size_t operators = 0;
+    for (size_t i = before; i < b.added().size(); ++i) {
+      const NodeId id = b.added()[i];
+      if (!graph().alive(id) || graph().node(id).op == &op_def<Constant>()) continue;
+      to += (operators++ ? " + " : "") + std::string(graph().node(id).op->name);
+    }
+    if (operators == 1 || n.op == "Constant") return;
+    ImportNotes::add({label, std::string(n.op) + "-" + std::to_string(opset_of(n)), operators ? to : "nothing"});
   }
 
   Values call(const FunctionMessage& f, const NodeMessage& n, const Values& inputs) {

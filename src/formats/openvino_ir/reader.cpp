@@ -8,7 +8,9 @@
 
 #include "base/checked.hpp"
 #include "base/file.hpp"
+#include "formats/import_notes.hpp"
 #include "formats/openvino_ir/layer.hpp"
+#include "formats/openvino_ir/writer.hpp"
 #include "ops/basic.hpp"
 
 namespace hone::ir {
@@ -197,13 +199,33 @@ class Reader : public LayerImporter {
     }
     builder_.set_provenance(sources.empty() ? std::vector<std::string>{name} : sources);
     LayerContext context(*this, builder_, l, in);
-    if (const LayerRow* row = find_layer_row(context.type(), context.opset())) return row->build(context);
+    if (const LayerRow* row = find_layer_row(context.type(), context.opset())) {
+      const size_t before = builder_.added().size();
+      const Values out = row->build(context);
+      if (ImportNotes::wanted()) note(before, context, name);
+      return out;
+    }
     const OpDef* op = find_layer_op(context.type());
     if (!op) context.fail("is not known");
     Attributes attributes = op->make();
     AttributeReader reader(context.data);
     op->visit(const_cast<void*>(attributes.get()), reader);
     return builder_.add(*op, attributes, in).outputs();
+  }
+
+  // A layer of an older set, or one that took several operators, is told of.
+  void note(size_t before, const LayerContext& context, const std::string& name) const {
+    std::string to;
+    size_t operators = 0;
+    for (size_t i = before; i < builder_.added().size(); ++i) {
+      const NodeId id = builder_.added()[i];
+      if (!graph_.alive(id) || graph_.node(id).op == &op_def<Constant>()) continue;
+      to += (operators++ ? " + " : "") + std::string(graph_.node(id).op->name);
+    }
+    const int since = opset_of(context.type());
+    const bool same = operators == 1 && to == context.type();
+    if (context.type() == "Const" || (same && (since == 0 || context.opset() >= since))) return;
+    ImportNotes::add({name, "opset" + std::to_string(context.opset()) + "::" + std::string(context.type()), operators ? to : "nothing"});
   }
 
   // Tensor names, and runtime information that is kept without being understood.
