@@ -135,7 +135,7 @@ BenchmarkResult benchmark_graph(const Graph& model, Precision precision, const B
   r.precision = name_of(precision);
   r.threads = o.threads > 0 ? o.threads : available_cores();
   if (o.per_layer) {
-    for (const StepProfile& s : compiled.profile()) r.layers.push_back({s.name, s.op, s.kernel, s.microseconds / 1e3});
+    for (const StepProfile& s : compiled.profile()) r.layers.push_back({s.name, s.op, s.kernel, s.shortest / 1e3});
   }
   return r;
 }

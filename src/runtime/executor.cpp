@@ -136,7 +136,10 @@ Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Threa
                                                     : nullptr;
     commits_.push_back({from, x.place, x.index, i, static_cast<size_t>(x.bytes)});
   }
-  if (profile) microseconds_.resize(steps_.size());
+  if (profile) {
+    microseconds_.resize(steps_.size());
+    shortest_.resize(steps_.size());
+  }
 }
 
 void Executor::copy(void* to, const void* from, size_t bytes) noexcept {
@@ -175,7 +178,9 @@ bool Executor::run(const Bindings& b, RunError& error) noexcept {
     }
     if (profile) {
       const auto now = Clock::now();
-      microseconds_[i] = std::chrono::duration<double, std::micro>(now - before).count();
+      const double took = std::chrono::duration<double, std::micro>(now - before).count();
+      microseconds_[i] = took;
+      shortest_[i] = shortest_[i] > 0 ? std::min(shortest_[i], took) : took;
       before = now;
     }
   }

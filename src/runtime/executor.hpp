@@ -39,6 +39,7 @@ class Executor {
   int threads() const { return pool_->size(); }
   const std::vector<const Kernel*>& kernels() const { return kernels_; }
   const std::vector<double>& microseconds() const { return microseconds_; }
+  const std::vector<double>& shortest() const { return shortest_; }
 
  private:
   struct Step {
@@ -71,7 +72,7 @@ class Executor {
   std::vector<void*> outputs_;
   std::vector<Patch> patches_;
   std::vector<Commit> commits_;
-  std::vector<double> microseconds_;
+  std::vector<double> microseconds_, shortest_;
 };
 
 /// The kernel for a step on this CPU: the one the compiler took, else the cheapest with the same packed forms. Throws

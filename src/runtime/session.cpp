@@ -198,7 +198,8 @@ std::vector<StepProfile> Session::profile() const {
   std::vector<StepProfile> rows;
   for (size_t i = 0; i < e.microseconds().size(); ++i) {
     const ProgramStep& s = impl_->program->steps[i];
-    rows.push_back({s.op, s.name, e.kernels()[i] ? e.kernels()[i]->name : "copy", e.microseconds()[i]});
+    rows.push_back(
+        {s.op, s.name, e.kernels()[i] ? e.kernels()[i]->name : "copy", e.microseconds()[i], e.shortest()[i]});
   }
   return rows;
 }

@@ -39,7 +39,8 @@ struct SessionOptions {
 
 struct StepProfile {
   std::string op, name, kernel;
-  double microseconds = 0;  ///< of the last run, or summed over runs: see the call
+  double microseconds = 0;  ///< of the last run
+  double shortest = 0;      ///< of all runs: what else the machine did is no property of the step
 };
 
 class Session;

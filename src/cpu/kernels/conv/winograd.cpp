@@ -1,0 +1,319 @@
+// Rows of Convolution with constant weights, 3x3, stride 1, by Winograd's F(4x4, 3x3) and F(2x2, 3x3) in f32.
+//
+// The transformed weights are a packed form: one packed B for each of the 36 (or 16) products. A chunk of tiles is
+// transformed to [product][tile][channel], which stays in L2; then each block of columns is multiplied product by
+// product on the tile kernels of dense products, transformed back and finished by the epilogue. Threads share the
+// chunks, or, where those are too few, the channels of the transform and then the column blocks. Every sum runs over
+// the channels in order, so the split does not show in the result.
+//
+// Error: products of f32 are summed after transforms with factors up to 5 (weights: 1/24), which cancel. For inputs and
+// weights of one size it stays below 4e-6 times the sum of the magnitudes of a window's products for m = 4 (direct
+// sums: 2e-6) and below 2e-6 for m = 2; kernels/conv/winograd_test.cpp asserts both.
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cpu/kernels/conv/geometry.hpp"
+#include "cpu/kernels/conv/winograd_view.hpp"
+#include "cpu/kernels/epilogue.hpp"
+#include "cpu/kernels/gemm/dense_view.hpp"
+#include "cpu/kernels/gemm/packed_b.hpp"
+#include "cpu/kernels/isa_choice.hpp"
+
+namespace hone::cpu {
+namespace {
+
+constexpr int64_t source_target_bytes = 448 << 10;  ///< transformed tiles of a chunk
+constexpr int64_t fewest_tiles = 12, most_tiles = 64;
+
+int64_t part_begin(int64_t n, int64_t part, int64_t parts) {
+  return n * part / parts;
+}
+int64_t round_up(int64_t n, int64_t m) {
+  return (n + m - 1) / m * m;
+}
+int64_t tiles_of(const Window& w, int m) {
+  return w.images * ((w.out_h + m - 1) / m) * ((w.out_w + m - 1) / m);
+}
+
+std::optional<Window> window_for(const KernelQuery& q) {
+  const Shape& w = q.inputs[1].shape;
+  if (w.size() != 4) return std::nullopt;
+  const auto a = q.attrs<Convolution>();
+  return window_of(q.inputs[0].shape, q.outputs[0].shape, {w.begin() + 2, w.end()}, a.strides, a.dilations,
+                   a.pads_begin, a.auto_pad);
+}
+
+PackedB packed_shape(const KernelQuery& q, int m) {
+  PackedB b;
+  b.kind = DenseKind::f32;
+  b.groups = winograd_products(m);
+  b.columns = q.inputs[1].shape[0];
+  b.runs = 1;
+  b.run_length = q.inputs[1].shape[1];
+  return b;
+}
+
+// G g: the 3 taps of a line to m + 2 values, `from` and `to` apart.
+void tap_line(int m, const double* g, int from, double* u, int to) {
+  const double g0 = g[0], g1 = g[from], g2 = g[2 * from];
+  if (m == 2) {
+    u[0] = g0;
+    u[to] = (g0 + g1 + g2) / 2;
+    u[2 * to] = (g0 - g1 + g2) / 2;
+    u[3 * to] = g2;
+    return;
+  }
+  u[0] = g0 / 4;
+  u[to] = -(g0 + g1 + g2) / 6;
+  u[2 * to] = -(g0 - g1 + g2) / 6;
+  u[3 * to] = g0 / 24 + g1 / 12 + g2 / 6;
+  u[4 * to] = g0 / 24 - g1 / 12 + g2 / 6;
+  u[5 * to] = g2;
+}
+
+// src = column-channel-3-3  dst = product-column/16-channel-16
+Tensor pack_weights(const KernelQuery& q, int m) {
+  const PackedB b = packed_shape(q, m);
+  const Tensor value = q.inputs[1].value.converted(ElementType::f32);
+  Tensor out(ElementType::u8, {int64_t(b.bytes())});
+  std::memset(out.data<uint8_t>(), 0, b.bytes());
+  auto* to = reinterpret_cast<float*>(out.data<uint8_t>());
+  const int n = m + 2;
+  for (int64_t o = 0; o < b.columns; ++o) {
+    for (int64_t c = 0; c < b.run_length; ++c) {
+      const float* w = value.data<float>() + (o * b.run_length + c) * 9;
+      double g[9], half[18], u[36];
+      std::copy(w, w + 9, g);
+      for (int x = 0; x < 3; ++x) tap_line(m, g + x, 3, half + x, 3);
+      for (int y = 0; y < n; ++y) tap_line(m, half + y * 3, 1, u + y * n, 1);
+      float* at = to + o / 16 * b.panel_stride() / 4 + c * 16 + o % 16;
+      for (int64_t f = 0; f < b.groups; ++f) at[f * b.group_stride() / 4] = float(u[f]);
+    }
+  }
+  return out;
+}
+
+struct WinogradIsa {
+  void (*source)(int m, Num type, const void* const* pixels, int64_t channels, float* to, int64_t step);
+  void (*result)(int m, const float* from, int64_t step, int64_t columns, float* to);
+  const DenseIsa& dense;
+};
+
+class WinogradKernel : public PreparedKernel {
+ public:
+  WinogradKernel(const KernelQuery& q, int m, const WinogradIsa& isa)
+      : w_(*window_for(q)),
+        m_(m),
+        products_(winograd_products(m)),
+        isa_(isa),
+        packed_(packed_shape(q, m)),
+        epilogue_(q, packed_.columns, w_.out_h * w_.out_w, false),
+        type_(*num_of(q.inputs[0].type)),
+        threads_(std::max(1, q.threads)),
+        across_((w_.out_w + m - 1) / m),
+        down_((w_.out_h + m - 1) / m),
+        tiles_(tiles_of(w_, m)),
+        row_(round_up(w_.channels, 16)),
+        zeros_(size_t(row_) + 32) {
+    const int64_t fit = std::clamp(source_target_bytes / (products_ * row_ * 4), fewest_tiles, most_tiles);
+    chunks_ = (tiles_ + fit - 1) / fit;
+    if (chunks_ > 1 || tiles_ >= 2 * fewest_tiles * threads_) chunks_ = round_up(chunks_, threads_);
+    chunks_ = std::min(chunks_, tiles_);
+    chunk_tiles_ = (tiles_ + chunks_ - 1) / chunks_;
+    const int64_t panels = packed_.panels();
+    blocks_ = (panels + isa_.dense.max_panels - 1) / isa_.dense.max_panels;
+    const double even = double(chunks_) / double(round_up(chunks_, threads_));
+    share_columns_ = threads_ > 1 && even < 0.93 && panels > 1;
+    if (share_columns_) blocks_ = std::max(blocks_, std::min<int64_t>(threads_, panels));
+    source_floats_ = products_ * chunk_tiles_ * row_;
+    const int64_t columns = 16 * isa_.dense.max_panels;
+    product_floats_ = (products_ * chunk_tiles_ + max_tile_rows) * columns;
+    pointer_floats_ = round_up(chunk_tiles_ + max_tile_rows, 8) * 2;
+    thread_floats_ = product_floats_ + pointer_floats_ + int64_t(m_) * m_ * columns;
+  }
+  size_t scratch_bytes() const override {
+    const int64_t sources = share_columns_ ? 1 : threads_;
+    return size_t(sources * source_floats_ + threads_ * thread_floats_) * 4;
+  }
+
+  void run(const KernelArgs& args) noexcept override {
+    OperandView operands[EpiloguePlan::max_operands];
+    const EpilogueView epilogue = epilogue_.bind(args, operands);
+    auto* sources = static_cast<float*>(args.scratch);
+    float* buffers = sources + (share_columns_ ? 1 : threads_) * source_floats_;
+    const auto* b = static_cast<const uint8_t*>(args.inputs[1]);
+    if (share_columns_) {
+      for (int64_t k = 0; k < chunks_; ++k) {
+        const int64_t first = part_begin(tiles_, k, chunks_), last = part_begin(tiles_, k + 1, chunks_);
+        args.pool.parallel_for(last - first, 1, [&](int64_t begin, int64_t end, int) {
+          transform(args, first, last - first, begin, end, sources);
+        });
+        args.pool.parallel_for(blocks_, 1, [&](int64_t begin, int64_t end, int thread) {
+          multiply(epilogue, b, first, last - first, begin, end, sources, buffers + thread * thread_floats_);
+        });
+      }
+      return;
+    }
+    args.pool.parallel_for(chunks_, 1, [&](int64_t begin, int64_t end, int thread) {
+      float* source = sources + thread * source_floats_;
+      for (int64_t k = begin; k < end; ++k) {
+        const int64_t first = part_begin(tiles_, k, chunks_), last = part_begin(tiles_, k + 1, chunks_);
+        transform(args, first, last - first, 0, last - first, source);
+        multiply(epilogue, b, first, last - first, 0, blocks_, source, buffers + thread * thread_floats_);
+      }
+    });
+  }
+
+ private:
+  // Tiles first + [begin, end) of a chunk of `tiles` to [product][tile][channel].
+  void transform(const KernelArgs& args, int64_t first, int64_t tiles, int64_t begin, int64_t end,
+                 float* source) const {
+    const int64_t n = m_ + 2, bytes = int64_t(num_bytes(type_)), pixel = w_.channels * bytes;
+    const auto* x = static_cast<const uint8_t*>(args.inputs[0]);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t tile = first + i, top = tile / across_ % down_ * m_ - w_.pad_top;
+      const int64_t left = tile % across_ * m_ - w_.pad_left;
+      const uint8_t* image = x + tile / (across_ * down_) * w_.in_h * w_.in_w * pixel;
+      const void* pixels[36];
+      for (int64_t k = 0; k < n * n; ++k) {
+        const int64_t in_y = top + k / n, in_x = left + k % n;
+        const bool inside = in_y >= 0 && in_y < w_.in_h && in_x >= 0 && in_x < w_.in_w;
+        pixels[k] = inside ? static_cast<const void*>(image + (in_y * w_.in_w + in_x) * pixel) : zeros_.data();
+      }
+      isa_.source(m_, type_, pixels, w_.channels, source + i * row_, tiles * row_);
+    }
+  }
+
+  // Column blocks [begin, end) of a chunk: products, results, epilogue.
+  void multiply(const EpilogueView& epilogue, const uint8_t* b, int64_t first, int64_t tiles, int64_t begin,
+                int64_t end, const float* source, float* buffer) const {
+    float* product = buffer;
+    auto** pointers = reinterpret_cast<const uint8_t**>(buffer + product_floats_);
+    float* result = buffer + product_floats_ + pointer_floats_;
+    const TileRun run{0, 0, 0};
+    TileArgs t;
+    t.run = &run;
+    t.runs = 1;
+    t.steps = w_.channels;
+    t.panel_stride = packed_.panel_stride();
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t p0 = part_begin(packed_.panels(), block, blocks_);
+      const int panels = int(part_begin(packed_.panels(), block + 1, blocks_) - p0);
+      if (panels == 0) continue;
+      const int64_t columns = 16 * panels, step = tiles * columns;
+      const TileFn* fns = isa_.dense.tiles[panels - 1];
+      const int64_t cuts = (tiles + isa_.dense.max_rows[panels - 1] - 1) / isa_.dense.max_rows[panels - 1];
+      for (int64_t f = 0; f < products_; ++f) {
+        for (int64_t i = 0; i < tiles + max_tile_rows; ++i) {
+          pointers[i] = reinterpret_cast<const uint8_t*>(source + (f * tiles + std::min(i, tiles - 1)) * row_);
+        }
+        t.b = b + f * packed_.group_stride() + p0 * t.panel_stride;
+        // A missing row count is rounded up: what it writes beyond is written again by the tile that follows, or lies
+        // in the next product. So tiles run forward and the buffer has room behind the last.
+        for (int64_t i = 0; i < cuts; ++i) {
+          const int64_t at = part_begin(tiles, i, cuts);
+          int rows = int(part_begin(tiles, i + 1, cuts) - at);
+          while (!fns[rows - 1]) ++rows;
+          t.a = pointers + at;
+          t.c = product + f * step + at * columns;
+          fns[rows - 1](t);
+        }
+      }
+      for (int64_t i = 0; i < tiles; ++i) {
+        isa_.result(m_, product + i * columns, step, columns, result);
+        finish(epilogue, first + i, result, columns, p0 * 16);
+      }
+    }
+  }
+
+  void finish(const EpilogueView& epilogue, int64_t tile, float* result, int64_t columns, int64_t column) const {
+    const int64_t y0 = tile / across_ % down_ * m_, x0 = tile % across_ * m_, image = tile / (across_ * down_);
+    TileView view;
+    view.ld = columns;
+    view.rows = int(std::min<int64_t>(m_, w_.out_w - x0));
+    view.cols = int(std::min<int64_t>(columns, packed_.columns - column));
+    view.col0 = column;
+    for (int64_t y = 0; y < std::min<int64_t>(m_, w_.out_h - y0); ++y) {
+      view.acc = result + y * m_ * columns;
+      view.row0 = (image * w_.out_h + y0 + y) * w_.out_w + x0;
+      isa_.dense.epilogue(epilogue, view);
+    }
+  }
+
+  Window w_;
+  int m_;
+  int64_t products_;
+  WinogradIsa isa_;
+  PackedB packed_;
+  EpiloguePlan epilogue_;
+  Num type_;
+  int threads_;
+  int64_t across_, down_, tiles_;
+  int64_t row_;  ///< floats of a tile's channels
+  std::vector<float> zeros_;
+  int64_t chunks_ = 1, chunk_tiles_ = 1, blocks_ = 1;
+  bool share_columns_ = false;
+  int64_t source_floats_ = 0, product_floats_ = 0, pointer_floats_ = 0, thread_floats_ = 0;
+};
+
+template <size_t I, int M>
+struct Row {
+  static Support supports(const KernelQuery& q) {
+    if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
+    const auto w = window_for(q);
+    if (!w) return Support::no("takes two spatial dimensions");
+    const TensorDesc &x = q.inputs[0], &k = q.inputs[1];
+    if (w->kernel_h != 3 || w->kernel_w != 3 || w->stride_h != 1 || w->stride_w != 1 || w->dilation_h != 1 ||
+        w->dilation_w != 1)
+      return Support::no("not 3x3 with stride 1 and no dilation");
+    if (!k.constant) return Support::no("the weights are not constant");
+    if (!is_float(k.type) || k.layout != Layout::plain) return Support::no("weights are no floats in plain order");
+    if (x.type != ElementType::f32 && x.type != ElementType::bf16)
+      return Support::no(std::string("activations are ") + name_of(x.type));
+    if (x.layout != Layout::channels_last || q.outputs[0].layout != Layout::channels_last)
+      return Support::no("takes channels-last tensors only");
+    if (w->channels < 8 || k.shape[0] < 8) return Support::no("too few channels to pay for the transforms");
+    return supports_epilogue(q);
+  }
+  static KernelPlan plan(const KernelQuery& q) {
+    KernelPlan p;
+    p.packs.push_back({1, M == 4 ? "winograd4_b16_f32" : "winograd2_b16_f32"});
+    const Window w = *window_for(q);
+    const double tiles = double(tiles_of(w, M)), in = double(w.channels), out = double(q.inputs[1].shape[0]);
+    const double products = winograd_products(M), weights = products * in * out * 4;
+    // Products at 95 % of the peak, or the weights as memory gives them; each value that is transformed.
+    const double gemm = std::max(2 * products * tiles * in * out / 105e3, weights / 25e3);
+    p.cost = 2 + (gemm + tiles * products * (in + out) / 4500) * vector_isas[I].cost;
+    return p;
+  }
+  static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_weights(q, M); }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
+    static const WinogradIsa isa{HONE_VECTOR_FN(I, winograd_source), HONE_VECTOR_FN(I, winograd_result),
+                                 HONE_VECTOR_FN(I, dense_f32)};
+    return std::make_unique<WinogradKernel>(q, M, isa);
+  }
+};
+
+template <size_t... I>
+RowList make_rows(std::index_sequence<I...>) {
+  RowList rows;
+  (rows.add<Row<I, 4>>(std::string("convolution_winograd4x4_f32__") + vector_isas[I].suffix, "Convolution",
+                       Row<I, 4>::pack),
+   ...);
+  (rows.add<Row<I, 2>>(std::string("convolution_winograd2x2_f32__") + vector_isas[I].suffix, "Convolution",
+                       Row<I, 2>::pack),
+   ...);
+  return rows;
+}
+
+}  // namespace
+
+KernelList winograd_kernels() {
+  static const RowList rows = make_rows(std::make_index_sequence<num_vector_isas>());
+  return rows.list();
+}
+
+}  // namespace hone::cpu

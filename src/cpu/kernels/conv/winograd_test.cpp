@@ -1,0 +1,88 @@
+// The error bounds of Winograd's convolution, as the head of conv/winograd.cpp states them, and what its rows refuse.
+// (All shapes, epilogues and thread counts: dense_conv_test.cpp.)
+#include "cpu/kernels/kernel_test.hpp"
+#include "ops/convolution.hpp"
+
+namespace hone::cpu::test {
+namespace {
+
+using enum ElementType;
+
+Node convolution_node(const Convolution& op, Shape x, Shape w, Shape y, double low) {
+  Node node(op);
+  node.input(Node::desc(f32, x, Layout::channels_last), low, 1);
+  TensorDesc& weights = node.input(Node::desc(f32, w), low, 1);
+  weights.constant = true;
+  weights.value = Tensor(f32, w, node.buffers[1].data);
+  node.q.outputs = {Node::desc(f32, y, Layout::channels_last)};
+  return node;
+}
+
+// The largest error of the rows of this name, relative to the sum of the magnitudes of a window's products.
+double largest_error(const std::string& name, int64_t channels, int64_t size, double low) {
+  constexpr int64_t columns = 24;
+  Node node = convolution_node({.pads_begin = {1, 1}, .pads_end = {1, 1}}, {1, channels, size, size},
+                               {columns, channels, 3, 3}, {1, columns, size, size}, low);
+  const auto* x = reinterpret_cast<const float*>(node.buffers[0].data);
+  const auto* w = reinterpret_cast<const float*>(node.buffers[1].data);
+  std::vector<double> want, magnitude;
+  for (int64_t s = 0; s < size * size; ++s) {
+    for (int64_t o = 0; o < columns; ++o) {
+      double sum = 0, mag = 0;
+      for (int64_t tap = 0; tap < 9; ++tap) {
+        const int64_t y = s / size + tap / 3 - 1, z = s % size + tap % 3 - 1;
+        if (y < 0 || z < 0 || y >= size || z >= size) continue;
+        for (int64_t c = 0; c < channels; ++c) {
+          const double p = double(x[(y * size + z) * channels + c]) * double(w[(o * channels + c) * 9 + tap]);
+          sum += p;
+          mag += std::fabs(p);
+        }
+      }
+      want.push_back(sum);
+      magnitude.push_back(mag);
+    }
+  }
+  double worst = -1;
+  node.each_row([&](const Buffer& out, const std::string& where) {
+    if (where.find(name) == std::string::npos) return;
+    for (size_t i = 0; i < want.size(); ++i) {
+      const double error = std::fabs(read(node.q.outputs[0], out.data, i) - want[i]) / magnitude[i];
+      worst = std::max(worst, error);
+    }
+  });
+  return worst;
+}
+
+TEST(Winograd, errors_stay_below_the_stated_bounds) {
+  for (const auto& [channels, size] : {std::pair<int64_t, int64_t>{16, 21}, {64, 14}, {256, 9}}) {
+    for (double low : {-1.0, 0.0}) {
+      if (skip_case()) continue;
+      const double four = largest_error("winograd4x4", channels, size, low),
+                   two = largest_error("winograd2x2", channels, size, low);
+      EXPECT_GE(two, 0) << "no row ran";
+      EXPECT_LT(four, 4e-6) << channels << " channels, inputs from " << low;
+      EXPECT_LT(two, 2e-6) << channels << " channels, inputs from " << low;
+    }
+  }
+}
+
+TEST(Winograd, refuses_other_windows_and_variable_weights) {
+  const auto taken = [](const Node& node) {
+    int rows = 0;
+    for (const Kernel* row : kernels_for("Convolution")) {
+      if (std::string(row->name).find("convolution_winograd") == 0) rows += bool(row->supports(node.q));
+    }
+    return rows;
+  };
+  const Convolution padded{.pads_begin = {1, 1}, .pads_end = {1, 1}};
+  EXPECT_GT(taken(convolution_node(padded, {1, 16, 8, 8}, {16, 16, 3, 3}, {1, 16, 8, 8}, -1)), 0);
+  EXPECT_EQ(taken(convolution_node({}, {1, 16, 8, 8}, {16, 16, 1, 1}, {1, 16, 8, 8}, -1)), 0);
+  EXPECT_EQ(taken(convolution_node({.strides = {2, 2}}, {1, 16, 9, 9}, {16, 16, 3, 3}, {1, 16, 4, 4}, -1)), 0);
+  EXPECT_EQ(taken(convolution_node({.dilations = {2, 2}}, {1, 16, 8, 8}, {16, 16, 3, 3}, {1, 16, 4, 4}, -1)), 0);
+  Node variable = convolution_node(padded, {1, 16, 8, 8}, {16, 16, 3, 3}, {1, 16, 8, 8}, -1);
+  variable.q.inputs[1].constant = false;
+  EXPECT_EQ(taken(variable), 0);
+}
+
+}  // namespace
+}  // namespace hone::cpu::test
