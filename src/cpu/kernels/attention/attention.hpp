@@ -1,0 +1,67 @@
+// Attention on the dense tile kernels: scores of a few rows, their softmax and the product with V follow each other
+// while they are in L1, so the scores never reach memory. K and V of a head are packed once by the thread that takes
+// its rows; heads are read where they lie. With one or two rows (a token at a time) packing would cost more than the
+// products: those run on vectors.
+#pragma once
+#include <vector>
+
+#include "cpu/kernels/attention/attention_view.hpp"
+#include "cpu/kernels/gemm/dense_view.hpp"
+#include "cpu/kernels/gemm/packed_b.hpp"
+#include "device/kernel.hpp"
+
+namespace hone::cpu {
+
+struct AttentionSpec {
+  DenseKind kind = DenseKind::f32;
+  Num type = Num::f32;  ///< of Q, K, V and the result
+  int64_t rows = 0, keys = 0, features = 0, width = 0;
+  std::vector<int64_t> q, k, v, y, mask;  ///< elements before each matrix
+  int64_t q_row = 0, k_row = 0, v_row = 0, y_row = 0;
+  int64_t mask_row = 0, mask_column = 0;
+  float scale = 1;
+  bool masked = false, causal = false, zero_empty_rows = false;
+};
+
+struct AttentionIsa {
+  decltype(avx2::attention_columns)* columns;
+  decltype(avx2::attention_panel)* panel;
+  decltype(avx2::attention_pairs)* pairs;
+  decltype(avx2::attention_softmax)* softmax;
+  decltype(avx2::attention_result)* result;
+  decltype(avx2::attention_dots)* dots;
+  decltype(avx2::attention_mix)* mix;
+  decltype(avx2::attention_widen)* widen;
+};
+
+class AttentionKernel : public PreparedKernel {
+ public:
+  AttentionKernel(AttentionSpec spec, const DenseIsa& dense, const AttentionIsa& isa, int threads);
+  size_t scratch_bytes() const override { return size_t(thread_bytes_ * threads_); }
+  void run(const KernelArgs& args) noexcept override;
+
+  static constexpr int64_t few_rows = 2;
+
+ private:
+  struct Scratch;
+  Scratch cut(void* memory, int part) const;
+  void pack(const KernelArgs& args, const Scratch& s, int64_t matrix, bool keys, bool values) const;
+  void run_rows(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t begin, int64_t end) const;
+  void run_few_rows(const KernelArgs& args, const Scratch& s, int64_t matrix) const;
+  void multiply(const PackedB& b, const uint8_t* packed, const uint8_t* const* a, int rows, int64_t columns,
+                int64_t steps, float* to) const;
+
+  AttentionSpec spec_;
+  const DenseIsa& dense_;
+  AttentionIsa isa_;
+  PackedB k_, v_;
+  int threads_;
+  int64_t parts_ = 1;  ///< of the rows of a matrix
+  int tile_rows_ = 1;
+  int64_t padded_keys_ = 0;
+  bool copies_q_ = false;
+  int64_t q_pitch_ = 0, wide_ = 0;
+  int64_t thread_bytes_ = 0;
+};
+
+}  // namespace hone::cpu

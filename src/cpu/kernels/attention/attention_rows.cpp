@@ -1,0 +1,149 @@
+// Rows of StridedAttention.
+#include <utility>
+
+#include "cpu/kernels/attention/attention.hpp"
+#include "cpu/kernels/epilogue.hpp"
+#include "cpu/kernels/gemm/dense_rows.hpp"
+#include "cpu/kernels/isa_choice.hpp"
+#include "ops/strided_attention.hpp"
+
+namespace hone::cpu {
+namespace {
+
+// Steps of the mask along the dimensions of the batch, from row to row and from key to key.
+std::optional<std::vector<int64_t>> mask_steps(const Shape& mask, const Shape& scores) {
+  if (mask.size() > scores.size()) return std::nullopt;
+  std::vector<int64_t> steps(scores.size(), 0);
+  int64_t step = 1;
+  for (size_t i = mask.size(), to = scores.size(); i-- > 0;) {
+    --to;
+    if (mask[i] != 1 && mask[i] != scores[to]) return std::nullopt;
+    if (mask[i] != 1) steps[to] = step;
+    step *= mask[i];
+  }
+  return steps;
+}
+
+std::optional<AttentionSpec> spec_of(const KernelQuery& q, DenseKind kind, const char** why) {
+  const auto op = q.attrs<StridedAttention>();
+  if (op.sizes.size() != 4 || q.inputs.size() < 3) return *why = "the sizes are not four", std::nullopt;
+  AttentionSpec s;
+  s.kind = kind;
+  s.rows = op.sizes[0];
+  s.keys = op.sizes[1];
+  s.features = op.sizes[2];
+  s.width = op.sizes[3];
+  if (s.keys > (1 << 20) || s.features > 4096 || s.width > 4096)
+    return *why = "more than a million keys or 4096 features", std::nullopt;
+  const auto size = [&](size_t i) { return int64_t(q.inputs[i].size()); };
+  auto places = {attention_offsets(op, op.query, s.rows, s.features, size(0)),
+                 attention_offsets(op, op.key, s.keys, s.features, size(1)),
+                 attention_offsets(op, op.value, s.keys, s.width, size(2)),
+                 attention_offsets(op, op.result, s.rows, s.width, int64_t(q.outputs[0].size()))};
+  std::vector<int64_t>* to[] = {&s.q, &s.k, &s.v, &s.y};
+  size_t next = 0;
+  for (const auto& p : places) {
+    if (!p) return *why = "a matrix lies outside of its tensor", std::nullopt;
+    *to[next++] = *p;
+  }
+  s.q_row = op.query.back();
+  s.k_row = op.key.back();
+  s.v_row = op.value.back();
+  s.y_row = op.result.back();
+  s.scale = float(op.scale);
+  s.causal = op.causal;
+  s.zero_empty_rows = op.zero_empty_rows;
+  s.masked = q.inputs.size() > 3 && q.inputs[3].present;
+  if (s.masked) {
+    Shape scores = op.batch;
+    scores.insert(scores.end(), {s.rows, s.keys});
+    const auto steps = mask_steps(q.inputs[3].shape, scores);
+    if (!steps) return *why = "the mask does not fit", std::nullopt;
+    StridedAttention at = op;
+    std::vector<int64_t> place{0};
+    place.insert(place.end(), steps->begin(), steps->end() - 2);
+    place.push_back(0);
+    s.mask = *attention_offsets(at, place, 1, 1, size(3));
+    s.mask_row = (*steps)[steps->size() - 2];
+    s.mask_column = steps->back();
+  }
+  s.type = *num_of(q.inputs[0].type);
+  return s;
+}
+
+Support supports_row(const KernelQuery& q, const DenseRow& r) {
+  if (!(features().*r.has)) return Support::no(std::string("the CPU has no ") + r.needs);
+  if (!q.epilogue.empty()) return Support::no("takes no epilogue");
+  const ElementType type = q.inputs[0].type;
+  if (type != ElementType::f32 && type != ElementType::bf16)
+    return Support::no(std::string("the query is ") + name_of(type) + ", not f32 or bf16");
+  for (size_t i = 0; i < q.inputs.size(); ++i) {
+    const TensorDesc& d = q.inputs[i];
+    if (!d.present) continue;
+    if (d.layout != Layout::plain) return Support::no("takes the plain layout only");
+    if (i < 3 && d.type != type) return Support::no("query, key and value differ in type");
+    if (i == 3 && d.type != ElementType::f32) return Support::no(std::string("the mask is ") + name_of(d.type));
+  }
+  if (q.outputs[0].type != type || q.outputs[0].layout != Layout::plain)
+    return Support::no("the result has another type or layout than the query");
+  if (r.kind == DenseKind::bf16 && type == ElementType::f32 && !q.bf16_compute)
+    return Support::no("f32 factors are not to be rounded to bf16");
+  const char* why = "";
+  if (!spec_of(q, r.kind, &why)) return Support::no(why);
+  return Support::yes();
+}
+
+AttentionIsa isa_of(const DenseRow& r) {
+#define HONE_ATTENTION_FNS(NS)                                                                                    \
+  AttentionIsa {                                                                                                  \
+    NS::attention_columns, NS::attention_panel, NS::attention_pairs, NS::attention_softmax, NS::attention_result, \
+        NS::attention_dots, NS::attention_mix, NS::attention_widen                                                \
+  }
+#if defined(__x86_64__)
+  const bool avx2_only = r.has == &Features::avx2 || !features().avx512;
+  return avx2_only ? HONE_ATTENTION_FNS(avx2) : HONE_ATTENTION_FNS(avx512);
+#else
+  return HONE_ATTENTION_FNS(neon);
+#endif
+#undef HONE_ATTENTION_FNS
+}
+
+template <size_t I>
+struct Row {
+  static constexpr const DenseRow& r = dense_rows[I];
+  static Support supports(const KernelQuery& q) { return supports_row(q, r); }
+  static KernelPlan plan(const KernelQuery& q) {
+    const auto op = q.attrs<StridedAttention>();
+    double products = 1;
+    for (int64_t n : op.batch) products *= double(n);
+    KernelPlan plan;
+    plan.cost =
+        1 + 2e-3 * products * double(op.sizes[0]) * double(op.sizes[1]) * double(op.sizes[2] + op.sizes[3]) / r.gflops;
+    return plan;
+  }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
+    const char* why = "";
+    return std::make_unique<AttentionKernel>(*spec_of(q, r.kind, &why), *r.isa, isa_of(r), q.threads);
+  }
+};
+
+template <size_t I>
+void add_row(RowList& rows) {
+  if constexpr (dense_rows[I].kind != DenseKind::int8)
+    rows.add<Row<I>>(std::string("strided_attention_") + dense_rows[I].suffix, "StridedAttention");
+}
+template <size_t... I>
+RowList make_rows(std::index_sequence<I...>) {
+  RowList rows;
+  (add_row<I>(rows), ...);
+  return rows;
+}
+
+}  // namespace
+
+KernelList attention_kernels() {
+  static const RowList rows = make_rows(std::make_index_sequence<num_dense_rows>());
+  return rows.list();
+}
+
+}  // namespace hone::cpu

@@ -1,0 +1,61 @@
+// The steps of attention between its products, as plain data for ISA files.
+#pragma once
+#include <stdint.h>
+
+#include "cpu/kernels/epilogue_view.hpp"
+
+namespace hone::cpu {
+
+/// Softmax of a few rows of scores, which lie in blocks of `block` columns as the tiles wrote them.
+struct AttentionRows {
+  float* scores;  ///< [blocks][height][block], overwritten; rows of the last block are `last_width` apart
+  int64_t block, height, last_block, last_width;
+  int rows;
+  int64_t keys, padded;  ///< columns; how many of the weights are written, zeros behind the last
+  float scale;
+  const float* mask;  ///< of the first row, or null
+  int64_t mask_row, mask_column;
+  int64_t seen;  ///< causal: columns that the first row sees, one more for each next row; else `keys` and no more
+  bool causal;
+  void* weights;  ///< f32 or bf16, not yet divided by their sum
+  int64_t ld;
+  bool bf16;
+  bool zero_empty_rows;
+  float* factors;  ///< of each row: 1 / sum
+};
+
+/// Rows of a product times their factors, to the result.
+struct AttentionResult {
+  const float* tile;
+  int64_t ld_tile;
+  int rows, columns;
+  const float* factors;
+  void* out;
+  Num type;
+  int64_t ld;
+};
+
+#define HONE_ATTENTION_ISA(ISA)                                                                                   \
+  namespace ISA {                                                                                                 \
+  /* 16 rows of 32-bit words, `ld` bytes apart, become columns: to[word][16]; missing rows are zero */            \
+  void attention_columns(const uint8_t* from, int64_t ld, int rows, int64_t words, uint32_t* to);                 \
+  /* up to 16 columns of `rows` rows of f32: to[row][16] */                                                       \
+  void attention_panel(const float* from, int64_t ld, int64_t rows, int columns, float* to);                      \
+  /* the same of bf16, pairs of rows beside each other: to[row / 2][16][2] */                                     \
+  void attention_pairs(const uint16_t* from, int64_t ld, int64_t rows, int columns, uint16_t* to);                \
+  void attention_softmax(const AttentionRows& a);                                                                 \
+  void attention_result(const AttentionResult& r);                                                                \
+  /* products of one row with `keys` others */                                                                    \
+  void attention_dots(const float* row, const void* with, Num type, int64_t ld, int64_t keys, int64_t features,   \
+                      float* to);                                                                                 \
+  /* sum of `keys` rows times their weights */                                                                    \
+  void attention_mix(const float* weights, const void* rows, Num type, int64_t ld, int64_t keys, int64_t columns, \
+                     float* to);                                                                                  \
+  void attention_widen(const void* from, Num type, int64_t n, float* to);                                         \
+  }
+HONE_ATTENTION_ISA(avx2)
+HONE_ATTENTION_ISA(avx512)
+HONE_ATTENTION_ISA(neon)
+#undef HONE_ATTENTION_ISA
+
+}  // namespace hone::cpu
