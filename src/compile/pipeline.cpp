@@ -10,6 +10,7 @@
 #include "passes/layout.hpp"
 #include "passes/pipeline.hpp"
 #include "passes/precision.hpp"
+#include "passes/strided_attention.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
 
@@ -95,6 +96,9 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   std::vector<Pass> passes = canonicalize_passes();
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
+  // The parts of attention are recognized in f32 and without epilogues; its masks are folded with the rest.
+  passes.push_back(strided_attention_pass({precision.accepts}));
+  passes.push_back(dead_code_pass());
   if (int8) {
     passes.push_back(channel_quantizers_pass());
     passes.push_back(fold_pass());

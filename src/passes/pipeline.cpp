@@ -4,6 +4,7 @@
 #include "passes/fuse_epilogue.hpp"
 #include "passes/layout.hpp"
 #include "passes/precision.hpp"
+#include "passes/strided_attention.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
 
@@ -22,6 +23,7 @@ std::vector<Pass> all() {
           recognize_activations_pass(),
           recognize_norms_pass(),
           recognize_attention_pass(),
+          strided_attention_pass(),
           recognize_group_convolution_pass(),
           channel_quantizers_pass(),
           int8_pass(),

@@ -49,6 +49,8 @@ std::optional<Wide> wide_of(const Graph& g, NodeId id) {
     w.inputs = {0, 1};
     // A weight gradient is a sum over the whole batch: it stays f32.
     if (op == "ConvolutionBackpropWeights") w.outputs.clear();
+  } else if (op == "StridedAttention") {
+    w.inputs = {0, 1, 2};
   } else if (first.contains(op)) {
     w.inputs = {0};
   } else if (op == "Split" || op == "VariadicSplit") {

@@ -1,0 +1,479 @@
+#include "passes/strided_attention.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "graph/builder.hpp"
+#include "hone/error.hpp"
+#include "ops/activation.hpp"
+#include "ops/attention.hpp"
+#include "ops/basic.hpp"
+#include "ops/binary.hpp"
+#include "ops/indexing.hpp"
+#include "ops/matmul.hpp"
+#include "ops/movement.hpp"
+#include "ops/strided_attention.hpp"
+#include "passes/facts.hpp"
+
+namespace hone {
+namespace {
+
+constexpr int most_steps = 12;  // back from an operand
+
+std::optional<Shape> static_shape(Value v) {
+  if (!v || !v.type().is_tensor() || !v.shape().is_static()) return std::nullopt;
+  return v.shape().to_shape();
+}
+
+// A tensor inside of another one.
+struct View {
+  Value base;
+  int64_t offset = 0;
+  Shape dims;
+  std::vector<int64_t> steps;
+  double factor = 1;  // the elements are this times those of the base
+};
+
+std::vector<int64_t> dense_steps(const Shape& s) {
+  std::vector<int64_t> steps(s.size(), 1);
+  for (size_t i = s.size(); i-- > 1;) steps[i - 1] = steps[i] * s[i];
+  return steps;
+}
+
+// The same elements in the same order as `to`, where no group of dimensions has to be copied for it.
+bool reshape(View& v, const Shape& to) {
+  if (element_count(v.dims) != element_count(to) || element_count(to) == 0) return false;
+  std::vector<int64_t> steps(to.size(), 0);
+  size_t from = 0, at = 0;
+  while (from < v.dims.size() || at < to.size()) {
+    // The shortest stretch of dimensions with equal products.
+    const size_t from0 = from, at0 = at;
+    int64_t have = from < v.dims.size() ? v.dims[from++] : 1, want = at < to.size() ? to[at++] : 1;
+    while (have != want) {
+      if (have < want) {
+        if (from == v.dims.size()) return false;
+        have *= v.dims[from++];
+      } else {
+        if (at == to.size()) return false;
+        want *= to[at++];
+      }
+    }
+    // It must lie evenly.
+    int64_t inner = 0;
+    for (size_t i = from; i-- > from0;) {
+      if (v.dims[i] == 1) continue;
+      if (inner == 0) {
+        inner = v.steps[i];
+      } else {
+        size_t next = i + 1;
+        while (v.dims[next] == 1) ++next;
+        if (v.steps[i] != v.steps[next] * v.dims[next]) return false;
+      }
+    }
+    int64_t step = inner;
+    for (size_t i = at; i-- > at0;) {
+      steps[i] = step;
+      step *= to[i];
+    }
+  }
+  v.dims = to;
+  v.steps = steps;
+  return true;
+}
+
+bool slice(View& v, Node n) {
+  const auto start = known_ints(n.input(1)), stop = known_ints(n.input(2)), step = known_ints(n.input(3));
+  if (!start || !stop || !step || start->size() != stop->size() || start->size() != step->size()) return false;
+  std::vector<int64_t> axes;
+  if (n.num_inputs() > 4 && n.input(4)) {
+    const auto given = known_ints(n.input(4));
+    if (!given) return false;
+    const auto positive = positive_axes(*given, n.input(0).shape());
+    if (!positive) return false;
+    axes = *positive;
+  } else {
+    for (size_t i = 0; i < start->size(); ++i) axes.push_back(static_cast<int64_t>(i));
+  }
+  const auto out = static_shape(n.output(0));
+  if (axes.size() != start->size() || !out) return false;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto a = static_cast<size_t>(axes[i]);
+    if ((*step)[i] < 1 || a >= v.dims.size()) return false;
+    int64_t begin = (*start)[i];
+    if (begin < 0) begin += v.dims[a];
+    begin = std::clamp<int64_t>(begin, 0, v.dims[a]);
+    if (begin >= v.dims[a]) return false;
+    v.offset += begin * v.steps[a];
+    v.steps[a] *= (*step)[i];
+  }
+  v.dims = *out;
+  return true;
+}
+
+bool take(View& v, Node n) {
+  const auto index = known_ints(n.input(1)), axis = known_ints(n.input(2));
+  const auto indices = static_shape(n.input(1));
+  if (!index || index->size() != 1 || !axis || axis->size() != 1 || !indices || n.as<Gather>()->batch_dims != 0)
+    return false;
+  const auto positive = positive_axes(*axis, n.input(0).shape());
+  if (!positive) return false;
+  const auto a = static_cast<size_t>((*positive)[0]);
+  const int64_t i = (*index)[0] < 0 ? (*index)[0] + v.dims[a] : (*index)[0];
+  if (i < 0 || i >= v.dims[a]) return false;
+  v.offset += i * v.steps[a];
+  v.dims[a] = 1;
+  const auto out = static_shape(n.output(0));
+  return out && reshape(v, *out);
+}
+
+bool part(View& v, Node n, size_t output) {
+  const auto axis = known_ints(n.input(1));
+  if (!axis || axis->size() != 1) return false;
+  const auto positive = positive_axes(*axis, n.input(0).shape());
+  if (!positive) return false;
+  const auto a = static_cast<size_t>((*positive)[0]);
+  for (size_t o = 0; o < output; ++o) {
+    const auto s = static_shape(n.output(o));
+    if (!s) return false;
+    v.offset += (*s)[a] * v.steps[a];
+  }
+  const auto out = static_shape(n.output(output));
+  if (!out) return false;
+  v.dims = *out;
+  return true;
+}
+
+// What v is of a tensor further back.
+View view_of(Value v, int steps = most_steps) {
+  View whole;
+  whole.base = v;
+  whole.dims = v.shape().to_shape();
+  whole.steps = dense_steps(whole.dims);
+  const Node n = v.node();
+  if (steps == 0 || n.num_inputs() == 0 || !n.input(0) || !static_shape(n.input(0))) return whole;
+  if (n.is<Multiply>()) {
+    for (size_t i = 0; i < 2; ++i) {
+      const auto c = splat_value(n.input(i));
+      const Value other = n.input(1 - i);
+      if (!c || !same_shape(other.shape(), v.shape()) || other.element_type() != v.element_type()) continue;
+      View scaled = view_of(other, steps - 1);
+      scaled.factor *= *c;
+      return scaled;
+    }
+    return whole;
+  }
+  const bool moves = n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>() || n.is<Transpose>() || n.is<Slice>() ||
+                     n.is<Gather>() || n.is<Split>() || n.is<VariadicSplit>();
+  if (!moves || n.input(0).constant()) return whole;
+  View in = view_of(n.input(0), steps - 1);
+  bool good = false;
+  if (n.is<Transpose>()) {
+    auto order = known_ints(n.input(1));
+    if (order && order->empty()) {
+      for (size_t i = in.dims.size(); i-- > 0;) order->push_back(static_cast<int64_t>(i));
+    }
+    if (order && order->size() == in.dims.size()) {
+      const View old = in;
+      for (size_t i = 0; i < order->size(); ++i) {
+        in.dims[i] = old.dims[static_cast<size_t>((*order)[i])];
+        in.steps[i] = old.steps[static_cast<size_t>((*order)[i])];
+      }
+      good = true;
+    }
+  } else if (n.is<Slice>()) {
+    good = slice(in, n);
+  } else if (n.is<Gather>()) {
+    good = take(in, n);
+  } else if (n.is<Split>() || n.is<VariadicSplit>()) {
+    good = part(in, n, v.index());
+  } else {
+    good = reshape(in, whole.dims);
+  }
+  return good && in.dims == whole.dims ? in : whole;
+}
+
+bool used_once(Value v) {
+  return v.uses().size() == 1;
+}
+
+// A mask with the dimensions that the scores had where it was added.
+struct Mask {
+  Value value;
+  Shape scores;
+};
+
+struct Found {
+  Node product;
+  double factor = 1;
+  std::vector<Mask> masks;
+};
+
+// From what Softmax reads back to the product.
+std::optional<Found> find_product(Value v, int depth = 0) {
+  const auto shape = static_shape(v);
+  if (!shape || shape->size() < 2 || !used_once(v) || depth > 8) return std::nullopt;
+  const Node n = v.node();
+  if (n.is<MatMul>()) return Found{n, 1, {}};
+  const auto reached = [&](Value in) -> std::optional<Found> {
+    if (!in || in.constant() || in.element_type() != v.element_type()) return std::nullopt;
+    return find_product(in, depth + 1);
+  };
+  if (n.is<Multiply>() || n.is<Divide>()) {
+    for (size_t i = 0; i < (n.is<Divide>() ? 1u : 2u); ++i) {
+      const auto c = splat_value(n.input(1 - i));
+      if (!c || (n.is<Divide>() && *c == 0) || !same_shape(n.input(i).shape(), v.shape())) continue;
+      auto f = reached(n.input(i));
+      if (!f || !f->masks.empty()) continue;
+      f->factor *= n.is<Divide>() ? 1 / *c : *c;
+      return f;
+    }
+    return std::nullopt;
+  }
+  if (n.is<Add>()) {
+    for (size_t i = 0; i < 2; ++i) {
+      const Value mask = n.input(1 - i);
+      if (!same_shape(n.input(i).shape(), v.shape()) || !static_shape(mask) || mask.element_type() != v.element_type())
+        continue;
+      auto f = reached(n.input(i));
+      if (!f) continue;
+      f->masks.push_back({mask, *shape});
+      return f;
+    }
+    return std::nullopt;
+  }
+  if (n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>()) {
+    const auto from = static_shape(n.input(0));
+    // Only the dimensions of the batch may change.
+    if (!from || from->size() < 2 || !std::equal(from->end() - 2, from->end(), shape->end() - 2)) return std::nullopt;
+    return reached(n.input(0));
+  }
+  return std::nullopt;
+}
+
+// All masks in one, with the dimensions of the product; false where that cannot be had.
+bool sum_of_masks(Builder& b, const std::vector<Mask>& masks, const Shape& scores, Value& sum) {
+  for (const Mask& m : masks) {
+    Value v = m.value;
+    if (m.scores != scores) {
+      if (!v.constant()) return false;
+      v = b(Broadcast{}, v, b.ints(m.scores));
+      v = b(Reshape{}, v, b.ints(scores));
+    }
+    sum = sum ? b(Add{}, sum, v) : v;
+  }
+  return true;
+}
+
+class Maker {
+ public:
+  Maker(Graph& g, const AttentionOptions& options) : g_(g), options_(options) {}
+
+  size_t run() {
+    size_t made = 0;
+    for (NodeId id : g_.topological_order()) {
+      if (!g_.alive(id)) continue;
+      const Node n = g_.handle(id);
+      if (n.is<MatMul>() && !g_.node(id).epilogue) {
+        made += from_products(n);
+      } else if (n.is<ScaledDotProductAttention>()) {
+        made += from_operator(n);
+      }
+    }
+    return made;
+  }
+
+ private:
+  struct Parts {
+    View q, k, v;  // K as [.., S, E]
+    Shape batch;
+    double scale = 1;
+    bool causal = false, zero_empty_rows = false;
+    std::vector<Mask> masks;
+    Shape scores;
+  };
+
+  bool from_products(Node root) {
+    const auto& second = *root.as<MatMul>();
+    const auto out = static_shape(root.output(0)), weights_shape = static_shape(root.input(0)),
+               values = static_shape(root.input(1));
+    if (second.transpose_a || !out || !weights_shape || !values || out->size() < 2 || values->size() != out->size() ||
+        root.input(1).constant())
+      return false;
+    Parts p;
+    Value weights = root.input(0);
+    if (!used_once(weights)) return false;
+    Node n = weights.node();
+    if (n.is<Select>()) {
+      // Select(IsNaN(w), 0, w)
+      const Value w = n.input(2);
+      const auto zero = splat_value(n.input(1));
+      if (!zero || *zero != 0 || n.input(0).node().op().name != "IsNaN" || n.input(0).node().input(0).id != w.id ||
+          w.uses().size() != 2 || !used_once(n.input(0)) || !same_shape(w.shape(), weights.shape()))
+        return false;
+      p.zero_empty_rows = true;
+      weights = w;
+      n = weights.node();
+    }
+    // The scores may come in other batch dimensions than the weights leave in.
+    while (n.is<Reshape>()) {
+      const auto from = static_shape(n.input(0));
+      if (!from || from->size() < 2 || !used_once(n.input(0)) ||
+          !std::equal(from->end() - 2, from->end(), weights_shape->end() - 2))
+        return false;
+      n = n.input(0).node();
+    }
+    if (!n.is<Softmax>()) return false;
+    const auto axis = positive_axes({n.as<Softmax>()->axis}, n.input(0).shape());
+    if (!axis || (*axis)[0] != static_cast<int64_t>(n.input(0).shape().rank()) - 1) return false;
+    auto found = find_product(n.input(0));
+    if (!found || g_.node(found->product.id).epilogue) return false;
+    const Node product = found->product;
+    const auto& first = *product.as<MatMul>();
+    const auto scores = static_shape(product.output(0)), qs = static_shape(product.input(0)),
+               ks = static_shape(product.input(1));
+    if (!scores || *scores != *weights_shape || !qs || !ks || qs->size() != scores->size() ||
+        ks->size() != scores->size() || product.input(0).constant() || product.input(1).constant())
+      return false;
+    p.scale = found->factor;
+    p.masks = found->masks;
+    p.scores = *scores;
+    p.q = view_of(product.input(0));
+    p.k = view_of(product.input(1));
+    p.v = view_of(root.input(1));
+    if (first.transpose_a) swap_last(p.q);
+    if (!first.transpose_b) swap_last(p.k);
+    if (second.transpose_b) swap_last(p.v);
+    p.batch.assign(scores->begin(), scores->end() - 2);
+    if (Shape(out->begin(), out->end() - 2) != p.batch) return false;
+    return replace(root, p);
+  }
+
+  bool from_operator(Node root) {
+    const auto out = static_shape(root.output(0));
+    Parts p;
+    for (size_t i = 0; i < 3; ++i) {
+      const auto s = static_shape(root.input(i));
+      if (!out || !s || s->size() != out->size() || s->size() < 2) return false;
+    }
+    p.q = view_of(root.input(0));
+    p.k = view_of(root.input(1));
+    p.v = view_of(root.input(2));
+    p.causal = root.as<ScaledDotProductAttention>()->causal;
+    p.scale = 1 / std::sqrt(static_cast<double>(p.q.dims.back()));
+    if (root.num_inputs() > 4 && root.input(4)) {
+      const auto c = splat_value(root.input(4));
+      if (!c) return false;
+      p.scale = *c;
+    }
+    p.batch.assign(out->begin(), out->end() - 2);
+    p.scores = p.batch;
+    p.scores.insert(p.scores.end(), {p.q.dims[p.q.dims.size() - 2], p.k.dims[p.k.dims.size() - 2]});
+    if (root.num_inputs() > 3 && root.input(3) && !p.causal) {
+      if (!static_shape(root.input(3)) || root.input(3).element_type() != root.input(0).element_type()) return false;
+      p.masks.push_back({root.input(3), p.scores});
+    }
+    return replace(root, p);
+  }
+
+  static void swap_last(View& v) {
+    const size_t n = v.dims.size();
+    std::swap(v.dims[n - 1], v.dims[n - 2]);
+    std::swap(v.steps[n - 1], v.steps[n - 2]);
+  }
+
+  // offset, steps of the batch (none along dimensions that are broadcast), step of the rows
+  static std::optional<std::vector<int64_t>> place(const View& v, const Shape& batch) {
+    const size_t n = v.dims.size();
+    if (n != batch.size() + 2 || (v.steps[n - 1] != 1 && v.dims[n - 1] != 1)) return std::nullopt;
+    std::vector<int64_t> out{v.offset};
+    for (size_t i = 0; i < batch.size(); ++i) {
+      if (v.dims[i] != batch[i] && v.dims[i] != 1) return std::nullopt;
+      out.push_back(v.dims[i] == 1 ? 0 : v.steps[i]);
+    }
+    out.push_back(v.dims[n - 2] == 1 ? 0 : v.steps[n - 2]);
+    return out;
+  }
+
+  static bool quantized(Value v) {
+    const std::string_view op = v.node().op().name;
+    return op == "FakeQuantize" || op == "Dequantize" || op == "Quantize";
+  }
+
+  bool replace(Node root, Parts& p) {
+    const ElementType e = root.output(0).element_type();
+    for (const View* v : {&p.q, &p.k, &p.v}) {
+      if (v->base.element_type() != e || !is_float(e) || quantized(v->base) || v->base.type().quantization)
+        return false;
+    }
+    const size_t rank = p.batch.size() + 2;
+    StridedAttention op;
+    op.batch = p.batch;
+    op.sizes = {p.q.dims[rank - 2], p.k.dims[rank - 2], p.q.dims[rank - 1], p.v.dims[rank - 1]};
+    const auto q = place(p.q, p.batch), k = place(p.k, p.batch), v = place(p.v, p.batch);
+    if (!q || !k || !v || p.v.factor != 1) return false;
+    op.query = *q;
+    op.key = *k;
+    op.value = *v;
+    op.scale = p.scale * p.q.factor * p.k.factor;
+    op.causal = p.causal;
+    op.zero_empty_rows = p.zero_empty_rows;
+
+    // The result, turned where that is all that its one reader does.
+    Value last = root.output(0);
+    Shape shape = last.shape().to_shape();
+    op.shape = shape;
+    std::vector<int64_t> steps = dense_steps(shape);
+    if (used_once(last)) {
+      const Node reader = g_.handle(last.uses()[0].node);
+      const auto order = reader.is<Transpose>() ? known_ints(reader.input(1)) : std::nullopt;
+      if (order && order->size() == rank && order->back() == static_cast<int64_t>(rank) - 1) {
+        for (size_t i = 0; i < rank; ++i) op.shape[i] = shape[static_cast<size_t>((*order)[i])];
+        const auto turned = dense_steps(op.shape);
+        for (size_t i = 0; i < rank; ++i) steps[static_cast<size_t>((*order)[i])] = turned[i];
+        last = reader.output(0);
+      }
+    }
+    op.result = {0};
+    op.result.insert(op.result.end(), steps.begin(), steps.end() - 1);
+
+    Transaction t(g_);
+    Builder b(g_);
+    b.set_name(root.name());
+    b.set_provenance(g_.node(root.id).provenance);
+    try {
+      Value mask;
+      if (!sum_of_masks(b, p.masks, p.scores, mask)) return false;
+      const Value y = b(std::move(op), Values{p.q.base, p.k.base, p.v.base, mask});
+      const auto names = last.names();
+      if (options_.accepts && !options_.accepts(g_, y.node().id)) return false;
+      g_.replace_uses(last.id, y.id);
+      if (!names.empty()) g_.set_names(y.id, names);
+    } catch (const Error&) {
+      return false;
+    }
+    t.commit();
+    return true;
+  }
+
+  Graph& g_;
+  const AttentionOptions& options_;
+};
+
+}  // namespace
+
+size_t make_strided_attention(Graph& g, const AttentionOptions& options) {
+  return Maker(g, options).run();
+}
+
+Pass strided_attention_pass(AttentionOptions options) {
+  Pass pass;
+  pass.name = "strided_attention";
+  pass.run = [options = std::move(options)](Graph& g, PassContext& ctx) {
+    const size_t n = make_strided_attention(g, options);
+    ctx.result.fused += n;
+    return n;
+  };
+  return pass;
+}
+
+}  // namespace hone
