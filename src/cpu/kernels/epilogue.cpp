@@ -15,7 +15,8 @@ bool has_two_operands(EpilogueOp op) {
 }
 
 // Slots needed at once, or an empty list where more than max_slots are. Value 0 starts in slot 0.
-std::vector<SlotStep> slots_for(const Epilogue& e, int* result_slot) {
+// Steps before `first` are done: the value of the last of them is in slot 0 as well.
+std::vector<SlotStep> slots_for(const Epilogue& e, int* result_slot, size_t first = 0) {
   const int operands = int(e.operands.size());
   const int values = 1 + operands + int(e.steps.size());
   std::vector<int> last_use(values, -1), slot(values, -1);
@@ -24,7 +25,7 @@ std::vector<SlotStep> slots_for(const Epilogue& e, int* result_slot) {
     if (has_two_operands(e.steps[i].op)) last_use[e.steps[i].b] = int(i);
   }
   bool taken[max_slots] = {true};
-  slot[0] = 0;
+  slot[first == 0 ? 0 : operands + int(first)] = 0;
   auto allocate = [&]() {
     for (int s = 0; s < max_slots; ++s) {
       if (!taken[s]) {
@@ -46,19 +47,25 @@ std::vector<SlotStep> slots_for(const Epilogue& e, int* result_slot) {
     }
     return slot[v];
   };
-  for (size_t i = 0; i < e.steps.size(); ++i) {
+  for (size_t i = first; i < e.steps.size(); ++i) {
     const EpilogueStep& s = e.steps[i];
+    const bool levels = rounds_to_levels(e.steps, i, 1 + operands);
     SlotStep step{};
-    step.op = uint8_t(s.op);
-    step.operand = -1;
-    step.alpha = s.alpha;
-    step.beta = s.beta;
+    if (levels) {
+      step = levels_of(e.steps, i);
+    } else {
+      step.op = uint8_t(s.op);
+      step.operand = -1;
+      step.alpha = s.alpha;
+      step.beta = s.beta;
+    }
     step.a = int8_t(source(s.a));
     step.b = int8_t(has_two_operands(s.op) ? source(s.b) : -1);
     // A source that is not read again makes room for the result, which may lie in the same place: steps are
     // elementwise.
     if (last_use[s.a] == int(i)) taken[slot[s.a]] = false;
     if (has_two_operands(s.op) && last_use[s.b] == int(i)) taken[slot[s.b]] = false;
+    if (levels) i += 3;
     const int v = 1 + operands + int(i);
     slot[v] = allocate();
     step.dst = int8_t(slot[v]);
@@ -145,7 +152,7 @@ EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_p
     operand_inputs_.push_back(e.input);
   }
   find_fast_form(q.epilogue);
-  if (!fast_) steps_ = slots_for(q.epilogue, &base_.result_slot);
+  if (!fast_) find_general_form(q.epilogue);
   base_.fast = fast_;
   base_.num_steps = int(steps_.size());
 }
@@ -190,6 +197,26 @@ void EpiloguePlan::find_fast_form(const Epilogue& e) {
     current = 1 + operands + int(i);
   }
   fast_ = true;
+}
+
+// A bias is added on the way into the slots.
+void EpiloguePlan::find_general_form(const Epilogue& e) {
+  bias_operand_ = residual_operand_ = -1;
+  base_.has_residual = false;
+  base_.activation = 0;
+  size_t first = 0;
+  const EpilogueStep& s = e.steps.front();
+  const int other = s.a == 0 ? s.b : s.b == 0 ? s.a : -1;
+  if (s.op == EpilogueOp::add && other >= 1 && other <= int(e.operands.size()) && e.steps.size() > 1) {
+    const bool alone = std::none_of(e.steps.begin() + 1, e.steps.end(), [](const EpilogueStep& k) {
+      return k.a == 0 || (has_two_operands(k.op) && k.b == 0);
+    });
+    if (alone && e.operands[other - 1].spread == Spread::per_channel && operands_[other - 1].type == Num::f32) {
+      bias_operand_ = other - 1;
+      first = 1;
+    }
+  }
+  steps_ = slots_for(e, &base_.result_slot, first);
 }
 
 void EpiloguePlan::set_dequant(std::vector<float> dequant) {

@@ -17,6 +17,38 @@ OperandView operand_of(const TensorDesc& d);
 /// Can the epilogue of the query and the type of its output be done on f32 tiles?
 Support supports_epilogue(const KernelQuery& query);
 
+/// Do steps [i, i + 4) round to levels: scale, round, clamp, scale, with values that nothing else reads? The value of
+/// step k is number `base + k`.
+template <class Step>
+bool rounds_to_levels(const std::vector<Step>& steps, size_t i, int base) {
+  constexpr EpilogueOp chain[] = {EpilogueOp::scale_shift, EpilogueOp::round, EpilogueOp::clamp,
+                                  EpilogueOp::scale_shift};
+  if (i + 4 > steps.size()) return false;
+  for (size_t k = 0; k < 4; ++k) {
+    const Step& s = steps[i + k];
+    if (EpilogueOp(s.op) != chain[k] || (k > 0 && s.a != base + int(i + k) - 1)) return false;
+    if (chain[k] == EpilogueOp::scale_shift && s.beta != 0) return false;
+  }
+  const int first = base + int(i), end = first + 3;
+  for (size_t k = i + 4; k < steps.size(); ++k) {
+    if ((steps[k].a >= first && steps[k].a < end) || (steps[k].b >= first && steps[k].b < end)) return false;
+  }
+  return true;
+}
+/// Steps [i, i + 4) in one, without its places.
+template <class Step>
+SlotStep levels_of(const std::vector<Step>& steps, size_t i) {
+  SlotStep s{};
+  s.op = levels_step;
+  s.operand = -1;
+  s.b = -1;
+  s.alpha = steps[i].alpha;
+  s.beta = steps[i + 2].alpha;
+  s.gamma = steps[i + 2].beta;
+  s.delta = steps[i + 3].alpha;
+  return s;
+}
+
 /// The epilogue of one node, ready to be bound to the pointers of a run.
 class EpiloguePlan {
  public:
@@ -37,6 +69,7 @@ class EpiloguePlan {
 
  private:
   void find_fast_form(const Epilogue& e);
+  void find_general_form(const Epilogue& e);
 
   EpilogueView base_{};
   bool fast_ = false, requantizes_ = false;

@@ -154,9 +154,9 @@ static void requantized_tile(const EpilogueView& e, const TileView& t) {
 }
 
 // The operand spread over the tile.
-static void load_slot(const EpilogueView& e, const OperandView& o, const TileView& t, float* slot) {
+static void load_slot(const EpilogueView& e, const OperandView& o, const TileView& t, int64_t ld, float* slot) {
   for (int r = 0; r < t.rows; ++r) {
-    float* row = slot + r * t.ld;
+    float* row = slot + r * ld;
     int64_t at = 0;
     switch (Spread(o.spread)) {
       case Spread::scalar: {
@@ -187,53 +187,66 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
   case EpilogueOp::OP:                                                                                             \
     for (int64_t i = 0; i < n; i += lanes) store(dst + i, two_operands(EpilogueOp::OP, load(a + i), load(b + i))); \
     break;
-    HONE_TWO(add)
-    HONE_TWO(subtract)
-    HONE_TWO(multiply)
-    HONE_TWO(divide)
-    HONE_TWO(maximum)
-    HONE_TWO(minimum) HONE_TWO(prelu)
+    case EpilogueOp(levels_step): {
+      const vf scale = set1(s.alpha), low = set1(s.beta), high = set1(s.gamma), width = set1(s.delta);
+      for (int64_t i = 0; i < n; i += lanes) store(dst + i, clamp_to(nearest(load(a + i) * scale), low, high) * width);
+      break;
+    }
+      HONE_TWO(add)
+      HONE_TWO(subtract)
+      HONE_TWO(multiply)
+      HONE_TWO(divide)
+      HONE_TWO(maximum)
+      HONE_TWO(minimum)
+      HONE_TWO(prelu)
 #undef HONE_TWO
 #define HONE_ONE(OP)                                                                                                  \
   case EpilogueOp::OP:                                                                                                \
     for (int64_t i = 0; i < n; i += lanes) store(dst + i, one_operand(EpilogueOp::OP, load(a + i), s.alpha, s.beta)); \
     break;
-        HONE_ONE(relu) HONE_ONE(clamp) HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish)
-            HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu)
-                HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative)
-                    HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
+      HONE_ONE(relu)
+      HONE_ONE(clamp) HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid)
+          HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu) HONE_ONE(leaky_relu)
+              HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative) HONE_ONE(sqrt)
+                  HONE_ONE(scale_shift) HONE_ONE(round)
 #undef HONE_ONE
   }
 }
 
 static void general_form(const EpilogueView& e, const TileView& t) {
-  alignas(64) float slots[max_slots][tile_capacity];
-  for (int r = 0; r < t.rows; ++r) {
-    for (int j = 0; j < t.cols; j += lanes) {
+  alignas(64) float buffer[max_slots * tile_capacity];
+  // Rows and slots follow each other without gaps: each step is one loop, and all of it stays in L1.
+  const int64_t ld = (t.cols + lanes - 1) / lanes * lanes, size = t.rows * ld;
+  for (int j = 0; j < t.cols; j += lanes) {
+    const vf bias = e.bias ? load(e.bias + t.col0 + j) : vf{};
+    vi comp = {};
+    vf dequant = {};
+    if (e.integer) {
+      comp = load_i32(e.comp + t.col0 + j);
+      dequant = load(e.dequant + t.col0 + j);
+    }
+    for (int r = 0; r < t.rows; ++r) {
+      const int64_t at = r * t.ld + j;
       vf v;
       if (e.integer) {
-        const vi acc = load_i32(static_cast<const int32_t*>(t.acc) + r * t.ld + j);
-        v = to_float(acc - load_i32(e.comp + t.col0 + j)) * load(e.dequant + t.col0 + j);
+        v = to_float(load_i32(static_cast<const int32_t*>(t.acc) + at) - comp) * dequant;
       } else {
-        v = load(static_cast<const float*>(t.acc) + r * t.ld + j);
+        v = load(static_cast<const float*>(t.acc) + at);
       }
-      store(slots[0] + r * t.ld + j, v);
+      store(buffer + r * ld + j, v + bias);
     }
   }
   for (int i = 0; i < e.num_steps; ++i) {
     const SlotStep& s = e.steps[i];
     if (s.operand >= 0) {
-      load_slot(e, e.operands[s.operand], t, slots[s.dst]);
+      load_slot(e, e.operands[s.operand], t, ld, buffer + s.dst * size);
     } else {
-      for (int r = 0; r < t.rows; ++r) {
-        const int64_t at = r * t.ld;
-        run_step(s, slots[s.dst] + at, slots[s.a] + at, s.b >= 0 ? slots[s.b] + at : nullptr, t.cols);
-      }
+      run_step(s, buffer + s.dst * size, buffer + s.a * size, s.b >= 0 ? buffer + s.b * size : nullptr, size);
     }
   }
   for (int r = 0; r < t.rows; ++r) {
     const int64_t at = (t.row0 + r) * e.ld_out + t.col0;
-    const float* row = slots[e.result_slot] + r * t.ld;
+    const float* row = buffer + e.result_slot * size + r * ld;
     for (int j = 0; j < t.cols; j += lanes)
       store_any(e, at + j, load(row + j), t.cols - j < lanes ? t.cols - j : lanes);
   }

@@ -17,11 +17,13 @@ struct OperandView {
 
 /// A step of the tile interpreter on slots of one tile each. Source -1 is absent.
 struct SlotStep {
-  uint8_t op;  ///< hone::EpilogueOp
+  uint8_t op;  ///< hone::EpilogueOp, or levels_step
   int8_t dst, a, b;
   int8_t operand;  ///< >= 0: this step only loads that operand into `dst`
-  float alpha, beta;
+  float alpha, beta, gamma, delta;
 };
+/// The four steps of a quantizer in one: clamp(round(alpha * a), beta, gamma) * delta.
+constexpr uint8_t levels_step = 63;
 
 /// How a tile of results becomes output: accumulators to real numbers, the epilogue, conversion to the output type.
 struct EpilogueView {
@@ -29,7 +31,7 @@ struct EpilogueView {
   const int32_t* comp;
   const float* dequant;
   bool integer;
-  // fast form: clamp or activation of (acc + bias[c] + residual)
+  // both forms add bias[c] first; fast form: clamp or activation of (acc + bias[c] + residual)
   bool fast;
   bool has_residual;
   uint8_t activation;  ///< 0: clamp to [clamp_low, clamp_high]; else 1 + hone::EpilogueOp

@@ -365,15 +365,21 @@ std::optional<SlotProgram> assign_slots(size_t num_operands, const std::vector<V
   if (steps.empty()) source(0);
   for (size_t i = 0; i < steps.size(); ++i) {
     const ValueStep& s = steps[i];
+    const bool levels = rounds_to_levels(steps, i, operands);
     SlotStep step{};
-    step.op = s.op;
-    step.operand = -1;
-    step.alpha = s.alpha;
-    step.beta = s.beta;
+    if (levels) {
+      step = levels_of(steps, i);
+    } else {
+      step.op = s.op;
+      step.operand = -1;
+      step.alpha = s.alpha;
+      step.beta = s.beta;
+    }
     step.a = source(s.a);
     step.b = s.b >= 0 ? source(s.b) : int8_t(-1);
     if (last_use[size_t(s.a)] == int(i)) taken[slot[size_t(s.a)]] = false;
     if (s.b >= 0 && last_use[size_t(s.b)] == int(i)) taken[slot[size_t(s.b)]] = false;
+    if (levels) i += 3;
     const size_t v = num_operands + i;
     slot[v] = allocate();
     step.dst = int8_t(slot[v]);
