@@ -10,6 +10,8 @@
 #include "formats/openvino_ir/writer.hpp"
 #include "formats/tensorflow/reader.hpp"
 #include "formats/tflite/reader.hpp"
+#include "formats/pytorch/reader.hpp"
+#include "formats/pytorch/state_dict.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
@@ -34,6 +36,7 @@ bool is_openvino_ir(std::string_view head, const std::string& path) {
 bool is_tflite(std::string_view head, const std::string& path) {
   return (head.size() >= 8 && head.substr(4, 4) == "TFL3") || suffix_of(path) == ".tflite";
 }
+bool is_torch_export(std::string_view head, const std::string& path) { return suffix_of(path) == ".pt2" && head.starts_with("PK\x03\x04"); }
 
 struct Refused {
   const char* suffix;
@@ -85,6 +88,7 @@ const std::vector<ReaderRow>& reader_rows() {
       {"OpenVINO IR", is_openvino_ir, read_openvino_ir},
       {"TensorFlow Lite", is_tflite, read_tflite},
       {"TensorFlow", is_tensorflow, read_tensorflow},
+      {"torch.export", is_torch_export, read_torch_export},
   };
   return rows;
 }

@@ -1,0 +1,464 @@
+// Shapes and movement of data.
+#include <limits>
+
+#include "formats/pytorch/mapping.hpp"
+#include "ops/basic.hpp"
+#include "ops/binary.hpp"
+#include "ops/blocks.hpp"
+#include "ops/indexing.hpp"
+#include "ops/movement.hpp"
+
+namespace hone::pytorch {
+namespace {
+
+Values reshape(NodeContext& n) {
+  return {n.reshape_to(n.in("self"), n.sizes(n.has("size") ? "size" : "shape"))};
+}
+Values reshape_like(NodeContext& n) {
+  return {n.reshape_to(n.in("self"), n.shape_of(n.in("other")))};
+}
+
+Values flatten(NodeContext& n) {
+  const Value x = n.in("self");
+  const auto rank = static_cast<int64_t>(n.rank(x));
+  if (rank == 0) return {n.reshape(x, {1})};
+  const int64_t begin = n.axis(n.i("start_dim", 0), x), end = n.axis(n.i("end_dim", -1), x);
+  if (begin > end) n.fail("start_dim comes after end_dim");
+  if (begin == end) return {x};
+  Values parts;
+  if (begin > 0) parts.push_back(n.dims(x, 0, begin));
+  parts.push_back(n.ints_constant({-1}));
+  if (end + 1 < rank) parts.push_back(n.dims(x, end + 1, rank));
+  return {n.reshape_to(x, parts.size() == 1 ? parts[0] : n.concat(parts, 0))};
+}
+Values unflatten(NodeContext& n) {
+  const Value x = n.in("self");
+  const auto rank = static_cast<int64_t>(n.rank(x));
+  const int64_t axis = n.axis(n.i("dim"), x);
+  Values parts;
+  if (axis > 0) parts.push_back(n.dims(x, 0, axis));
+  parts.push_back(n.sizes("sizes"));
+  if (axis + 1 < rank) parts.push_back(n.dims(x, axis + 1, rank));
+  return {n.reshape_to(x, parts.size() == 1 ? parts[0] : n.concat(parts, 0))};
+}
+
+Values squeeze(NodeContext& n) {
+  const Value x = n.in("self");
+  std::vector<int64_t> axes;
+  if (n.has("dim")) {
+    for (int64_t a : n.axes(n.ints("dim"), x)) {
+      // Axes of another size stay; PyTorch assumes dynamic ones to be larger than 1.
+      if (n.rank(x) > 0 && x.shape()[static_cast<size_t>(a)] == Dimension(1)) axes.push_back(a);
+    }
+  } else {
+    for (size_t k = 0; k < n.rank(x); ++k) {
+      if (x.shape()[k] == Dimension(1)) axes.push_back(static_cast<int64_t>(k));
+    }
+  }
+  return {axes.empty() ? x : n.squeeze(x, axes)};
+}
+Values unsqueeze(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t rank = static_cast<int64_t>(n.rank(x)) + 1;
+  int64_t axis = n.i("dim");
+  if (axis < -rank || axis >= rank) n.fail("axis " + std::to_string(axis) + " is out of range");
+  if (axis < 0) axis += rank;
+  return {n.unsqueeze(x, {axis})};
+}
+
+Values permute(NodeContext& n) {
+  const Value x = n.in("self");
+  if (n.rank(x) == 0) return {x};
+  return {n.transpose(x, n.axes(n.ints("dims"), x))};
+}
+Value swapped(NodeContext& n, Value x, int64_t a, int64_t b) {
+  std::vector<int64_t> order;
+  for (size_t k = 0; k < n.rank(x); ++k) order.push_back(static_cast<int64_t>(k));
+  if (order.empty() || a == b) return x;
+  std::swap(order[static_cast<size_t>(a)], order[static_cast<size_t>(b)]);
+  return n.transpose(x, order);
+}
+Values transpose(NodeContext& n) {
+  const Value x = n.in("self");
+  const bool old = n.has("dim0");
+  return {swapped(n, x, n.axis(n.i(old ? "dim0" : "axis0"), x), n.axis(n.i(old ? "dim1" : "axis1"), x))};
+}
+Values matrix_transpose(NodeContext& n) {
+  const Value x = n.in("self");
+  const auto rank = static_cast<int64_t>(n.rank(x));
+  return {rank < 2 ? x : swapped(n, x, rank - 2, rank - 1)};
+}
+Values move_axes(NodeContext& n) {
+  const Value x = n.in("self");
+  const auto from = n.axes(n.ints("source"), x), to = n.axes(n.ints("destination"), x);
+  if (from.size() != to.size()) n.fail("source and destination differ in number");
+  std::vector<int64_t> order(n.rank(x), -1), rest;
+  for (size_t k = 0; k < from.size(); ++k) order[static_cast<size_t>(to[k])] = from[k];
+  for (int64_t k = 0; k < std::ssize(order); ++k) {
+    if (std::find(from.begin(), from.end(), k) == from.end()) rest.push_back(k);
+  }
+  size_t next = 0;
+  for (int64_t& o : order) {
+    if (o < 0) o = rest.at(next++);
+  }
+  return {n.transpose(x, order)};
+}
+
+Values cat(NodeContext& n) {
+  Values in = n.tensors("tensors");
+  // An empty vector among the inputs counts for nothing.
+  std::erase_if(
+      in, [](Value v) { return v.shape().rank_known() && v.shape().rank() == 1 && v.shape()[0] == Dimension(0); });
+  if (in.empty()) return {n.tensors("tensors").at(0)};
+  for (Value& v : in) v = n.cast(v, n.out_type(0, v.element_type()));
+  const int64_t axis = n.axis(n.i("dim", 0), in[0]);
+  return {in.size() == 1 ? in[0] : n.concat(in, axis)};
+}
+Value stacked(NodeContext& n, Values in, int64_t axis) {
+  for (Value& v : in) v = n.unsqueeze(n.cast(v, n.out_type(0, v.element_type())), {axis});
+  return in.size() == 1 ? in[0] : n.concat(in, axis);
+}
+Values stack(NodeContext& n) {
+  const Values in = n.tensors("tensors");
+  if (in.empty()) n.fail("wants tensors");
+  int64_t axis = n.i("dim", 0);
+  if (axis < 0) axis += static_cast<int64_t>(n.rank(in[0])) + 1;
+  return {stacked(n, in, axis)};
+}
+// hstack joins along axis 1, of vectors along axis 0; vstack along axis 0 with vectors as rows.
+template <bool horizontal>
+Values stack_along(NodeContext& n) {
+  Values in = n.tensors("tensors");
+  for (Value& v : in) {
+    if (n.rank(v) == 0) v = n.reshape(v, {1});
+    if (!horizontal && n.rank(v) == 1) v = n.unsqueeze(v, {0});
+  }
+  return {n.concat(in, horizontal && n.rank(in.at(0)) > 1 ? 1 : 0)};
+}
+
+Values split_lengths(NodeContext& n, Value x, int64_t axis, std::vector<int64_t> lengths) {
+  if (lengths.size() == 1) return {x};
+  return n.all(VariadicSplit{}, {x, n.int_constant(axis), n.ints_constant(std::move(lengths))});
+}
+// Outputs are one list in the file, so their number is known.
+size_t listed_outputs(NodeContext& n) {
+  return n.outputs().size() == 1 && n.outputs()[0].kind == Argument::Kind::list ? n.outputs()[0].list.size()
+                                                                                : n.num_outputs();
+}
+
+Values split(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = n.axis(n.i("dim", 0), x);
+  const char* name = n.has("split_size") ? "split_size" : n.has("split_sizes") ? "split_sizes" : "indices_or_sections";
+  if (n.argument(name) && n.argument(name)->kind == Argument::Kind::list) {
+    const Value lengths = n.sizes(name);
+    return n.argument(name)->list.size() == 1 ? Values{x} : n.all(VariadicSplit{}, {x, n.int_constant(axis), lengths});
+  }
+  const size_t parts = listed_outputs(n);
+  if (parts <= 1) return {x};
+  const int64_t each = n.i(name);
+  std::vector<int64_t> lengths(parts, each);
+  lengths.back() = -1;
+  return split_lengths(n, x, axis, lengths);
+}
+Values chunk(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = n.axis(n.i("dim", 0), x);
+  const size_t parts = listed_outputs(n);
+  if (parts <= 1) return {x};
+  const Dimension d = x.shape()[static_cast<size_t>(axis)];
+  if (d.is_dynamic()) return n.all(Split{static_cast<int64_t>(parts)}, {x, n.int_constant(axis)});
+  const int64_t each = (d.get_length() + n.i("chunks") - 1) / std::max<int64_t>(1, n.i("chunks"));
+  std::vector<int64_t> lengths(parts, each);
+  lengths.back() = -1;
+  return split_lengths(n, x, axis, lengths);
+}
+Values tensor_split(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = n.axis(n.i("dim", 0), x);
+  const size_t parts = listed_outputs(n);
+  if (n.has("indices")) {
+    const auto at = n.ints("indices");
+    std::vector<int64_t> lengths;
+    for (size_t k = 0; k < at.size(); ++k) lengths.push_back(at[k] - (k ? at[k - 1] : 0));
+    lengths.push_back(-1);
+    return split_lengths(n, x, axis, lengths);
+  }
+  const int64_t length = x.shape()[static_cast<size_t>(axis)].get_length(), count = static_cast<int64_t>(parts);
+  std::vector<int64_t> lengths;
+  for (int64_t k = 0; k < count; ++k) lengths.push_back(length / count + (k < length % count ? 1 : 0));
+  return split_lengths(n, x, axis, lengths);
+}
+Values unbind(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = n.axis(n.i("dim", 0), x);
+  const auto parts = static_cast<int64_t>(listed_outputs(n));
+  Values out = parts <= 1 ? Values{x} : n.all(Split{parts}, {x, n.int_constant(axis)});
+  for (Value& v : out) v = n.squeeze(v, {axis});
+  return out;
+}
+
+Values expand(NodeContext& n) {
+  const Value x = n.in("self");
+  if (n.has("other")) return {n.broadcast(x, n.shape_of(n.in("other")))};
+  // -1 keeps the size, which broadcasting both ways does for 1.
+  std::vector<Argument> list = n.argument("size")->list;
+  for (Argument& a : list) {
+    if (a.kind == Argument::Kind::integer && a.integer == -1) a.integer = 1;
+  }
+  return {n(Broadcast{BroadcastMode::bidirectional}, x, n.sizes(list))};
+}
+Values repeat(NodeContext& n) {
+  Value x = n.in("self");
+  const char* name = n.has("repeats") ? "repeats" : "dims";
+  const auto more =
+      static_cast<int64_t>(n.argument(name) ? n.argument(name)->list.size() : 0) - static_cast<int64_t>(n.rank(x));
+  std::vector<int64_t> axes;
+  for (int64_t k = 0; k < more; ++k) axes.push_back(k);
+  if (!axes.empty()) x = n.unsqueeze(x, axes);
+  return {n.rank(x) == 0 ? x : n(Tile{}, x, n.sizes(name))};
+}
+Values repeat_interleave(NodeContext& n) {
+  Value x = n.in("self");
+  if (n.is_tensor("repeats")) n.refuse("with a tensor of repeats is not offered");
+  const bool all = !n.has("dim");
+  if (all) x = n.reshape(x, {-1});
+  const int64_t axis = all ? 0 : n.axis(n.i("dim"), x), rank = static_cast<int64_t>(n.rank(x));
+  std::vector<int64_t> counts(static_cast<size_t>(rank) + 1, 1);
+  Values parts;
+  if (axis > 0) parts.push_back(n.dims(x, 0, axis));
+  parts.push_back(n.ints_constant({-1}));
+  if (axis + 1 < rank) parts.push_back(n.dims(x, axis + 1, rank));
+  counts[static_cast<size_t>(axis) + 1] = n.i("repeats");
+  const Value y = n(Tile{}, n.unsqueeze(x, {axis + 1}), n.ints_constant(counts));
+  return {n.reshape_to(y, parts.size() == 1 ? parts[0] : n.concat(parts, 0))};
+}
+Values flip(NodeContext& n) {
+  const Value x = n.in("self");
+  return {n(Reverse{n.axes(n.ints("dims"), x)}, x)};
+}
+Values roll(NodeContext& n) {
+  const Value x = n.in("self");
+  if (n.has("dims") && !n.argument("dims")->list.empty())
+    return {n(Roll{}, x, n.sizes("shifts"), n.ints_constant(n.axes(n.ints("dims"), x)))};
+  const Value flat = n.reshape(x, {-1});
+  return {n.reshape_to(n(Roll{}, flat, n.sizes("shifts"), n.ints_constant({0})), n.shape_of(x))};
+}
+
+Values select(NodeContext& n) {
+  const Value x = n.in("self");
+  return {n.gather(x, n.size("index"), n.axis(n.i("dim"), x))};
+}
+constexpr int64_t to_the_end = std::numeric_limits<int64_t>::max();
+Values slice(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = n.axis(n.i("dim", 0), x);
+  const Value begin = n.has("start") ? n.size("start") : n.int_constant(0),
+              end = n.has("end") ? n.size("end") : n.int_constant(to_the_end);
+  const Value step = n.has("step") ? n.size("step") : n.int_constant(1);
+  if (const Tensor a = n.known(begin), b = n.known(end), c = n.known(step);
+      a && b && c && get_integer(a, 0) == 0 && get_integer(c, 0) == 1) {
+    const Dimension d = x.shape()[static_cast<size_t>(axis)];
+    if (get_integer(b, 0) == to_the_end || (d.is_static() && get_integer(b, 0) >= d.get_length())) return {x};
+  }
+  return {n.slice(x, axis, begin, end, step)};
+}
+Values narrow(NodeContext& n) {
+  const Value x = n.in("self"), begin = n.size("start");
+  return {n.slice(x, n.axis(n.i("dim"), x), begin, n(Add{}, begin, n.size("length")), n.int_constant(1))};
+}
+Values unfold(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = n.axis(n.i("dimension"), x), size = n.i("size"), step = n.i("step");
+  const int64_t length = x.shape()[static_cast<size_t>(axis)].get_length();
+  if (size < 0 || step < 1 || size > length) n.fail("size or step is out of range");
+  const int64_t windows = (length - size) / step + 1;
+  Tensor at(ElementType::i64, {windows, size});
+  for (int64_t w = 0; w < windows; ++w) {
+    for (int64_t k = 0; k < size; ++k) at.data<int64_t>()[w * size + k] = w * step + k;
+  }
+  const Value y = n.gather(x, n.b.constant(at), axis);  // the window's own axis comes last
+  std::vector<int64_t> order;
+  for (int64_t k = 0; k < static_cast<int64_t>(n.rank(y)); ++k) {
+    if (k != axis + 1) order.push_back(k);
+  }
+  order.push_back(axis + 1);
+  return {n.transpose(y, order)};
+}
+
+Values pixel_shuffle(NodeContext& n) {
+  return {n(DepthToSpace{DepthMode::depth_first, n.i("upscale_factor")}, n.in("self"))};
+}
+Values pixel_unshuffle(NodeContext& n) {
+  return {n(SpaceToDepth{DepthMode::depth_first, n.i("downscale_factor")}, n.in("self"))};
+}
+Values channel_shuffle(NodeContext& n) {
+  return {n(ShuffleChannels{1, n.i("groups")}, n.in("self"))};
+}
+
+Values diagonal(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t a = n.axis(n.i("dim1", 0), x), c = n.axis(n.i("dim2", 1), x), offset = n.i("offset", 0),
+                rank = static_cast<int64_t>(n.rank(x));
+  const int64_t rows = x.shape()[static_cast<size_t>(a)].get_length(),
+                columns = x.shape()[static_cast<size_t>(c)].get_length();
+  std::vector<int64_t> order;
+  for (int64_t k = 0; k < rank; ++k) {
+    if (k != a && k != c) order.push_back(k);
+  }
+  order.insert(order.end(), {a, c});
+  std::vector<int64_t> at;
+  for (int64_t r = 0; r < rows; ++r) {
+    if (r + offset >= 0 && r + offset < columns) at.push_back(r * columns + r + offset);
+  }
+  const Value t = n.transpose(x, order);
+  Values shape{n.ints_constant({-1})};
+  if (rank > 2) shape.insert(shape.begin(), n.dims(t, 0, rank - 2));
+  const Value flat = n.reshape_to(t, shape.size() == 1 ? shape[0] : n.concat(shape, 0));
+  return {n.gather(flat, n.ints_constant(at), rank - 2)};
+}
+// Any strided view of a tensor whose sizes are known is a gather of its elements.
+Values as_strided(NodeContext& n) {
+  const Value x = n.in("self");
+  const auto sizes = n.ints("size"), strides = n.ints("stride");
+  const int64_t offset = n.i("storage_offset", 0);
+  const int64_t count = element_count(sizes);
+  if (strides.size() != sizes.size()) n.fail("size and stride differ in number");
+  if (!x.shape().is_static() || count > 1 << 26) n.refuse("needs static sizes");
+  const int64_t available = element_count(x.shape().to_shape());
+  Tensor at(ElementType::i64, sizes);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t rest = i, from = offset;
+    for (size_t k = sizes.size(); k-- > 0;) {
+      from += rest % sizes[k] * strides[k];
+      rest /= sizes[k];
+    }
+    if (from < 0 || from >= available) n.refuse("reaches outside of its tensor");
+    at.data<int64_t>()[i] = from;
+  }
+  return {n.gather(n.reshape(x, {-1}), n.b.constant(at), 0)};
+}
+Values meshgrid(NodeContext& n) {
+  const Values in = n.tensors("tensors");
+  Values sizes;
+  for (const Value& v : in) sizes.push_back(n.reshape_to(n.shape_of(n.reshape(v, {-1})), n.ints_constant({1})));
+  const Value shape = sizes.size() == 1 ? sizes[0] : n.concat(sizes, 0);
+  const bool xy = n.s("indexing", "ij") == "xy" && in.size() > 1;
+  Values out;
+  for (size_t k = 0; k < in.size(); ++k) {
+    std::vector<int64_t> own(in.size(), 1);
+    own[k] = -1;
+    Value v = n.broadcast(n.reshape(in[k], own), shape);
+    out.push_back(xy ? swapped(n, v, 0, 1) : v);
+  }
+  return out;
+}
+Values broadcast_all(NodeContext& n) {
+  const Values in = n.tensors("tensors");
+  Values out;
+  for (const Value& v : in) {
+    Value y = v;
+    for (const Value& w : in) y = n(Broadcast{BroadcastMode::bidirectional}, y, n.shape_of(w));
+    out.push_back(y);
+  }
+  return out;
+}
+template <int rank>
+Values at_least(NodeContext& n) {
+  Value x = n.in("self");
+  if (n.rank(x) == 0) x = n.reshape(x, {1});
+  if (rank > 1 && n.rank(x) == 1) x = n.unsqueeze(x, {0});
+  if (rank > 2 && n.rank(x) == 2) x = n.unsqueeze(x, {2});
+  return {x};
+}
+Values rot90(NodeContext& n) {
+  const Value x = n.in("self");
+  const auto axes = n.axes(n.ints("dims", {0, 1}), x);
+  const int64_t k = ((n.i("k", 1) % 4) + 4) % 4;
+  if (k == 0) return {x};
+  if (k == 2) return {n(Reverse{axes}, x)};
+  if (k == 1) return {swapped(n, n(Reverse{{axes.at(1)}}, x), axes.at(0), axes.at(1))};
+  return {n(Reverse{{axes.at(1)}}, swapped(n, x, axes.at(0), axes.at(1)))};
+}
+
+constexpr OperatorRow rows[] = {
+    {"_reshape_alias", reshape},
+    {"_unsafe_view", reshape},
+    {"as_strided", as_strided},
+    {"atleast_1d", at_least<1>},
+    {"atleast_2d", at_least<2>},
+    {"atleast_3d", at_least<3>},
+    {"broadcast_tensors", broadcast_all},
+    {"broadcast_to", expand},
+    {"cat", cat},
+    {"channel_shuffle", channel_shuffle},
+    {"chunk", chunk},
+    {"concat", cat},
+    {"concatenate", cat},
+    {"diagonal", diagonal},
+    {"diagonal_copy", diagonal},
+    {"expand", expand},
+    {"expand_as", expand},
+    {"expand_copy", expand},
+    {"flatten", flatten},
+    {"flip", flip},
+    {"hstack", stack_along<true>},
+    {"mT", matrix_transpose},
+    {"meshgrid", meshgrid},
+    {"moveaxis", move_axes},
+    {"movedim", move_axes},
+    {"narrow", narrow},
+    {"narrow_copy", narrow},
+    {"numpy_T", matrix_transpose},
+    {"permute", permute},
+    {"permute_copy", permute},
+    {"pixel_shuffle", pixel_shuffle},
+    {"pixel_unshuffle", pixel_unshuffle},
+    {"repeat", repeat},
+    {"repeat_interleave", repeat_interleave},
+    {"reshape", reshape},
+    {"reshape_as", reshape_like},
+    {"roll", roll},
+    {"rot90", rot90},
+    {"select", select},
+    {"select_copy", select},
+    {"slice", slice},
+    {"slice_copy", slice},
+    {"split", split},
+    {"split_copy", split},
+    {"split_with_sizes", split},
+    {"split_with_sizes_copy", split},
+    {"squeeze", squeeze},
+    {"squeeze_copy", squeeze},
+    {"stack", stack},
+    {"swapaxes", transpose},
+    {"swapdims", transpose},
+    {"t", matrix_transpose},
+    {"t_copy", matrix_transpose},
+    {"tensor_split", tensor_split},
+    {"tile", repeat},
+    {"transpose", transpose},
+    {"transpose_copy", transpose},
+    {"unbind", unbind},
+    {"unbind_copy", unbind},
+    {"unflatten", unflatten},
+    {"unfold", unfold},
+    {"unfold_copy", unfold},
+    {"unsafe_chunk", chunk},
+    {"unsafe_split", split},
+    {"unsafe_split_with_sizes", split},
+    {"unsqueeze", unsqueeze},
+    {"unsqueeze_copy", unsqueeze},
+    {"view", reshape},
+    {"view_as", reshape_like},
+    {"view_copy", reshape},
+    {"vstack", stack_along<false>},
+};
+
+}  // namespace
+
+std::span<const OperatorRow> shape_rows() {
+  return rows;
+}
+
+}  // namespace hone::pytorch
