@@ -1,4 +1,5 @@
 // A folder with the compiled model and a small program around it, checked and listed.
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,11 +25,30 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Folder of the running program: the packaged program and the runtime library lie beside it.
+// Where `classify` lies: beside the running program (the command line), or in bin/ beside the folder of the toolkit's library.
 fs::path program_folder() {
   std::error_code e;
-  const fs::path self = fs::read_symlink("/proc/self/exe", e);
-  return e ? fs::path() : self.parent_path();
+  const fs::path self = fs::read_symlink("/proc/self/exe", e).parent_path();
+  if (fs::exists(self / "classify", e)) return self;
+  Dl_info library{};
+  if (dladdr(reinterpret_cast<const void*>(&program_folder), &library) && library.dli_fname) {
+    const fs::path lib = fs::canonical(library.dli_fname, e).parent_path();
+    for (const fs::path& root : {lib.parent_path(), lib.parent_path().parent_path()}) {  // lib/ or lib/<machine>/
+      if (fs::exists(root / "bin" / "classify", e)) return root / "bin";
+    }
+  }
+  return self;
+}
+
+// The runtime library: in lib/ beside that folder, or where Debian's layout puts it.
+fs::path runtime_library() {
+  const fs::path lib = program_folder().parent_path() / "lib";
+  std::error_code e;
+  if (fs::exists(lib / "libhone_runtime.so", e)) return fs::canonical(lib / "libhone_runtime.so");
+  for (const auto& entry : fs::directory_iterator(lib, e)) {
+    if (fs::exists(entry.path() / "libhone_runtime.so", e)) return fs::canonical(entry.path() / "libhone_runtime.so");
+  }
+  throw Error(ErrorCode::failed, "[package] the runtime library is missing", lib.string(), "install the component runtime too");
 }
 
 void copy_built(const fs::path& from, const fs::path& to) {
@@ -141,7 +161,7 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
     write_file((temporary / "classify.cpp").string(), classify_source);
     write_file((temporary / "CMakeLists.txt").string(), classify_cmake);
     copy_built(program_folder() / "classify", temporary / "bin" / "classify");
-    const fs::path library = fs::canonical(program_folder().parent_path() / "lib" / "libhone_runtime.so");
+    const fs::path library = runtime_library();
     copy_built(library, temporary / "lib" / library.filename());  // under the name the program asks for
     const auto files = write_manifest(temporary, o.sign);
     fs::remove_all(out);
