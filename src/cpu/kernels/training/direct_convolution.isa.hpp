@@ -213,7 +213,8 @@ struct TileChoice {
 };
 
 /// The smallest tile that covers `width` outputs in the fewest steps and is no wider than `width`; the last step is
-/// moved back so that it ends at the border. Sizes are tried in this order.
+/// moved back so that it ends at the border. Sizes are tried in this order; each is code of its own, so those that
+/// save little are left out.
 template <int NV, int U, bool Pairs, int... P>
 TileChoice choose_from(int64_t width) {
   constexpr int sizes[] = {P...};
@@ -257,13 +258,13 @@ TileChoice choose_tile(int64_t vectors, int64_t width) {
   } else {
     switch (vectors) {
       case 1:
-        return choose_from<1, U, Pairs, 28, 24, 20, 16, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1>(width);
+        return choose_from<1, U, Pairs, 28, 16, 14, 10, 8, 7, 4, 2, 1>(width);
       case 2:
-        return choose_from<2, U, Pairs, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1>(width);
+        return choose_from<2, U, Pairs, 14, 10, 8, 7, 4, 2, 1>(width);
       case 3:
-        return choose_from<3, U, Pairs, 9, 8, 7, 6, 5, 4, 3, 2, 1>(width);
+        return choose_from<3, U, Pairs, 8, 7, 4, 2, 1>(width);
       default:
-        return choose_from<4, U, Pairs, 7, 6, 5, 4, 3, 2, 1>(width);
+        return choose_from<4, U, Pairs, 7, 5, 4, 2, 1>(width);
     }
   }
 }
