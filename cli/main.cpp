@@ -19,13 +19,13 @@ constexpr Verb verbs[] = {
     {"quantize", "Make an INT8 model from a float model and some pictures",
      "  hone quantize run/model.hone --data photos --out int8.hone\n  hone quantize net.onnx --data photos --out net.int8.xml --max-drop 0.3", setup_quantize},
     {"convert", "Read a model in one form and write it in another", "  hone convert net.onnx net.xml\n  hone convert net.xml net.onnx --opset 17\n"
-     "  hone convert net.onnx camera.xml --input 0:u8 --layout 'NCHW->NHWC' --mean 123.7,116.3,103.5 --scale 58.4,57.1,57.4", setup_convert},
-    {"compare", "Run two models on the same inputs and compare their outputs", "  hone compare net.onnx net.xml\n  hone compare a.onnx b.onnx --input x=x.npy --rtol 1e-3\n  hone compare net.onnx onnxruntime:", setup_compare},
-    {"run", "Run a model on tensors or pictures and write its outputs", "  hone run net.onnx --input x=x.npy --output-dir out", setup_run},
-    {"benchmark", "Measure latency, throughput, loading and memory of a model", "  hone benchmark net.onnx --threads 2 -t 2\n  hone benchmark net.xml --hint throughput --json\n  hone benchmark net.onnx --threads 2 --peer openvino,onnxruntime", setup_benchmark},
-    {"inspect", "Show inputs, outputs, operators, parameters and operations of a model", "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg\n  hone inspect app --verify sign.pub.pem --key model.key", setup_inspect},
+     "  hone convert net.onnx camera.xml --input 0:u8 --layout 'NCHW->NHWC' --mean 123.7,116.3,103.5 --scale 58.4,57.1,57.4", setup_convert, true},
+    {"compare", "Run two models on the same inputs and compare their outputs", "  hone compare net.onnx net.xml\n  hone compare a.onnx b.onnx --input x=x.npy --rtol 1e-3\n  hone compare net.onnx onnxruntime:", setup_compare, true},
+    {"run", "Run a model on tensors or pictures and write its outputs", "  hone run net.onnx --input x=x.npy --output-dir out", setup_run, true},
+    {"benchmark", "Measure latency, throughput, loading and memory of a model", "  hone benchmark net.onnx --threads 2 -t 2\n  hone benchmark net.xml --hint throughput --json\n  hone benchmark net.onnx --threads 2 --peer openvino,onnxruntime", setup_benchmark, true},
+    {"inspect", "Show inputs, outputs, operators, parameters and operations of a model", "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg\n  hone inspect app --verify sign.pub.pem --key model.key", setup_inspect, true},
     {"package", "Make a folder with the compiled model and a small program around it", "  hone package run/model.hone --out app\n  openssl rand -hex 32 > model.key; openssl genpkey -algorithm ed25519 -out sign.pem\n  hone package run/model.hone --out app --encrypt model.key --sign sign.pem", setup_package},
-    {"conformance", "Check models against their stored expected outputs", "  hone conformance cases", setup_conformance},
+    {"conformance", "Check models against their stored expected outputs", "  hone conformance cases", setup_conformance, true},
 };
 
 const Verb* find_verb(int argc, char** argv) {
@@ -50,6 +50,7 @@ int run(int argc, char** argv) {
   Output out(verb ? verb->name : "");
   // Only the verb at hand sets its options up: start-up stays in milliseconds.
   Work work;
+  std::vector<std::string> extensions;
   for (const Verb& v : verbs) {
     CLI::App* sub = app.add_subcommand(v.name, v.summary);
     if (&v != verb) continue;
@@ -57,6 +58,7 @@ int run(int argc, char** argv) {
     sub->footer(std::string("examples:\n") + v.examples);
     sub->option_defaults()->always_capture_default(false);
     work = v.setup(*sub);
+    if (v.extensions) sub->add_option("--extension", extensions, "Shared library with operators of your own; may be repeated");
   }
   try {
     app.parse(argc, argv);
@@ -77,6 +79,7 @@ int run(int argc, char** argv) {
   }
   catch_interrupts();
   try {
+    for (const std::string& library : extensions) load_extension(library);
     return work(out);
   } catch (const Error& e) {
     const int code = out.error(e);

@@ -19,6 +19,7 @@ struct Verb {
   const char* summary;
   const char* examples;  ///< shown by --help
   Work (*setup)(CLI::App& app);
+  bool extensions = false;  ///< reads any model, so it takes --extension
 };
 
 // One file a verb.

@@ -99,6 +99,10 @@ class HONE_API Core {
   std::string get_property(const std::string& device, const std::string& name) const;
 };
 
+/// Loads a shared library with operators (include/hone/extension.h); readers then know them, everywhere in this process. Throws `Error`:
+/// unreadable, unsupported (no entry point, built for another ABI), failed. Thread-safe.
+HONE_API void load_extension(const std::string& path);
+
 /// `0.1.0`, and the build.
 HONE_API std::string version();
 

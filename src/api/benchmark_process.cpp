@@ -4,6 +4,7 @@
 
 #include "api/benchmark_job.hpp"
 #include "api/files.hpp"
+#include "ops/extension.hpp"
 
 namespace hone {
 namespace {
@@ -27,6 +28,7 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   std::string more = o.hint == "latency" ? "" : " --hint " + quoted(o.hint);
   if (o.streams > 0) more += " --streams " + std::to_string(o.streams);
   if (!o.cache) more += " --no-cache";
+  for (const std::string& library : loaded_extensions()) more += " --extension " + quoted(library);
   for (const auto& [name, shape] : o.shapes) more += " --shape " + quoted(name + to_string(shape));
   const std::string command = quoted(self.string()) + " benchmark " + quoted(path) + " --json --precision " + precision + " -t " + std::to_string(o.seconds) +
                               (o.threads > 0 ? " --threads " + std::to_string(o.threads) : "") + (o.per_layer ? " --layers" : "") + more + " 2>/dev/null";

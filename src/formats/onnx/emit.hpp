@@ -22,6 +22,8 @@ class AttributeList {
   AttributeList& f(const char* name, double v);
   AttributeList& s(const char* name, const std::string& v);
   AttributeList& ints(const char* name, const std::vector<int64_t>& v);
+  AttributeList& floats(const char* name, const std::vector<double>& v);
+  AttributeList& strings(const char* name, const std::vector<std::string>& v);
   AttributeList& tensor(const char* name, const Tensor& v);
   AttributeList& graph(const char* name, const std::string& serialised);
   const std::vector<std::string>& messages() const { return messages_; }
@@ -44,7 +46,7 @@ class GraphWriter {
 
   std::string fresh(const std::string& wanted);
   void emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out, const AttributeList& attributes,
-            const std::string& node_name);
+            const std::string& node_name, const std::string& domain = {});
   std::string constant(const Tensor& t, const std::string& wanted);
   /// Writes all nodes of a prepared graph; `outer` names its parameters where a subgraph sees outer values directly.
   void write(const Graph& g, const std::vector<std::string>& outer);

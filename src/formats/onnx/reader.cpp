@@ -9,6 +9,8 @@
 #include "formats/onnx/mapping.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "ops/custom.hpp"
+#include "ops/extension.hpp"
 
 namespace hone::onnx {
 namespace {
@@ -234,6 +236,8 @@ class Reader : public Importer {
     try {
       if (f && !row) {
         outputs = call(*f, n, inputs);
+      } else if (!row) {
+        outputs = custom(n, inputs);
       } else {
         Builder& b = names_.scope->builder;
         const std::string label(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name);
@@ -299,6 +303,48 @@ class Reader : public Importer {
     return out;
   }
 
+  // An operator of a user's library.
+  Values custom(const NodeMessage& n, const Values& inputs) {
+    Custom op;
+    op.domain = n.domain;
+    op.type = n.op;
+    op.outputs = std::ssize(n.outputs);
+    for (const AttributeMessage& a : n.attributes) {
+      std::vector<std::string> values;
+      const auto number = [](auto v) {
+        char text[40];
+        std::snprintf(text, sizeof text, "%.9g", static_cast<double>(v));
+        return std::string(text);
+      };
+      switch (a.kind) {
+        case AttributeMessage::i_: op.add(std::string(a.name), 'i', false, {std::to_string(a.i)}); break;
+        case AttributeMessage::f_: op.add(std::string(a.name), 'f', false, {number(a.f)}); break;
+        case AttributeMessage::s_: op.add(std::string(a.name), 's', false, {std::string(a.s)}); break;
+        case AttributeMessage::ints_:
+          for (int64_t v : a.ints) values.push_back(std::to_string(v));
+          op.add(std::string(a.name), 'i', true, values);
+          break;
+        case AttributeMessage::floats_:
+          for (float v : a.floats) values.push_back(number(v));
+          op.add(std::string(a.name), 'f', true, values);
+          break;
+        case AttributeMessage::strings_:
+          for (Bytes v : a.list) values.emplace_back(v);
+          op.add(std::string(a.name), 's', true, values);
+          break;
+        default: throw Error(ErrorCode::unsupported, "[" + std::string(n.op) + "] attribute '" + std::string(a.name) + "' is a tensor or graph: extension operators take numbers and strings");
+      }
+    }
+    Builder& b = names_.scope->builder;
+    const std::string label(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name);
+    b.set_name(label);
+    b.set_provenance({label});
+    const Values outputs = b.all(std::move(op), inputs);
+    b.set_name({});
+    b.set_provenance({});
+    return outputs;
+  }
+
   Model& model_;
   Names& names_;
   int depth_;
@@ -313,7 +359,7 @@ void find_unknown(const Model& model, const std::vector<NodeMessage>& nodes, Unk
   if (depth > max_depth) throw Error(ErrorCode::unsafe, "[onnx] subgraphs are nested too deeply");
   for (const NodeMessage& n : nodes) {
     const OperatorRow* row = find_row(n.domain, n.op);
-    if (!row && !model.function(n)) {
+    if (!row && !model.function(n) && !find_extension(n.domain, n.op)) {
       unknown.occurrences[{std::string(n.domain), std::string(n.op)}].emplace_back(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name);
     }
     for (const AttributeMessage& a : n.attributes) {
@@ -338,7 +384,7 @@ void check_operators(const Model& model, const GraphMessage& graph) {
     for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
   }
   throw Error(ErrorCode::unsupported, "[onnx] operators that Hone does not know: " + text, "",
-              "export with standard operators, or add a row to the mapping table (formats/onnx/mapping.hpp)");
+              "export with standard operators, or give a library that has them with --extension LIB.so");
 }
 
 void check_opsets(ModelMessage& m) {

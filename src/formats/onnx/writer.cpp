@@ -9,6 +9,7 @@
 #include "formats/onnx/proto.hpp"
 #include "formats/prepare.hpp"
 #include "ops/basic.hpp"
+#include "ops/custom.hpp"
 
 namespace hone::onnx {
 
@@ -98,6 +99,18 @@ AttributeList& AttributeList::ints(const char* name, const std::vector<int64_t>&
   }));
   return *this;
 }
+AttributeList& AttributeList::floats(const char* name, const std::vector<double>& v) {
+  messages_.push_back(attribute(name, 6, [&](pbf_writer& w) {
+    for (double x : v) w.add_float(7, static_cast<float>(x));
+  }));
+  return *this;
+}
+AttributeList& AttributeList::strings(const char* name, const std::vector<std::string>& v) {
+  messages_.push_back(attribute(name, 8, [&](pbf_writer& w) {
+    for (const std::string& x : v) w.add_bytes(9, x);
+  }));
+  return *this;
+}
 AttributeList& AttributeList::tensor(const char* name, const Tensor& v) {
   messages_.push_back(attribute(name, 4, [&](pbf_writer& w) { w.add_message(5, tensor_message(v, "")); }));
   return *this;
@@ -129,7 +142,7 @@ std::string GraphWriter::fresh(const std::string& wanted) {
 }
 
 void GraphWriter::emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out, const AttributeList& attributes,
-                       const std::string& node_name) {
+                       const std::string& node_name, const std::string& domain) {
   pbf_writer graph(nodes);
   pbf_writer n(graph, 1);
   for (const std::string& s : in) n.add_string(1, s);
@@ -141,6 +154,7 @@ void GraphWriter::emit(const std::string& type, const std::vector<std::string>& 
   }
   n.add_string(4, type);
   for (const std::string& a : attributes.messages()) n.add_message(5, a);
+  if (!domain.empty()) n.add_string(7, domain);
 }
 
 std::string GraphWriter::constant(const Tensor& t, const std::string& wanted) {
@@ -165,6 +179,25 @@ std::string GraphWriter::constant(const Tensor& t, const std::string& wanted) {
   }
   if (t.element_type() != ElementType::string && t.byte_size() <= 64) small_constants_[hash_bytes(t.raw(), t.byte_size())].emplace_back(t, name);
   return name;
+}
+
+// An operator of a user's library, as its file had it.
+static void emit_custom(EmitContext& e, const Custom& op) {
+  AttributeList attributes;
+  for (const CustomAttribute& a : custom_attributes(op)) {
+    std::vector<int64_t> ints;
+    std::vector<double> floats;
+    for (const std::string& v : a.values) {
+      ints.push_back(std::strtoll(v.c_str(), nullptr, 10));
+      floats.push_back(std::strtod(v.c_str(), nullptr));
+    }
+    const char* name = a.name.c_str();
+    if (a.list) a.kind == 'i' ? attributes.ints(name, ints) : a.kind == 'f' ? attributes.floats(name, floats) : attributes.strings(name, a.values);
+    else if (!a.values.empty()) a.kind == 'i' ? attributes.i(name, ints[0]) : a.kind == 'f' ? attributes.f(name, floats[0]) : attributes.s(name, a.values[0]);
+  }
+  std::vector<std::string> outputs;
+  for (size_t i = 0; i < e.node.num_outputs(); ++i) outputs.push_back(e.out(i));
+  e.w.emit(op.type, e.ins(), outputs, attributes, e.node.name(), op.domain);
 }
 
 void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
@@ -201,6 +234,7 @@ void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
     EmitContext e(*this, g, id);
     if (n.op->name == "If") emit_if(e, used_);
     else if (n.op->name == "Loop") emit_loop(e, used_);
+    else if (const Custom* own = node.as<Custom>()) emit_custom(e, *own);
     else find_emit_row(n.op->name)->emit(e);
   }
 }
@@ -320,6 +354,14 @@ Graph prepared_deeply(const Graph& g, const FormatRules& rules) {
   return out;
 }
 
+// Domains of users' operators.
+void collect_domains(const Graph& g, std::set<std::string>& out) {
+  for (NodeId id : g.topological_order()) {
+    if (const auto* own = g.handle(id).as<Custom>(); own && !own->domain.empty()) out.insert(own->domain);
+    for (const Region& r : g.node(id).regions) collect_domains(*r, out);
+  }
+}
+
 int64_t ir_version(int64_t opset) { return opset <= 14 ? 7 : opset <= 18 ? 8 : opset <= 20 ? 9 : opset <= 22 ? 10 : 11; }
 
 }  // namespace
@@ -334,7 +376,7 @@ std::string to_onnx(const Graph& g, const WriteOptions& options) {
   rules.has = [&](const Graph& graph, NodeId id) {
     const std::string_view op = graph.node(id).op->name;
     if (op == "LayerNorm") return options.opset >= 17;
-    return op == "Parameter" || op == "Result" || op == "Constant" || op == "If" || op == "Loop" || onnx::find_emit_row(op) != nullptr;
+    return op == "Parameter" || op == "Result" || op == "Constant" || op == "If" || op == "Loop" || op == "Custom" || onnx::find_emit_row(op) != nullptr;
   };
   const Graph prepared = onnx::prepared_deeply(g, rules);
   std::set<std::string> used;
@@ -349,6 +391,13 @@ std::string to_onnx(const Graph& g, const WriteOptions& options) {
     protozero::pbf_writer opset(w, 8);
     opset.add_string(1, "");
     opset.add_int64(2, options.opset);
+  }
+  std::set<std::string> domains;
+  onnx::collect_domains(prepared, domains);
+  for (const std::string& domain : domains) {
+    protozero::pbf_writer opset(w, 8);
+    opset.add_string(1, domain);
+    opset.add_int64(2, 1);
   }
   for (const auto& [key, value] : g.info) {
     if (key == "framework" || key == "producer") continue;

@@ -92,6 +92,7 @@ Graph prepared_for_ir(const Graph& g) {
   FormatRules rules;
   rules.name = "OpenVINO";
   rules.has = [](const Graph& graph, NodeId id) {
+    if (graph.node(id).op->name == "Custom") return true;
     return opset_of(graph.node(id).op->name) > 0 && has_counterpart(graph, id);
   };
   rules.fake_quantize = true;

@@ -12,6 +12,8 @@
 #include "formats/openvino_ir/layer.hpp"
 #include "formats/openvino_ir/writer.hpp"
 #include "ops/basic.hpp"
+#include "ops/custom.hpp"
+#include "ops/extension.hpp"
 
 namespace hone::ir {
 namespace {
@@ -206,6 +208,7 @@ class Reader : public LayerImporter {
       return out;
     }
     const OpDef* op = find_layer_op(context.type());
+    if (!op && has_extension(l)) return custom(context);
     if (!op) context.fail("is not known");
     Attributes attributes = op->make();
     AttributeReader reader(context.data);
@@ -226,6 +229,21 @@ class Reader : public LayerImporter {
     const bool same = operators == 1 && to == context.type();
     if (context.type() == "Const" || (same && (since == 0 || context.opset() >= since))) return;
     ImportNotes::add({name, "opset" + std::to_string(context.opset()) + "::" + std::string(context.type()), operators ? to : "nothing"});
+  }
+
+  // Does a user's library have the layer? Those of OpenVINO's own kind of extension say "extension" instead of a domain.
+  static bool has_extension(const pugi::xml_node& l) {
+    const std::string version = l.attribute("version").value(), type = l.attribute("type").value();
+    return find_extension(version, type, version == "extension") != nullptr;
+  }
+  static Values custom(LayerContext& context) {
+    Custom op;
+    op.domain = context.version() == "extension" ? "" : context.version();
+    op.type = context.type();
+    op.outputs = 0;
+    for ([[maybe_unused]] const auto& p : context.xml.child("output").children("port")) ++op.outputs;
+    for (const auto& a : context.data.attributes()) op.add(a.name(), 's', false, {a.value()});
+    return context.b.all(std::move(op), context.inputs());
   }
 
   // Tensor names, and runtime information that is kept without being understood.
@@ -260,7 +278,7 @@ class Reader : public LayerImporter {
     for (const auto& l : layers) {
       const std::string type = l.attribute("type").value(), version = l.attribute("version").value();
       const int opset = version.starts_with("opset") ? std::atoi(version.c_str() + 5) : 0;
-      if (type == "Parameter" || type == "Result" || find_layer_row(type, opset) || find_layer_op(type)) continue;
+      if (type == "Parameter" || type == "Result" || find_layer_row(type, opset) || find_layer_op(type) || has_extension(l)) continue;
       unknown[version + "::" + type].emplace_back(l.attribute("name").value());
     }
     if (unknown.empty()) return;
@@ -270,7 +288,7 @@ class Reader : public LayerImporter {
       for (size_t i = 0; i < std::min<size_t>(5, names.size()); ++i) text += (i ? ", " : "") + names[i];
       text += names.size() > 5 ? ", ...)" : ")";
     }
-    throw Error(ErrorCode::unsupported, "[openvino_ir] operators that Hone does not know: " + text);
+    throw Error(ErrorCode::unsupported, "[openvino_ir] operators that Hone does not know: " + text, "", "give a library that has them with --extension LIB.so");
   }
 
   // Producers before users. Layers that no Result or Assign needs are left out.

@@ -11,6 +11,7 @@
 #include "formats/openvino_ir/fields.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
+#include "ops/custom.hpp"
 #include "ops/basic.hpp"
 #include "ops/control.hpp"
 #include "ops/convolution.hpp"
@@ -218,6 +219,8 @@ class Writer {
       auto d = l.append_child("data");
       d.append_attribute("shape").set_value(shape_text(g.value(n.outputs[0]).type.shape).c_str());
       d.append_attribute("element_type").set_value(name_of(g.value(n.outputs[0]).type.element));
+    } else if (const auto* own = node.as<Custom>()) {
+      write_custom(l, *own);
     } else if (op != "If" && op != "Loop") {
       write_fields(l, g, id);
     }
@@ -282,6 +285,19 @@ class Writer {
       take_constant(Tensor::of<int64_t>({std::ssize(axes)}, std::span<const int64_t>(axes)));
     }
     return in;
+  }
+
+  // An operator of a user's library: its attributes are text, lists are joined with commas, as OpenVINO's own extensions have them.
+  static void write_custom(pugi::xml_node l, const Custom& op) {
+    l.attribute("type").set_value(op.type.c_str());
+    l.attribute("version").set_value(op.domain.empty() ? "extension" : op.domain.c_str());
+    pugi::xml_node data;
+    for (const CustomAttribute& a : custom_attributes(op)) {
+      if (!data) data = l.append_child("data");
+      std::string text;
+      for (const std::string& v : a.values) text += (text.empty() ? "" : ",") + v;
+      data.append_attribute(a.name.c_str()).set_value(text.c_str());
+    }
   }
 
   void write_fields(pugi::xml_node l, const Graph& g, NodeId id) {
