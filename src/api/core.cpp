@@ -38,7 +38,9 @@ class CompiledModelImpl {
       properties[k] = v;
     }
     std::string precision = properties["INFERENCE_PRECISION_HINT"];
-    options.precision = precision == "f32" || precision.empty() ? (is_quantized(g) ? Precision::int8 : Precision::f32) : precision_from(precision);
+    const bool own = precision == "f32" || precision.empty();
+    options.precision = own ? (is_quantized(g) ? Precision::int8 : Precision::f32) : precision_from(precision);
+    options.exact_rest = own;
     options.threads = to_int("INFERENCE_NUM_THREADS", properties["INFERENCE_NUM_THREADS"]);
     const int streams = to_int("NUM_STREAMS", properties["NUM_STREAMS"]);
     const bool many = properties["PERFORMANCE_HINT"] == "THROUGHPUT";

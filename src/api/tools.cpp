@@ -166,6 +166,7 @@ std::vector<ConformanceCase> conformance(const std::string& folder, const std::f
     auto compiled = std::make_shared<CompiledGraph>(compile_model(g, [&] {
       CompileOptions c;
       c.precision = is_quantized(g) ? Precision::int8 : Precision::f32;
+      c.exact_rest = true;
       c.threads = 1;
       return c;
     }()));

@@ -34,6 +34,7 @@ struct CompileOptions {
   bool profile = false;                        ///< time every step
   std::set<std::string> disabled_passes = {};  ///< names of passes not to run
   bool optimize = true;                        ///< false: no passes at all
+  bool exact_rest = false;                     ///< `int8`: what is not quantized stays in f32 where bf16 would be faster
   std::shared_ptr<ThreadPool> pool = nullptr;  ///< shared pool (one stream)
   double tune_seconds = 2;       ///< for `automatic`: time spent on measuring; 0: by rule, without measuring
   double tolerance = 0.01;       ///< for `automatic`: relative RMS difference to the exact outputs that is accepted

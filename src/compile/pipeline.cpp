@@ -78,7 +78,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
     throw Error(ErrorCode::usage, "[compile] int8 wants a quantized model, and this one is not", {},
                 "type: hone quantize MODEL --data DATA --out FILE");
   }
-  const bool bf16 = options.precision == Precision::bf16 || (int8 && cpu_has_bf16());
+  const bool bf16 = options.precision == Precision::bf16 || (int8 && !options.exact_rest && cpu_has_bf16());
   select.bf16_compute = bf16;
   if (!options.optimize) return select;
 

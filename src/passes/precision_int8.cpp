@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -39,7 +40,8 @@ class Quantizer {
       : g_(g), evaluator_(evaluator), options_(options) {}
 
   size_t run() {
-    join_quantize_dequantize(g_);
+    join_quantize_dequantize(g_, [this](ValueId v) { return leads_to_integers(v); });
+    read_integer_inputs();
     g_.remove_dead();
     const auto order = g_.topological_order();
     for (NodeId id : order) {
@@ -54,6 +56,28 @@ class Quantizer {
   }
 
  private:
+  // Integers that come into the graph begin regions too: what is read of them gets the quantizer that changes nothing.
+  void read_integer_inputs() {
+    for (NodeId id : g_.topological_order()) {
+      const Node dq = g_.handle(id);
+      if (!dq.is<Dequantize>() || dq.input(0).node().is<Constant>() || dq.input(0).node().is<Quantize>()) continue;
+      const ElementType type = dq.input(0).element_type();
+      const auto scale = splat_value(dq.input(1));
+      if (!scale || (type != ElementType::u8 && type != ElementType::i8)) continue;
+      if (dq.output().element_type() != ElementType::f32 || !leads_to_integers(dq.output().id)) continue;
+      const double zero = dq.input(2) ? splat_value(dq.input(2)).value_or(0.5) : 0, low = type == ElementType::u8 ? 0 : -128;
+      if (zero != std::nearbyint(zero)) continue;
+      Builder b(g_);
+      b.set_name(dq.name());
+      Value range[2];
+      for (size_t i = 0; i < 2; ++i)
+        range[i] = b.constant(Tensor::scalar<float>(static_cast<float>((low + (i ? 255 : 0) - zero) * *scale)));
+      const auto uses = dq.output().uses();
+      const Value y = b(FakeQuantize{256}, dq.output(), range[0], range[1], range[0], range[1]);
+      for (const Use& u : uses) g_.set_input(u.node, u.index, y.id);
+    }
+  }
+
   // Does the value reach an operator that computes on integers, through operators that pass them on?
   bool leads_to_integers(ValueId v) {
     if (const auto known = leads_.find(v); known != leads_.end()) return known->second;

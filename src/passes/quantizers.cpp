@@ -202,7 +202,7 @@ std::optional<IntegerWeights> integer_weights(Node dense, Evaluator& evaluator) 
                               : from_dequantize(w, traits->output_scale_shape, evaluator);
 }
 
-size_t join_quantize_dequantize(Graph& g) {
+size_t join_quantize_dequantize(Graph& g, const std::function<bool(ValueId)>& wanted) {
   size_t joined = 0;
   for (NodeId id : g.topological_order()) {
     const Node dq = g.handle(id);
@@ -218,6 +218,7 @@ size_t join_quantize_dequantize(Graph& g) {
     if (!scale || !same(1) || !same(2) || (a.output_type != ElementType::u8 && a.output_type != ElementType::i8))
       continue;
     const double zero = splat_value(q.input(2)).value_or(0);
+    if (!wanted(dq.output().id)) continue;
     const bool whole = a.low >= a.high;
     const double low = whole ? (a.output_type == ElementType::u8 ? 0 : -128) : static_cast<double>(a.low);
     const double high = whole ? (a.output_type == ElementType::u8 ? 255 : 127) : static_cast<double>(a.high);

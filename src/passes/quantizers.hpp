@@ -1,5 +1,6 @@
 // Quantizers of a graph read as scales and zero points.
 #pragma once
+#include <functional>
 #include <optional>
 
 #include "graph/graph.hpp"
@@ -27,8 +28,8 @@ struct IntegerWeights {
 /// float, asymmetric, or quantized along another axis than output channels.
 std::optional<IntegerWeights> integer_weights(Node dense, Evaluator& evaluator);
 
-/// Dequantize of Quantize with the same constants, one scale for the tensor: the FakeQuantize that it is. Returns how
-/// many were found.
-size_t join_quantize_dequantize(Graph& g);
+/// Dequantize of Quantize with the same constants, one scale for the tensor: the FakeQuantize that it is, where its
+/// result is `wanted`. Others stay: their arithmetic is exact, that of FakeQuantize rounds. Returns how many were found.
+size_t join_quantize_dequantize(Graph& g, const std::function<bool(ValueId)>& wanted);
 
 }  // namespace hone

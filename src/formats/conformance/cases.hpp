@@ -9,11 +9,11 @@ namespace hone {
 
 /// One recorded case. Where it is loaded from is kept, its values are not: a suite has thousands.
 struct RecordedCase {
-  enum class Kind { json, onnx_data_set, onnx_light };
+  enum class Kind { json, onnx_data_set, onnx_light, csv };
   Kind kind = Kind::json;
   std::string name;    ///< path relative to the folder searched, and the case's number
   std::string model;   ///< path of the model file
-  std::string source;  ///< the json file, the data set folder, or the expected .pb
+  std::string source;  ///< the json file, the data set folder, the expected .pb, or the expected .csv
   size_t index = 0;    ///< case in the json file
 };
 
@@ -26,6 +26,7 @@ struct CaseValues {
   std::vector<std::string> output_names;
   Tolerance tolerance;
   size_t repeat = 1;
+  bool any_shape = false;  ///< only the elements were recorded
 };
 
 /// The values of a case for a model that has been read. May cut the graph where the case names inner tensors.

@@ -1,5 +1,5 @@
 // Runs recorded cases: folders with `io.json`, folders of the ONNX backend suites (`model.onnx` with `test_data_set_*`), pairs
-// `light_*.onnx` with `*_output_0.pb`, and `.tar.gz` archives of such folders. Each case runs in a child process, so one that crashes
+// `light_*.onnx` with `*_output_0.pb`, layers `X.tflite` with `X_input0_int16.csv` and `X_golden_int16.csv`, and `.tar.gz` archives of such folders. Each case runs in a child process, so one that crashes
 // or hangs is a row of the report, not the end of it.
 #pragma once
 #include <functional>

@@ -138,7 +138,7 @@ Values while_loop(NodeContext& n) {
                                    const Values stored = stored_results(b, inner, changed, body);
                                    for (size_t k = 0, at = 0; k < out.size(); ++k) {
                                      next.push_back(in[k]);
-                                     if (in[k].resource.empty()) next.back() = {stored[at++], {}, {}};
+                                     if (in[k].resource.empty()) next.back().stored = stored[at++], next.back().real = next.back().steps = {};
                                    }
                                    Values results{holds(inner, b, next)};
                                    results.insert(results.end(), stored.begin(), stored.end());

@@ -2,7 +2,9 @@
 #include "formats/tflite/mapping.hpp"
 #include "ops/arrays.hpp"
 #include "ops/basic.hpp"
+#include "ops/binary.hpp"
 #include "ops/quantize.hpp"
+#include "ops/unary.hpp"
 
 namespace hone::tflite {
 namespace {
@@ -11,6 +13,19 @@ namespace {
 Values passed_on(NodeContext& n) {
   const Value x = n.in(0);
   return {n.cast(x, ElementType::f32)};
+}
+
+// 32-bit results have more digits than f32.
+Values quantize(NodeContext& n) {
+  if (n.info_out(0).type != TensorType::i32 || !n.scales(0) || !n.scales_out(0)) return passed_on(n);
+  const Scales &from = n.scales(0), &to = n.scales_out(0);
+  if (from.scale.size() != 1 || to.scale.size() != 1 || to.scale[0] == 0) n.refuse("32-bit integers with more than one scale");
+  const auto constant = [&](double v) { return n.b.scalar<double>(v); };
+  const Value steps = n(Subtract{}, n.cast(n.stored(0), ElementType::f64), constant(static_cast<double>(from.zero[0])));
+  const Value scaled = n(Multiply{}, steps, constant(static_cast<double>(from.scale[0]) / static_cast<double>(to.scale[0])));
+  const Value whole = n(Add{}, n(Round{RoundMode::half_away_from_zero}, scaled), constant(static_cast<double>(to.zero[0])));
+  n.give_stored(0, n.cast(whole, ElementType::i32));
+  return {};
 }
 
 // Integers are cast as they are, whatever they stand for.
@@ -46,7 +61,7 @@ Values densify(NodeContext& n) { return {n.in(0)}; }
 
 constexpr OperatorRow rows[] = {
     {6, "DEQUANTIZE", passed_on}, {53, "CAST", cast},       {80, "FAKE_QUANT", fake_quant},
-    {114, "QUANTIZE", passed_on}, {124, "DENSIFY", densify, Numbers::moved}, {159, "BITCAST", bit_cast},
+    {114, "QUANTIZE", quantize}, {124, "DENSIFY", densify, Numbers::moved}, {159, "BITCAST", bit_cast},
 };
 
 }  // namespace

@@ -11,11 +11,7 @@ namespace {
 
 Values reshape(NodeContext& n) {
   const Value x = n.in(0);
-  if (n.has(1)) {
-    const Value shape = n.cast(n.any(1), ElementType::i64);
-    if (n.rank(shape) == 1) return {n(Reshape{}, x, shape)};
-    return {n(Reshape{}, x, n.reshape(shape, {-1}))};
-  }
+  if (n.has(1)) return {n(Reshape{}, x, n.index_vector(1))};
   const auto wanted = n.op().options.numbers<int32_t>(0);
   return {n.reshape(x, {wanted.begin(), wanted.end()})};
 }

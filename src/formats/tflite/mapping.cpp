@@ -11,7 +11,7 @@ const std::unordered_map<int32_t, const OperatorRow*>& table() {
   static const auto index = [] {
     std::unordered_map<int32_t, const OperatorRow*> t;
     for (auto rows : {arithmetic_rows(), activation_rows(), convolution_rows(), image_rows(), shape_rows(), slicing_rows(), indexing_rows(), reduction_rows(),
-                      quantization_rows(), control_rows(), detection_rows()}) {
+                      quantization_rows(), recurrent_rows(), control_rows(), random_rows(), spectral_rows(), detection_rows(), stablehlo_rows()}) {
       for (const OperatorRow& r : rows) t.emplace(r.code, &r);
     }
     return t;

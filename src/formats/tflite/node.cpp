@@ -95,16 +95,32 @@ Value NodeContext::quantized(Value real, const TensorInfo& as) {
   return (*this)(q, real, scale, b.constant(zero));
 }
 
-Value NodeContext::weights(size_t i, const std::vector<int64_t>& order, int64_t usual_axis) {
+Value NodeContext::steps(size_t i) {
+  const Value from = stored(i);
+  TensorValue& v = inputs_[i];
+  if (!v.steps) v.steps = dequantized(from, {{1}, {scales(i).zero.at(0)}, 0}, 0);
+  return v.steps;
+}
+
+void NodeContext::give_steps(size_t k, Value v) {
+  TensorInfo as = info_out(k);
+  as.scales = {{1}, {as.scales.zero.at(0)}, 0};
+  TensorValue& out = given_.at(k);
+  out.stored = quantized(v, as);
+  out.steps = dequantized(out.stored, as.scales, 0);
+}
+
+Value NodeContext::weights(size_t i, const std::vector<int64_t>& order, int64_t usual_axis, bool in_steps) {
   const auto permuted = [&](Value v) {
     bool identity = true;
     for (size_t k = 0; k < order.size(); ++k) identity &= order[k] == static_cast<int64_t>(k);
     if (rank(v) != order.size()) fail("weights have " + std::to_string(rank(v)) + " axes, expected " + std::to_string(order.size()));
     return identity ? v : transpose(v, order);
   };
-  const Scales& s = scales(i);
-  if (!s || inputs_[i].real) return permuted(in(i));
+  Scales s = scales(i);
+  if (!s || (inputs_[i].real && !in_steps)) return permuted(in(i));
   const int64_t old = scale_axis(info(i), usual_axis);
+  if (in_steps) s.scale.assign(s.scale.size(), 1);
   int64_t axis = 0;
   for (size_t k = 0; k < order.size(); ++k) {
     if (order[k] == old) axis = static_cast<int64_t>(k);
@@ -163,6 +179,7 @@ int64_t NodeContext::axis(int64_t axis, Value v) const {
 }
 
 Value NodeContext::index_vector(size_t i) {
+  if (const Tensor t = constant(i); t && is_integer(t.element_type())) return b.ints(t.to_ints());
   const Value v = cast(any(i), ElementType::i64);
   return rank(v) == 1 ? v : reshape(v, {-1});
 }

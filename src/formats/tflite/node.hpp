@@ -16,6 +16,7 @@ namespace hone::tflite {
 /// A tensor of the file in the graph: at least one face is there; resources are known by name alone.
 struct TensorValue {
   Value stored, real;
+  Value steps = {};  ///< real numbers in units of the scale: integer less zero point
   std::string resource;
   explicit operator bool() const { return stored || real || !resource.empty(); }
 };
@@ -91,8 +92,13 @@ class NodeContext {
   Value quantized(Value real, const TensorInfo& as);
   /// The real numbers that remain of `real` where it is stored as `as`.
   Value rounded(Value real, const TensorInfo& as) { return as.scales ? dequantized(quantized(real, as), as.scales, as.scales.axis) : real; }
-  /// A weight with its axes in another order; the axes are permuted before the integers become real numbers.
-  Value weights(size_t i, const std::vector<int64_t>& order, int64_t usual_axis);
+  /// Input `i` in units of its scale (one for the tensor): integers that f32 holds exactly.
+  Value steps(size_t i);
+  /// A result in units of the scale of output `k`, which it is rounded to.
+  void give_steps(size_t k, Value v);
+  /// A weight with its axes in another order; the axes are permuted before the integers become real numbers. `in_steps`: numbers in units of
+  /// its scales.
+  Value weights(size_t i, const std::vector<int64_t>& order, int64_t usual_axis, bool in_steps = false);
   /// Axis along which the scales of a weight lie: that of the file, or `usual` where it does not fit.
   int64_t scale_axis(const TensorInfo& t, int64_t usual) const;
   /// A bias that is added to sums of products: integers count in steps of (scale of the data) * (scale of the weight).
