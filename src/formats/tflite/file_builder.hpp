@@ -16,6 +16,11 @@ namespace hone::tflite {
 using OptionValue = std::variant<int8_t, bool, int32_t, float, int64_t, std::vector<int32_t>, std::vector<int64_t>, std::vector<float>, std::string>;
 using Options = std::vector<std::pair<unsigned, OptionValue>>;
 
+/// One level of a sparse tensor: dense with a size, or rows of indices.
+struct SparseLevel {
+  int32_t size = 0;
+  std::vector<int32_t> segments = {}, indices = {};
+};
 struct TensorSpec {
   std::string name;
   TensorType type = TensorType::f32;
@@ -26,6 +31,7 @@ struct TensorSpec {
   int32_t axis = 0;
   bool variable = false;
   std::vector<int32_t> signature = {};
+  std::vector<SparseLevel> sparse = {};  ///< one a dimension, in their order
 };
 struct OperatorSpec {
   int32_t code = 0;
@@ -139,6 +145,10 @@ class FileWriter {
     return t.end();
   }
 
+  Offset indices(const std::vector<int32_t>& v) {
+    const Offset values = list(v);
+    return TableWriter(b_).refer(0, values).end();
+  }
   Offset tensor(const TensorSpec& t) {
     uint32_t buffer = 0;
     if (!t.content.empty()) {
@@ -150,6 +160,22 @@ class FileWriter {
       const Offset scale = list(t.scale), zero = list(t.zero);
       quantization = TableWriter(b_).refer(2, scale).refer(3, zero).put<int32_t>(6, t.axis).end();
     }
+    Offset sparsity;
+    if (!t.sparse.empty()) {
+      std::vector<Offset> levels;
+      std::vector<int32_t> order;
+      for (const SparseLevel& l : t.sparse) {
+        order.push_back(static_cast<int32_t>(order.size()));
+        const bool dense = l.segments.empty();
+        const Offset segments = dense ? Offset() : indices(l.segments), places = dense ? Offset() : indices(l.indices);
+        TableWriter w(b_);
+        w.put<int8_t>(0, dense ? 0 : 1).put<int32_t>(1, l.size);
+        if (!dense) w.put<uint8_t>(2, 1).refer(3, segments).put<uint8_t>(4, 1).refer(5, places);
+        levels.push_back(w.end());
+      }
+      const Offset orders = list(order), all = tables(levels);
+      sparsity = TableWriter(b_).refer(0, orders).refer(2, all).end();
+    }
     const Offset shape = list(t.shape), name = string(t.name), signature = t.signature.empty() ? Offset() : list(t.signature);
     return TableWriter(b_)
         .refer(0, shape)
@@ -158,6 +184,7 @@ class FileWriter {
         .refer(3, name)
         .refer(4, quantization)
         .put<uint8_t>(5, t.variable)
+        .refer(6, sparsity)
         .refer(7, signature)
         .put<uint8_t>(8, 1)
         .end();

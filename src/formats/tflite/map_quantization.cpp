@@ -1,4 +1,6 @@
 // Quantize, dequantize, casts.
+#include <cmath>
+
 #include "formats/tflite/mapping.hpp"
 #include "ops/arrays.hpp"
 #include "ops/basic.hpp"
@@ -22,7 +24,10 @@ Values quantize(NodeContext& n) {
   if (from.scale.size() != 1 || to.scale.size() != 1 || to.scale[0] == 0) n.refuse("32-bit integers with more than one scale");
   const auto constant = [&](double v) { return n.b.scalar<double>(v); };
   const Value steps = n(Subtract{}, n.cast(n.stored(0), ElementType::f64), constant(static_cast<double>(from.zero[0])));
-  const Value scaled = n(Multiply{}, steps, constant(static_cast<double>(from.scale[0]) / static_cast<double>(to.scale[0])));
+  // The factor has 31 bits, as that of the format's kernels.
+  int exponent = 0;
+  const double fraction = std::frexp(static_cast<double>(from.scale[0]) / static_cast<double>(to.scale[0]), &exponent);
+  const Value scaled = n(Multiply{}, steps, constant(std::ldexp(std::round(std::ldexp(fraction, 31)), exponent - 31)));
   const Value whole = n(Add{}, n(Round{RoundMode::half_away_from_zero}, scaled), constant(static_cast<double>(to.zero[0])));
   n.give_stored(0, n.cast(whole, ElementType::i32));
   return {};
