@@ -118,6 +118,24 @@ Rule add_before() {
   });
 }
 
+// Two biases in a row are one: what add_before leaves behind is no constant yet.
+Rule bias_twice() {
+  const auto linear =
+      op<Convolution, GroupConvolution, ConvolutionBackpropData, GroupConvolutionBackpropData, MatMul>();
+  const auto first = weights(), second = weights();
+  const auto inner = op<Add>(linear, first);
+  return rule("bias_twice", op<Add>(inner, second), [=](const Match& m, Builder& b) -> Value {
+    const auto t = channel_traits(m.node(linear));
+    const PartialShape shape = m[linear].shape();
+    if (!t || !same_shape(m[inner].shape(), shape) || !spreads_along(m[first], shape, t->output_axis) ||
+        !spreads_along(m[second], shape, t->output_axis))
+      return {};
+    const size_t rank = shape.rank();
+    return b(Add{}, m[linear],
+             b(Add{}, on_axis(b, m[first], t->output_axis, rank), on_axis(b, m[second], t->output_axis, rank)));
+  });
+}
+
 // Two scales (two shifts) in a row are one.
 template <class Op>
 Rule merge_constants(const char* name) {
@@ -139,7 +157,7 @@ Pass fold_batch_norm_pass() {
   return rules_pass(
       "fold_batch_norm",
       {expand_batch_norm(), merge_constants<Multiply>("multiply_twice"), merge_constants<Add>("add_twice"),
-       multiply_over_add(), multiply_into_weights(), multiply_before(), add_before()},
+       bias_twice(), multiply_over_add(), multiply_into_weights(), multiply_before(), add_before()},
       true);
 }
 

@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "cpu/features.hpp"
+
 namespace hone::cpu {
 namespace {
 
@@ -101,6 +103,13 @@ size_t num_bytes(Num n) {
   return n == Num::f32 || n == Num::i32 ? 4 : n == Num::bf16 || n == Num::f16 ? 2 : 1;
 }
 
+EpilogueFn with_bf16(EpilogueFn f) {
+#if defined(__x86_64__)
+  if (f == avx512::epilogue_tile && features().avx512_bf16) return avx512bf16::epilogue_tile;
+#endif
+  return f;
+}
+
 OperandView operand_of(const TensorDesc& d) {
   OperandView o{nullptr, num_of(d.type).value_or(Num::f32), uint8_t(Spread::full), 1.0f, 0.0f};
   if (d.quantization) {
@@ -157,7 +166,8 @@ EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_p
   base_.num_steps = int(steps_.size());
 }
 
-// bias?, then residual?, then at most one activation; each step must continue the chain.
+// bias?, then residual?, then at most one activation, then residual? where there was none; each step must continue the
+// chain.
 void EpiloguePlan::find_fast_form(const Epilogue& e) {
   base_.clamp_low = -infinity;
   base_.clamp_high = infinity;
@@ -172,10 +182,11 @@ void EpiloguePlan::find_fast_form(const Epilogue& e) {
       if (o.spread == Spread::per_channel && operands_[other - 1].type == Num::f32 && stage == 0) {
         bias_operand_ = other - 1;
         stage = 1;
-      } else if (o.spread == Spread::full && stage <= 1) {
+      } else if (o.spread == Spread::full && !base_.has_residual) {
         residual_operand_ = other - 1;
         base_.has_residual = true;
-        stage = 2;
+        base_.residual_last = stage == 3;
+        stage = base_.residual_last ? 4 : 2;
       } else {
         return;
       }
@@ -202,7 +213,7 @@ void EpiloguePlan::find_fast_form(const Epilogue& e) {
 // A bias is added on the way into the slots.
 void EpiloguePlan::find_general_form(const Epilogue& e) {
   bias_operand_ = residual_operand_ = -1;
-  base_.has_residual = false;
+  base_.has_residual = base_.residual_last = false;
   base_.activation = 0;
   size_t first = 0;
   const EpilogueStep& s = e.steps.front();

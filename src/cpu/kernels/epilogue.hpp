@@ -17,6 +17,9 @@ OperandView operand_of(const TensorDesc& d);
 /// Can the epilogue of the query and the type of its output be done on f32 tiles?
 Support supports_epilogue(const KernelQuery& query);
 
+/// The same epilogue with the CPU's instruction for rounding to bf16, where it has one.
+EpilogueFn with_bf16(EpilogueFn f);
+
 /// Do steps [i, i + 4) round to levels: scale, round, clamp, scale, with values that nothing else reads? The value of
 /// step k is number `base + k`.
 template <class Step>

@@ -1,5 +1,5 @@
-// Execution of epilogues, for ISA files only. Two ways: one pass in registers for the common chains (bias, residual,
-// one activation), else an interpreter that runs each step over the whole tile in L1.
+// Execution of epilogues, for ISA files only: one pass in registers for bias, residual and clamp; three passes over the
+// tile in L1 with one other activation; else an interpreter that runs each step over the whole tile.
 #pragma once
 #include "cpu/kernels/epilogue_view.hpp"
 #include "cpu/kernels/math.hpp"
@@ -75,8 +75,14 @@ HONE_INLINE vf two_operands(EpilogueOp op, vf a, vf b) {
   }
 }
 
-template <bool INTEGER, bool RESIDUAL, bool CLAMP, Num OUT>
-HONE_INLINE void fast_tile(const EpilogueView& view, const TileView& tile) {
+template <bool INTEGER>
+HONE_INLINE vf real_result(const TileView& t, int64_t i, vi comp, vf dequant) {
+  if constexpr (INTEGER) return to_float(load_i32(static_cast<const int32_t*>(t.acc) + i) - comp) * dequant;
+  return load(static_cast<const float*>(t.acc) + i);
+}
+
+template <bool INTEGER, bool RESIDUAL, Num OUT>
+HONE_INLINE void clamped_tile(const EpilogueView& view, const TileView& tile) {
   // Copies: stores might change the originals, as far as the compiler knows.
   const EpilogueView e = view;
   const TileView t = tile;
@@ -85,51 +91,89 @@ HONE_INLINE void fast_tile(const EpilogueView& view, const TileView& tile) {
     const int n = t.cols - j < lanes ? t.cols - j : lanes;
     const int64_t c = t.col0 + j;
     const vf bias = e.bias ? load(e.bias + c) : vf{};
-    vi comp = {};
-    vf dequant = {};
-    if constexpr (INTEGER) {
-      comp = load_i32(e.comp + c);
-      dequant = load(e.dequant + c);
-    }
+    const vi comp = INTEGER ? load_i32(e.comp + c) : vi{};
+    const vf dequant = INTEGER ? load(e.dequant + c) : vf{};
     int64_t at = t.row0 * e.ld_out + c;
     for (int r = 0; r < t.rows; ++r, at += e.ld_out) {
-      vf v;
-      if constexpr (INTEGER) {
-        v = to_float(load_i32(static_cast<const int32_t*>(t.acc) + r * t.ld + j) - comp) * dequant + bias;
-      } else {
-        v = load(static_cast<const float*>(t.acc) + r * t.ld + j) + bias;
-      }
+      vf v = real_result<INTEGER>(t, r * t.ld + j, comp, dequant) + bias;
       if constexpr (RESIDUAL) v = v + load_operand(e.residual, at);
-      if constexpr (CLAMP) {
-        v = clamp_to(v, low, high);
-      } else {
-        v = one_operand(EpilogueOp(e.activation - 1), v, e.alpha, e.beta);
-      }
-      store_out<OUT>(e, at, v, n);
+      store_out<OUT>(e, at, clamp_to(v, low, high), n);
     }
   }
 }
-template <bool INTEGER, bool RESIDUAL, bool CLAMP>
-HONE_INLINE void fast_any(const EpilogueView& e, const TileView& t) {
+template <bool INTEGER, bool RESIDUAL>
+HONE_INLINE void clamped_form(const EpilogueView& e, const TileView& t) {
   switch (e.out_type) {
     case Num::f32:
-      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::f32>(e, t);
+      return clamped_tile<INTEGER, RESIDUAL, Num::f32>(e, t);
     case Num::bf16:
-      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::bf16>(e, t);
+      return clamped_tile<INTEGER, RESIDUAL, Num::bf16>(e, t);
     case Num::f16:
-      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::f16>(e, t);
+      return clamped_tile<INTEGER, RESIDUAL, Num::f16>(e, t);
     default:
-      return fast_tile<INTEGER, RESIDUAL, CLAMP, Num::u8>(e, t);
+      return clamped_tile<INTEGER, RESIDUAL, Num::u8>(e, t);
   }
 }
+
+static void run_step(const SlotStep& s, float* dst, const float* a, const float* b, int64_t n);
+
+template <Num OUT>
+HONE_INLINE void store_tile(const EpilogueView& e, const TileView& t) {
+  const bool residual = e.residual_last;
+  for (int r = 0; r < t.rows; ++r) {
+    const int64_t at = (t.row0 + r) * e.ld_out + t.col0;
+    const float* row = static_cast<const float*>(t.acc) + r * t.ld;
+    for (int j = 0; j < t.cols; j += lanes) {
+      vf v = load(row + j);
+      if (residual) v = v + load_operand(e.residual, at + j);
+      store_out<OUT>(e, at + j, v, t.cols - j < lanes ? t.cols - j : lanes);
+    }
+  }
+}
+
+// Chains with an activation pass over the tile in L1 three times: a loop of its own for the activation keeps its
+// constants in registers, and one copy of the code serves all types.
+template <bool INTEGER>
+static void activated_form(const EpilogueView& e, const TileView& t) {
+  const vf low = set1(e.clamp_low), high = set1(e.clamp_high);
+  const bool residual = e.has_residual && !e.residual_last;
+  float* acc = static_cast<float*>(t.acc);
+  for (int j = 0; j < t.cols; j += lanes) {
+    const int64_t c = t.col0 + j;
+    const vf bias = e.bias ? load(e.bias + c) : vf{};
+    const vi comp = INTEGER ? load_i32(e.comp + c) : vi{};
+    const vf dequant = INTEGER ? load(e.dequant + c) : vf{};
+    for (int r = 0; r < t.rows; ++r) {
+      vf v = real_result<INTEGER>(t, r * t.ld + j, comp, dequant) + bias;
+      if (residual) v = v + load_operand(e.residual, (t.row0 + r) * e.ld_out + c);
+      store(acc + r * t.ld + j, clamp_to(v, low, high));
+    }
+  }
+  if (e.activation != 0) {
+    const SlotStep step{uint8_t(e.activation - 1), 0, 0, -1, -1, e.alpha, e.beta, 0, 0};
+    if (t.cols + lanes > t.ld) {
+      run_step(step, acc, acc, nullptr, (t.rows - 1) * t.ld + t.cols);
+    } else {
+      for (int r = 0; r < t.rows; ++r) run_step(step, acc + r * t.ld, acc + r * t.ld, nullptr, t.cols);
+    }
+  }
+  switch (e.out_type) {
+    case Num::f32:
+      return store_tile<Num::f32>(e, t);
+    case Num::bf16:
+      return store_tile<Num::bf16>(e, t);
+    case Num::f16:
+      return store_tile<Num::f16>(e, t);
+    default:
+      return store_tile<Num::u8>(e, t);
+  }
+}
+
 template <bool INTEGER>
 static void fast_form(const EpilogueView& e, const TileView& t) {
-  if (e.activation == 0) {
-    if (e.has_residual) return fast_any<INTEGER, true, true>(e, t);
-    return fast_any<INTEGER, false, true>(e, t);
-  }
-  if (e.has_residual) return fast_any<INTEGER, true, false>(e, t);
-  fast_any<INTEGER, false, false>(e, t);
+  if (e.activation != 0 || e.residual_last) return activated_form<INTEGER>(e, t);
+  if (e.has_residual) return clamped_form<INTEGER, true>(e, t);
+  clamped_form<INTEGER, false>(e, t);
 }
 
 // Clamping happens on integers: half of the work of the way over real numbers.

@@ -31,9 +31,10 @@ struct EpilogueView {
   const int32_t* comp;
   const float* dequant;
   bool integer;
-  // both forms add bias[c] first; fast form: clamp or activation of (acc + bias[c] + residual)
+  // both forms add bias[c] first; fast form: clamp or activation of (acc + bias[c] + residual), or of (acc + bias[c])
+  // with the residual added last
   bool fast;
-  bool has_residual;
+  bool has_residual, residual_last;
   uint8_t activation;  ///< 0: clamp to [clamp_low, clamp_high]; else 1 + hone::EpilogueOp
   float alpha, beta;
   float clamp_low, clamp_high;
@@ -81,6 +82,7 @@ using EpilogueFn = void (*)(const EpilogueView&, const TileView&);
   }
 HONE_EPILOGUE_ISA(avx2)
 HONE_EPILOGUE_ISA(avx512)
+HONE_EPILOGUE_ISA(avx512bf16)
 HONE_EPILOGUE_ISA(neon)
 #undef HONE_EPILOGUE_ISA
 

@@ -269,6 +269,11 @@ HONE_INLINE void store_words(uint16_t* p, vh v, int n) {
 }
 
 // bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one.
+#if defined(__AVX512BF16__)
+HONE_INLINE vh to_bf16(vf v) {
+  return (vh)_mm512_cvtneps_pbh((__m512)v);  // and what is below the normal numbers becomes zero
+}
+#else
 HONE_INLINE vh to_bf16(vf v) {
   const vu u = (vu)v;
   const vu rounded = u + 0x7fffu + ((u >> 16) & 1u);
@@ -276,6 +281,7 @@ HONE_INLINE vh to_bf16(vf v) {
   const vu nan = (vu)(v != v);
   return narrow_u16(((nan & quiet) | (~nan & rounded)) >> 16);
 }
+#endif
 HONE_INLINE vf load_bf16(const uint16_t* p) {
   return (vf)(widen_u16(p) << 16);
 }

@@ -25,7 +25,7 @@ struct Case {
 };
 
 // 0 none; 1 bias+relu; 2 bias+residual+relu; 3 bias+hswish; 4 swish then a product with a value per image and channel,
-// residual after it; 5 bias, then the product of its sigmoid with itself rounded to levels of 1/2
+// residual after it; 5 bias, then the product of its sigmoid with itself rounded to levels of 1/2; 6 bias+swish+residual
 Epilogue epilogue_of(int chain, uint32_t first) {
   Epilogue e;
   auto operand = [&](Spread s) { e.operands.push_back({first + uint32_t(e.operands.size()), s}); };
@@ -36,6 +36,10 @@ Epilogue epilogue_of(int chain, uint32_t first) {
     operand(Spread::per_channel);
     operand(Spread::full);
     e.steps = {{EpilogueOp::add, 0, 1}, {EpilogueOp::add, 3, 2}, {EpilogueOp::clamp, 4, -1, -0.5f, 2.0f}};
+  } else if (chain == 6) {
+    operand(Spread::per_channel);
+    operand(Spread::full);
+    e.steps = {{EpilogueOp::add, 0, 1}, {EpilogueOp::swish, 3, -1, 1.0f}, {EpilogueOp::add, 2, 4}};
   } else if (chain == 4) {
     operand(Spread::per_channel);
     operand(Spread::per_row);
@@ -275,7 +279,7 @@ std::vector<Case> shapes() {
 TEST(Convolution, matches_the_plain_loop_in_f32_and_bf16) {
   int rows = 0;
   for (Case k : shapes()) {
-    for (int chain : {0, 1, 2, 3, 4, 5}) {
+    for (int chain : {0, 1, 2, 3, 4, 5, 6}) {
       k.chain = chain;
       for (auto [x, y] : {std::pair{ElementType::f32, ElementType::f32},
                           {ElementType::bf16, ElementType::bf16},
@@ -298,7 +302,7 @@ TEST(Convolution, matches_the_plain_loop_in_f32_and_bf16) {
 TEST(Convolution, matches_the_plain_loop_in_int8) {
   int rows = 0;
   for (Case k : shapes()) {
-    for (int chain : {0, 1, 2, 3, 4, 5}) {
+    for (int chain : {0, 1, 2, 3, 4, 5, 6}) {
       k.chain = chain;
       k.wt = ElementType::i8;
       for (auto [x, y] : {std::pair{ElementType::u8, ElementType::u8},
@@ -393,14 +397,19 @@ TEST(GroupConvolution, depthwise_matches_the_plain_loop) {
                                          {5, 2, 1, 2, 13, 16, 16},
                                          {3, 1, 2, 2, 9, 10, 40},
                                          {7, 1, 1, 3, 5, 4, 8},
-                                         {3, 1, 1, 0, 6, 14, 130}}) {
+                                         {3, 1, 1, 0, 6, 14, 130},
+                                         {5, 1, 2, 4, 15, 20, 36},
+                                         {3, 1, 3, 3, 6, 25, 19},
+                                         {7, 1, 1, 3, 9, 12, 24},
+                                         {3, 2, 1, 1, 14, 14, 66},
+                                         {2, 1, 1, 1, 5, 11, 18}}) {
     for (auto [x, wt, y] : {std::tuple{ElementType::f32, ElementType::f32, ElementType::f32},
                             {ElementType::bf16, ElementType::f32, ElementType::bf16},
                             {ElementType::u8, ElementType::i8, ElementType::u8},
                             {ElementType::i8, ElementType::i8, ElementType::i8},
                             {ElementType::f32, ElementType::bf16, ElementType::u8},
                             {ElementType::f16, ElementType::f32, ElementType::f16}}) {
-      for (int chain : {0, 1, 2, 4, 5}) {
+      for (int chain : {0, 1, 2, 3, 4, 5, 6}) {
         Case k{.n = 2,
                .c = f.c,
                .h = f.h,

@@ -1,7 +1,9 @@
 // Rows of depthwise GroupConvolution (one channel in and out of each group) over channels-last pixels.
 //
-// Work is cut into rows of results; a row is walked in tiles of up to 6 pixels with all channels inside: channels
-// outside would make two cores write neighbouring lines. Taps beyond the input are left out instead of padded.
+// Work is cut into rows of results; a row is walked in tiles of 7 pixels with all channels inside: channels outside
+// would make two cores write neighbouring lines. Taps beyond the input are left out instead of padded. The last tile of
+// a row begins early enough to be whole. Where windows are dilated, a tile takes every second (third...) result: their
+// inputs lie as those of windows that are not. Short rows and other windows go the general way, tap by tap.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -28,6 +30,9 @@ std::optional<Window> window_for(const KernelQuery& q) {
 bool is_int8(ElementType t) {
   return t == ElementType::u8 || t == ElementType::i8;
 }
+bool is_byte(Num n) {
+  return n == Num::u8 || n == Num::s8;
+}
 int64_t padded_channels(const Window& w) {
   return (w.channels + 15) / 16 * 16;
 }
@@ -41,12 +46,17 @@ void pack_taps(const T* from, float* to, int64_t channels, int64_t taps, int64_t
   }
 }
 
+struct DepthwiseIsa {
+  void (*row)(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);
+  void (*taps)(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);
+  EpilogueFn epilogue;
+};
+
 class DepthwiseKernel : public PreparedKernel {
  public:
-  DepthwiseKernel(const KernelQuery& q, DepthwiseFn fn, EpilogueFn epilogue_fn)
+  DepthwiseKernel(const KernelQuery& q, const DepthwiseIsa& isa)
       : w_(*window_for(q)),
-        fn_(fn),
-        epilogue_fn_(epilogue_fn),
+        isa_(isa),
         epilogue_(q, w_.channels, w_.out_h * w_.out_w, is_int8(q.inputs[0].type)),
         packed_(q.inputs[1].constant),
         weights_bf16_(q.inputs[1].type == ElementType::bf16) {
@@ -58,7 +68,9 @@ class DepthwiseKernel : public PreparedKernel {
     view_.tap_step = w_.dilation_w * w_.channels;
     view_.pixel_step = w_.stride_w * w_.channels;
     view_.kernel_w = int(w_.kernel_w);
-    view_.stride_w = w_.dilation_w == 1 ? int(w_.stride_w) : 0;
+    view_.stride = int(w_.stride_w);
+    const int64_t k = w_.kernel_w, s = w_.stride_w;
+    has_rows_ = (((k == 3 || k == 5) && (s == 1 || s == 2)) || (k == 7 && s == 1)) && (s == 1 || w_.dilation_w == 1);
     if (is_int8(q.inputs[0].type)) {
       std::vector<float> dequant(size_t(w_.channels) + 16);
       for (size_t c = 0; c < dequant.size(); ++c) {
@@ -87,7 +99,8 @@ class DepthwiseKernel : public PreparedKernel {
     OperandView operands[EpiloguePlan::max_operands];
     const EpilogueView epilogue = epilogue_.bind(args, operands, comp_.data());
     view.epilogue = &epilogue;
-    view.fused = epilogue.fast && !epilogue.has_residual && epilogue.activation == 0;
+    const bool same = view.type == epilogue.out_type || (is_byte(view.type) && is_byte(epilogue.out_type));
+    view.fused = same && epilogue.fast && !epilogue.has_residual && epilogue.activation == 0;
     const int64_t work = w_.out_w * w_.channels * w_.kernel_h * w_.kernel_w;
     args.pool.parallel_for(w_.images * w_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
                            [&](int64_t begin, int64_t end, int) {
@@ -108,37 +121,73 @@ class DepthwiseKernel : public PreparedKernel {
     const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
     const auto [y0, y1] = inside(top, w_.kernel_h, w_.dilation_h, w_.in_h);
     const int64_t line = (image * w_.in_h + top + y0 * w_.dilation_h) * w_.in_w;
-    // Results [left, right) see all their columns.
+    view.out_step = 1;
+    const int64_t phases = std::min(w_.dilation_w, w_.out_w), weight = y0 * w_.kernel_w * view.w_tap;
+    if (!has_rows_ || w_.out_w / phases < depthwise_pixels) return run_taps(view, row, line, weight, int(y1 - y0));
+    view.out_step = phases;
+    for (int64_t phase = 0; phase < phases; ++phase) {
+      const int64_t results = (w_.out_w - phase + phases - 1) / phases;
+      for (int64_t next = 0; next < results; next += depthwise_pixels) {
+        const int64_t i = std::min(next, results - depthwise_pixels);
+        const int64_t start = phase + i * phases * w_.stride_w - w_.pad_left;
+        const auto [first, last] =
+            inside(start, (depthwise_pixels - 1) * w_.stride_w + w_.kernel_w, w_.dilation_w, w_.in_w);
+        const TileView t{nullptr, 64, depthwise_pixels, 0, row * w_.out_w + phase + i * phases, 0};
+        each_block(view, t, [&](const DepthwiseView& v, int64_t c, int cols) {
+          isa_.row(v, (line + start) * w_.channels + c, weight + c, int(y1 - y0), int(first), int(last), cols);
+        });
+      }
+    }
+  }
+
+  // A row tap by tap: 4 results at a time where all their columns lie inside.
+  void run_taps(DepthwiseView view, int64_t row, int64_t line, int64_t weight, int ny) const {
     const int64_t reach = (w_.kernel_w - 1) * w_.dilation_w;
     const int64_t left = std::min(w_.out_w, (w_.pad_left + w_.stride_w - 1) / w_.stride_w);
     const int64_t last_start = w_.in_w - 1 - reach + w_.pad_left;
     const int64_t right = std::max(left, std::min(w_.out_w, last_start < 0 ? 0 : last_start / w_.stride_w + 1));
     for (int64_t x = 0; x < w_.out_w;) {
-      int pixels = 1;
-      if (x >= left && x < right) {
-        const int64_t n = right - x;
-        pixels = n >= 6 ? 6 : n >= 4 ? int(n) : n >= 2 ? 2 : 1;
-      }
+      const int pixels = x >= left && right - x >= 4 ? 4 : 1;
       const int64_t start = x * w_.stride_w - w_.pad_left;
       const auto [x0, x1] = inside(start, w_.kernel_w, w_.dilation_w, w_.in_w);
       const int64_t at = (line + start + x0 * w_.dilation_w) * w_.channels;
-      const int64_t weight = (y0 * w_.kernel_w + x0) * view.w_tap;
-      alignas(64) float tile[6 * 64];
-      TileView t{tile, 64, pixels, 0, row * w_.out_w + x, 0};
-      view.out = &t;
-      for (int64_t c = 0; c < w_.channels; c += 64) {
-        t.cols = int(std::min<int64_t>(64, w_.channels - c));
-        t.col0 = c;
-        fn_(view, at + c, weight + c, int(y1 - y0), int(x1 - x0), pixels, t.cols);
-        if (!view.fused) epilogue_fn_(*view.epilogue, t);
-      }
+      const int64_t tap = weight + x0 * view.w_tap;
+      const TileView t{nullptr, 64, pixels, 0, row * w_.out_w + x, 0};
+      each_block(view, t, [&](const DepthwiseView& v, int64_t c, int cols) {
+        isa_.taps(v, at + c, tap + c, ny, int(x1 - x0), pixels, cols);
+      });
       x += pixels;
     }
   }
 
+  // All channels at once where the epilogue is fused, else as many as the tile holds.
+  template <class F>
+  void each_block(DepthwiseView view, TileView t, const F& f) const {
+    alignas(64) float tile[depthwise_pixels * 64];
+    t.acc = tile;
+    view.out = &t;
+    const int64_t block = view.fused ? w_.channels : 64;
+    for (int64_t c = 0; c < w_.channels; c += block) {
+      t.cols = int(std::min(block, w_.channels - c));
+      t.col0 = c;
+      f(view, c, t.cols);
+      if (view.fused) continue;
+      if (view.out_step == 1) {
+        isa_.epilogue(*view.epilogue, t);
+        continue;
+      }
+      TileView one = t;
+      one.rows = 1;
+      for (int p = 0; p < t.rows; ++p, one.row0 += view.out_step) {
+        one.acc = tile + p * 64;
+        isa_.epilogue(*view.epilogue, one);
+      }
+    }
+  }
+
   Window w_;
-  DepthwiseFn fn_;
-  EpilogueFn epilogue_fn_;
+  DepthwiseIsa isa_;
+  bool has_rows_ = false;
   EpiloguePlan epilogue_;
   bool packed_, weights_bf16_;
   DepthwiseView view_{};
@@ -191,14 +240,22 @@ struct Row {
     return out;
   }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
-    return std::make_unique<DepthwiseKernel>(q, HONE_VECTOR_FN(I, depthwise_tile), HONE_VECTOR_FN(I, epilogue_tile));
+#if defined(__x86_64__)
+    if (I == 0 && features().avx512_bf16 && q.inputs[0].type == ElementType::bf16) {
+      return std::make_unique<DepthwiseKernel>(
+          q, DepthwiseIsa{avx512bf16::depthwise_row, avx512bf16::depthwise_taps, avx512bf16::epilogue_tile});
+    }
+#endif
+    const DepthwiseIsa isa{HONE_VECTOR_FN(I, depthwise_row), HONE_VECTOR_FN(I, depthwise_taps),
+                           HONE_VECTOR_FN(I, epilogue_tile)};
+    return std::make_unique<DepthwiseKernel>(q, isa);
   }
 };
 
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("group_convolution_depthwise_6x64__") + vector_isas[I].suffix, "GroupConvolution",
+  (rows.add<Row<I>>(std::string("group_convolution_depthwise_7x64__") + vector_isas[I].suffix, "GroupConvolution",
                     Row<I>::pack),
    ...);
   return rows;

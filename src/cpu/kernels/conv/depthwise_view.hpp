@@ -6,33 +6,37 @@
 
 namespace hone::cpu {
 
+constexpr int depthwise_pixels = 7;  ///< results of a tile: divides the rows of the usual networks
+
 struct DepthwiseView {
   const void* x;
   Num type;
-  float zero;          ///< subtracted from integers
-  const float* w;      ///< [kernel h][kernel w][channels, padded to 16]
-  int64_t w_tap;       ///< padded channels
-  int64_t row_step;    ///< elements between two taps of a column
-  int64_t tap_step;    ///< elements between two taps of a row
-  int64_t pixel_step;  ///< elements between the windows of two neighbouring results
+  float zero;        ///< subtracted from integers
+  const float* w;    ///< [kernel h][kernel w][channels, padded to 16]
+  int64_t w_tap;     ///< padded channels
+  int64_t row_step;  ///< elements between two taps of a column
+  int64_t tap_step;  ///< elements between two taps of a row
   int kernel_w;
-  int stride_w;  ///< in pixels; 0 where taps are dilated
+  int stride;          ///< of a row tile: taps between the windows of two neighbouring results
+  int64_t out_step;    ///< pixels between these in the result
+  int64_t pixel_step;  ///< elements between them in the input, for any_taps
   const EpilogueView* epilogue;
-  bool fused;           ///< the epilogue is no more than bias and clamp: done in registers
-  const TileView* out;  ///< where results go; `acc` where they are not fused
+  bool fused;           ///< the epilogue is no more than bias and clamp, to the type of the input: done in registers
+  const TileView* out;  ///< where results go; `acc` (rows 64 apart) where they are not fused
 };
 
-/// Results of `pixels` (1, 2, 4, 5 or 6) neighbouring windows for `cols` (<= 64) channels: finished, or in the tile (64
-/// apart, f32 or i32). `x` and `w` are the elements of the first tap; taps [0, ny) x [0, nx) of each window are inside
-/// of the input.
-using DepthwiseFn = void (*)(const DepthwiseView&, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);
-
-#define HONE_DEPTHWISE_ISA(ISA)                                                                            \
-  namespace ISA {                                                                                          \
-  void depthwise_tile(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols); \
+#define HONE_DEPTHWISE_ISA(ISA)                                                                                 \
+  namespace ISA {                                                                                               \
+  /* A row of `depthwise_pixels` results, windows 3, 5 or 7 wide with stride 1 or 2 (not 7 with 2): `x` is the  \
+     element of tap (0, 0) of the first window, inside of the image or not; taps of the rows [0, ny) and of the \
+     columns first <= result * stride + tap < last lie inside. Not fused: at most 64 channels. */               \
+  void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);      \
+  /* 1 or 4 results; taps [0, ny) x [0, nx) of each window lie inside. */                                       \
+  void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);      \
   }
 HONE_DEPTHWISE_ISA(avx2)
 HONE_DEPTHWISE_ISA(avx512)
+HONE_DEPTHWISE_ISA(avx512bf16)
 HONE_DEPTHWISE_ISA(neon)
 #undef HONE_DEPTHWISE_ISA
 

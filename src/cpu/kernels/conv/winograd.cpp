@@ -109,6 +109,7 @@ class WinogradKernel : public PreparedKernel {
         m_(m),
         products_(winograd_products(m)),
         isa_(isa),
+        finish_(with_bf16(isa.dense.epilogue)),
         packed_(packed_shape(q, m)),
         epilogue_(q, packed_.columns, w_.out_h * w_.out_w, false),
         type_(*num_of(q.inputs[0].type)),
@@ -239,7 +240,7 @@ class WinogradKernel : public PreparedKernel {
     for (int64_t y = 0; y < std::min<int64_t>(m_, w_.out_h - y0); ++y) {
       view.acc = result + y * m_ * columns;
       view.row0 = (image * w_.out_h + y0 + y) * w_.out_w + x0;
-      isa_.dense.epilogue(epilogue, view);
+      finish_(epilogue, view);
     }
   }
 
@@ -247,6 +248,7 @@ class WinogradKernel : public PreparedKernel {
   int m_;
   int64_t products_;
   WinogradIsa isa_;
+  EpilogueFn finish_;
   PackedB packed_;
   EpiloguePlan epilogue_;
   Num type_;

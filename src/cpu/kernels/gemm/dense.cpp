@@ -37,6 +37,7 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
     : spec_(std::move(spec)),
       packed_(spec_.packed()),
       isa_(isa),
+      finish_(with_bf16(isa.epilogue)),
       epilogue_(std::move(epilogue)),
       threads_(std::max(1, threads)),
       loose_(std::move(loose_b)) {
@@ -293,7 +294,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
           t.run = some;
         }
         fns[rows - 1](t);
-        isa_.epilogue(epilogue, view);
+        finish_(epilogue, view);
       }
     }
   }

@@ -68,6 +68,7 @@ class DenseKernel : public PreparedKernel {
   DenseSpec spec_;
   PackedB packed_;
   const DenseIsa& isa_;
+  EpilogueFn finish_;
   EpiloguePlan epilogue_;
   int threads_;
   std::unique_ptr<LooseB> loose_;

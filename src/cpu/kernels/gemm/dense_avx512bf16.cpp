@@ -1,6 +1,6 @@
 #define HONE_NS avx512bf16
 #define HONE_LANES 16
-#define HONE_EPILOGUE_NS avx512
+#define HONE_EPILOGUE_NS avx512bf16
 #include "cpu/kernels/gemm/tile_isa.hpp"
 
 namespace hone::cpu::avx512bf16 {
