@@ -177,12 +177,21 @@ int Body::child(const Context& c) {
   return static_cast<int>(contexts_.size()) - 1;
 }
 
+Ref Body::predicate_of(uint32_t node) const {
+  Ref r = inputs_[node][1];
+  for (int k = 0; k < 16 && r.node != Ref::argument && nodes_[r.node].op == "Identity" && !inputs_[r.node].empty();
+       ++k) {
+    r = inputs_[r.node][0];
+  }
+  return r;
+}
+
 int Body::context_of(Ref r) const {
   if (r.node == Ref::argument) return 0;
   const NodeMessage& n = nodes_[r.node];
   const int at = home_[r.node];
   if (!is_switch(n) || inputs_[r.node].size() < 2) return at;
-  const Ref predicate = inputs_[r.node][1];
+  const Ref predicate = predicate_of(r.node);
   if (predicate.node != Ref::argument && nodes_[predicate.node].op == "LoopCond") return at;
   for (size_t i = 0; i < contexts_.size(); ++i) {
     const Context& c = contexts_[i];
@@ -309,7 +318,7 @@ void Body::place(uint32_t i) {
   if (n.op == "LoopCond") conditions_[at] = i;
   home_[i] = at;
   if (is_switch(n) && inputs_[i].size() >= 2) {
-    const Ref predicate = inputs_[i][1];
+    const Ref predicate = predicate_of(i);
     if (predicate.node != Ref::argument && nodes_[predicate.node].op == "LoopCond") return;
     for (const bool side : {false, true}) {
       Context c;

@@ -73,6 +73,8 @@ class Body {
   void resolve(const OutputIndex& outputs);
   void analyse();
   void place(uint32_t node);
+  /// The predicate of a Switch behind the Identities that hand it on.
+  Ref predicate_of(uint32_t node) const;
   int child(const Context& c);
   int common(int a, int b) const;
   int deepest(int a, int b, uint32_t node) const;

@@ -18,6 +18,14 @@ Value imaginary_part(NodeContext& n, Value v) {
   return n.gather(v, n.int_constant(1), -1);
 }
 Item complex_from(NodeContext& n, Value real, Value imaginary) {
+  const bool fit = real.shape().is_static() && real.shape() == imaginary.shape();
+  if (!fit) {
+    // The parts may broadcast to each other.
+    const Broadcast both{BroadcastMode::bidirectional};
+    const Value r = n(both, real, n.shape_of(imaginary));
+    imaginary = n(both, imaginary, n.shape_of(real));
+    real = r;
+  }
   return complex_of(n.concat({n.unsqueeze(real, {-1}), n.unsqueeze(imaginary, {-1})}, -1));
 }
 

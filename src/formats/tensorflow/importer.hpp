@@ -77,17 +77,24 @@ class Names {
 /// One branch of a condition, or a part of a loop: builds its results in a scope.
 using Part = std::function<Items(GraphScope&, const Items&)>;
 
+/// Keys and values of tables by the name of their node.
+using Tables = std::map<std::string, std::pair<Tensor, Tensor>>;
+
 class Session : public Importer {
  public:
   using Variables = std::function<Tensor(const std::string& name, const std::string& shared_name)>;
-  Session(Library& library, std::shared_ptr<const void> owner, Variables variables)
-      : library_(library), owner_(std::move(owner)), variables_(std::move(variables)) {}
+  Session(Library& library, std::shared_ptr<const void> owner, Variables variables, Tables tables)
+      : library_(library), owner_(std::move(owner)), variables_(std::move(variables)), tables_(std::move(tables)) {}
 
   Items call(NodeContext& n, const FunctionCall& f, const Items& arguments) override;
   Items branches(NodeContext& n, Value selector, const std::vector<FunctionCall>& functions,
                  const Items& arguments) override;
   Items loop(NodeContext& n, const FunctionCall& condition, const FunctionCall& body, const Items& arguments) override;
   Tensor variable(const NodeContext& n, const std::string& name, const std::string& shared_name) override;
+  std::pair<Tensor, Tensor> table(const std::string& name) const override {
+    const auto it = tables_.find(name);
+    return it == tables_.end() ? std::pair<Tensor, Tensor>() : it->second;
+  }
   bool has_function(const std::string& name) const override { return library_.find(name) != nullptr; }
   const std::shared_ptr<const void>& owner() const override { return owner_; }
 
@@ -106,6 +113,7 @@ class Session : public Importer {
   Library& library_;
   std::shared_ptr<const void> owner_;
   Variables variables_;
+  Tables tables_;
   size_t built_ = 0;
 };
 

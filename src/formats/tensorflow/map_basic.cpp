@@ -1,5 +1,5 @@
 // Constants, variables, casts, and operators that pass their input on.
-#include <cmath>
+#include <tuple>
 
 #include "formats/tensorflow/mapping.hpp"
 #include "ops/arrays.hpp"
@@ -7,6 +7,7 @@
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
+#include "ops/string.hpp"
 
 namespace hone::tensorflow {
 namespace {
@@ -76,6 +77,32 @@ Items is_initialized(NodeContext& n) {
   return {n.b.scalar<bool>(true)};
 }
 
+// Tables: their keys and values are what the graph initializes them with.
+Items table(NodeContext& n) {
+  Item y;
+  y.resource = std::make_shared<Resource>();
+  y.resource->kind = Resource::table;
+  y.resource->name = std::string(n.name());
+  std::tie(y.resource->keys, y.resource->values) = n.importer.table(y.resource->name);
+  return {y};
+}
+const Resource& filled_table(NodeContext& n) {
+  const Resource& t = *n.resource(0, Resource::table);
+  if (!t.keys)
+    n.refuse("reads table '" + t.name +
+             "', which is initialized from a file or while the model runs; that is not offered");
+  return t;
+}
+Items table_find(NodeContext& n) {
+  const Resource& t = filled_table(n);
+  const Tensor otherwise = n.constant(2, "the default value");
+  if (otherwise.size() != 1) n.refuse("with values that are no scalars is not offered");
+  return {n(LabelEncoder{t.keys, t.values, otherwise.reshaped({1})}, n.in(1))};
+}
+Items table_size(NodeContext& n) {
+  return {n.int_constant(static_cast<int64_t>(filled_table(n).keys.size()))};
+}
+
 Items cast(NodeContext& n) {
   const ElementType to = n.type("DstT", ElementType::f32);
   const Item& x = n.item(0);
@@ -134,11 +161,18 @@ constexpr OperatorRow rows[] = {
     {"DebugIdentity", same},
     {"DebugIdentityV2", same},
     {"EnsureShape", ensure_shape},
+    {"HashTable", table},
+    {"HashTableV2", table},
     {"HostConst", constant},
     {"Identity", same},
     {"IdentityN", all_same},
     {"IsVariableInitialized", is_initialized},
     {"LoopCond", same},
+    {"LookupTableFind", table_find},
+    {"LookupTableFindV2", table_find},
+    {"LookupTableSize", table_size},
+    {"LookupTableSizeV2", table_size},
+    {"MutableHashTableV2", table},
     {"NoOp", nothing},
     {"OptimizationBarrier", all_same},
     {"Placeholder", placeholder},

@@ -108,6 +108,13 @@ Items select_v2(NodeContext& n) {
   return {n(Select{}, n.in(0), n.in(1), n.in(2))};
 }
 
+// Of a + bi: e^a (cos b + i sin b).
+Items exponential(NodeContext& n) {
+  if (!n.item(0).complex) return {n(Exp{}, n.in(0))};
+  const Value size = n(Exp{}, real_part(n, n.item(0).value)), turn = imaginary_part(n, n.item(0).value);
+  return {complex_from(n, n(Multiply{}, size, n(Cos{}, turn)), n(Multiply{}, size, n(Sin{}, turn)))};
+}
+
 Items square(NodeContext& n) {
   return {n(Multiply{}, n.in(0), n.in(0))};
 }
@@ -234,7 +241,7 @@ constexpr OperatorRow rows[] = {
     {"Equal", binary<Equal>},
     {"Erf", unary<Erf>},
     {"Erfc", erfc},
-    {"Exp", unary<Exp>},
+    {"Exp", exponential},
     {"Expm1", expm1},
     {"Floor", of_floats<Floor>},
     {"FloorDiv", floor_divide},

@@ -147,24 +147,29 @@ Items conv_backprop(NodeContext& n, size_t spatial) {
   } else {
     space = n.slice(sizes, 0, at, at + s);
   }
-  // A forward VALID convolution of this size and this one give the same; explicit pads say it for both.
-  if (op.auto_pad == AutoPad::valid) op.auto_pad = AutoPad::explicit_;
-  const bool valid = n.s("padding", "VALID") == "VALID";
+  const std::string padding = n.s("padding", "VALID");
   Value y;
-  const Tensor wanted = space.constant();
-  if (wanted && (valid || op.auto_pad == AutoPad::explicit_) && dy.shape().is_static() && w.shape().is_static()) {
-    // What the windows do not reach is filled by output padding.
+  if (const Tensor wanted = space.constant(); wanted && dy.shape().is_static() && w.shape().is_static()) {
+    // The padding of the forward convolution; what its windows did not reach is filled by output padding.
     op.auto_pad = AutoPad::explicit_;
     op.output_padding.assign(spatial, 0);
     for (size_t k = 0; k < spatial; ++k) {
       const int64_t reach = op.strides[k] * (dy.shape()[k + 2].get_length() - 1) +
-                            (w.shape()[k + 2].get_length() - 1) * op.dilations[k] + 1 - op.pads_begin[k] -
-                            op.pads_end[k];
-      op.output_padding[k] = get_integer(wanted, k) - reach;
+                            (w.shape()[k + 2].get_length() - 1) * op.dilations[k] + 1;
+      const int64_t size = get_integer(wanted, k);
+      if (padding == "SAME") {
+        const int64_t total = std::max<int64_t>(reach - size, 0);
+        op.pads_begin[k] = total / 2;
+        op.pads_end[k] = total - total / 2;
+      }
+      op.output_padding[k] = size - (reach - op.pads_begin[k] - op.pads_end[k]);
       if (op.output_padding[k] < 0) n.fail("the size of the result is smaller than the windows reach");
     }
     y = n(op, dy, w);
   } else {
+    // Transposed convolutions split their padding the other way round: SAME_LOWER puts the smaller half first.
+    if (op.auto_pad == AutoPad::same_upper) op.auto_pad = AutoPad::same_lower;
+    if (op.auto_pad == AutoPad::valid) op.auto_pad = AutoPad::explicit_;
     y = n(op, dy, w, space);
   }
   return {f.back(n, y)};

@@ -28,6 +28,9 @@ std::span<const OperatorRow> image_rows();
 std::span<const OperatorRow> control_rows();
 std::span<const OperatorRow> list_rows();
 std::span<const OperatorRow> random_rows();
+std::span<const OperatorRow> signal_rows();
+std::span<const OperatorRow> box_rows();
+std::span<const OperatorRow> quantization_rows();
 
 /// The row of an operator; null where there is none.
 const OperatorRow* find_row(std::string_view op);

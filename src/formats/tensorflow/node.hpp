@@ -64,6 +64,8 @@ class Importer {
                      const Items& arguments) = 0;
   /// The frozen content of a variable. Throws `Error` where it is not known.
   virtual Tensor variable(const NodeContext& n, const std::string& name, const std::string& shared_name) = 0;
+  /// Keys and values that a table is initialized with; empty tensors where the file does not say.
+  virtual std::pair<Tensor, Tensor> table(const std::string& name) const = 0;
   virtual bool has_function(const std::string& name) const = 0;
   virtual const std::shared_ptr<const void>& owner() const = 0;
 };

@@ -5,6 +5,8 @@
 
 #include "base/file.hpp"
 #include "formats/tensorflow/mapping.hpp"
+#include "formats/tensorflow/tables.hpp"
+#include "formats/tensorflow/text_proto.hpp"
 #include "formats/tensorflow/variables.hpp"
 #include "hone/error.hpp"
 
@@ -44,6 +46,7 @@ std::vector<std::pair<std::string, Ref>> open_ends(const Body& b, bool training_
   for (uint32_t i = 0; i < b.size(); ++i) {
     const NodeMessage& n = b.node(i);
     if (read[i] || useless[i] || std::find(std::begin(sources), std::end(sources), n.op) != std::end(sources)) continue;
+    if (b.context(i) != 0) continue;  // inside of a loop or a branch
     if (n.op == "ReadVariableOp" || n.op == "Enter" || n.op == "NextIteration" || n.op == "Switch") continue;
     // Reading a variable alone is bookkeeping.
     if (n.op == "Identity" && !b.inputs(i).empty() && b.inputs(i)[0].node != Ref::argument) {
@@ -128,7 +131,7 @@ Graph import(const Source& s) {
   Graph g;
   g.info["framework"] = "tensorflow";
   GraphScope scope(g, nullptr);
-  Session session(library, s.owner, frozen_variables(s.graph, s.checkpoint));
+  Session session(library, s.owner, frozen_variables(s.graph, s.checkpoint), table_contents(s.graph, s.owner));
   Names names(session, body, scope, nullptr, 0);
   names.needed.assign(body.size(), false);
   const auto needed = body.needed(roots);
@@ -155,14 +158,21 @@ Graph import(const Source& s) {
   }
   for (const auto& [name, ref] : outputs) {
     const Item y = names.get(ref);
-    if (!y.value)
+    if (!y.value) {
+      // Lists and handles that nobody reads are left over from what was built of them.
+      if (!s.signature) continue;
       throw Error(ErrorCode::unsupported, "[tensorflow] output '" + name + "' is no tensor", "",
                   "name outputs that are tensors in the signature");
+    }
     scope.builder.set_name({});
     scope.builder.set_provenance({});
     // Each Result bears the name of its output, so it needs a value of its own where one value gives two.
     scope.builder.result(y.value, name);
     if (s.signature) add_name(g, y.value, name, true);
+  }
+  if (g.results().empty()) {
+    throw Error(ErrorCode::unreadable, "[tensorflow] the graph has no outputs", "",
+                "check that it is an inference graph");
   }
   g.remove_dead();
   return g;
@@ -235,19 +245,32 @@ std::shared_ptr<const Checkpoint> checkpoint_at(const fs::path& prefix) {
   return fs::exists(prefix.string() + ".index", ec) ? Checkpoint::open(prefix.string()) : nullptr;
 }
 
-Graph read(const fs::path& path) {
-  std::error_code ec;
-  if (fs::is_directory(path, ec)) {
-    const auto file = MappedFile::open((path / "saved_model.pb").string());
-    return import_meta(serving_graph(bytes_of(*file)), file, checkpoint_at(path / "variables" / "variables"), true);
-  }
+// The bytes of a message, from its text where the file holds that.
+struct Content {
+  std::shared_ptr<const void> owner;
+  Bytes bytes;
+};
+Content content_of(const fs::path& path) {
   const auto file = MappedFile::open(path.string());
   const Bytes b = bytes_of(*file);
   if (b.empty()) throw Error(ErrorCode::unreadable, "[tensorflow] the file is empty");
+  if (suffix_of(path.string()) != ".pbtxt") return {file, b};
+  const auto binary = std::make_shared<const std::string>(binary_from_text(b));
+  return {binary, *binary};
+}
+
+Graph read(const fs::path& path) {
+  std::error_code ec;
+  if (fs::is_directory(path, ec)) {
+    const bool binary = fs::exists(path / "saved_model.pb", ec);
+    const Content c = content_of(path / (binary ? "saved_model.pb" : "saved_model.pbtxt"));
+    return import_meta(serving_graph(c.bytes), c.owner, checkpoint_at(path / "variables" / "variables"), true);
+  }
+  const Content c = content_of(path);
   fs::path prefix = path;
   prefix.replace_extension();
-  if (path.filename() == "saved_model.pb") prefix = path.parent_path() / "variables" / "variables";
-  return import_bytes(b, file, checkpoint_at(prefix));
+  if (path.stem() == "saved_model") prefix = path.parent_path() / "variables" / "variables";
+  return import_bytes(c.bytes, c.owner, checkpoint_at(prefix));
 }
 
 }  // namespace
@@ -258,10 +281,12 @@ namespace hone {
 bool is_tensorflow(std::string_view head, const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code ec;
-  if (fs::is_directory(path, ec)) return fs::exists(fs::path(path) / "saved_model.pb", ec);
+  if (fs::is_directory(path, ec)) {
+    return fs::exists(fs::path(path) / "saved_model.pb", ec) || fs::exists(fs::path(path) / "saved_model.pbtxt", ec);
+  }
   const std::string suffix = tensorflow::suffix_of(path);
   if (suffix == ".pb" || suffix == ".meta") return !head.empty() && (head[0] == 0x0a || head[0] == 0x08);
-  return false;
+  return suffix == ".pbtxt";
 }
 
 Graph parse_tensorflow(std::string_view bytes, std::shared_ptr<const void> owner) {

@@ -11,8 +11,8 @@
 
 namespace hone {
 
-/// A file (.pb, .pbtxt, .meta) or the folder of a SavedModel. Throws `Error`: unreadable (malformed), unsupported (all
-/// unknown operators at once).
+/// A file (.pb, .pbtxt as text, .meta) or the folder of a SavedModel. Throws `Error`: unreadable (malformed),
+/// unsupported (all unknown operators at once).
 Graph read_tensorflow(const std::string& path);
 /// A GraphDef, MetaGraphDef or SavedModel without variables from memory, which `owner` keeps alive.
 Graph parse_tensorflow(std::string_view bytes, std::shared_ptr<const void> owner);

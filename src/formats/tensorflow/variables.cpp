@@ -1,6 +1,10 @@
 #include "formats/tensorflow/variables.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cstring>
+
+#include "hone/error.hpp"
 
 namespace hone::tensorflow {
 namespace {
@@ -37,19 +41,70 @@ Bytes source(const Index& nodes, Bytes ref) {
   return ref;
 }
 
-// What RestoreV2 reads for its output `ref`; empty where it is no such output.
-std::string restored_key(const Index& nodes, Bytes ref) {
-  const auto restore = nodes.find(node_of(ref));
-  if (restore == nodes.end() || restore->second->op != "RestoreV2" || restore->second->inputs.size() < 2) return {};
-  const auto names = nodes.find(node_of(source(nodes, restore->second->inputs[1])));
+// What a variable takes from the checkpoint: a tensor, or the part of one that `slice` says ("4 6 0,4:0,3": shape, then
+// start and length of each axis).
+struct Restored {
+  std::string key, slice;
+};
+
+Bytes string_of(const Index& nodes, Bytes ref, size_t index) {
+  const auto names = nodes.find(node_of(source(nodes, ref)));
   if (names == nodes.end() || names->second->op != "Const") return {};
   for (const auto& [key, value] : names->second->attributes) {
     if (key != "value") continue;
     const TensorMessage t = parse_tensor(parse_attribute(value).message);
-    const size_t port = port_of(ref);
-    if (port < t.strings.size()) return std::string(t.strings[port]);
+    if (index < t.strings.size()) return t.strings[index];
   }
   return {};
+}
+
+// What RestoreV2 reads for its output `ref`; empty where it is no such output.
+Restored restored_key(const Index& nodes, Bytes ref) {
+  const auto restore = nodes.find(node_of(ref));
+  if (restore == nodes.end() || restore->second->op != "RestoreV2" || restore->second->inputs.size() < 3) return {};
+  const auto& in = restore->second->inputs;
+  const size_t port = port_of(ref);
+  return {std::string(string_of(nodes, in[1], port)), std::string(string_of(nodes, in[2], port))};
+}
+
+Tensor part(const Tensor& whole, const std::string& slice) {
+  const size_t space = slice.rfind(' ');
+  if (space == slice.npos) return whole;
+  Shape start, length;
+  for (std::string_view rest = std::string_view(slice).substr(space + 1); !rest.empty();) {
+    const std::string_view one = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    int64_t from = 0, count = start.size() < whole.rank() ? whole.shape()[start.size()] : 0;
+    if (const size_t comma = one.find(','); comma != one.npos) {
+      std::from_chars(one.data(), one.data() + comma, from);
+      std::from_chars(one.data() + comma + 1, one.data() + one.size(), count);
+    }
+    start.push_back(from);
+    length.push_back(count);
+  }
+  const auto malformed = [&] {
+    return Error(ErrorCode::unreadable, "[tensorflow] the slice '" + slice + "' does not fit the stored variable");
+  };
+  if (start.size() != whole.rank() || bit_width(whole.element_type()) < 8) throw malformed();
+  for (size_t k = 0; k < start.size(); ++k) {
+    if (start[k] < 0 || length[k] < 0 || start[k] > whole.shape()[k] || length[k] > whole.shape()[k] - start[k])
+      throw malformed();
+  }
+  if (length == whole.shape()) return whole;
+  Tensor y(whole.element_type(), length);
+  const size_t width = static_cast<size_t>(bit_width(y.element_type())) / 8;
+  Shape at(length.size(), 0);
+  for (size_t i = 0; i < y.size(); ++i) {
+    int64_t from = 0;
+    for (size_t k = 0; k < at.size(); ++k) from = from * whole.shape()[k] + start[k] + at[k];
+    std::memcpy(static_cast<char*>(y.raw()) + i * width,
+                static_cast<const char*>(whole.raw()) + static_cast<size_t>(from) * width, width);
+    for (size_t k = at.size(); k-- > 0;) {
+      if (++at[k] < length[k]) break;
+      at[k] = 0;
+    }
+  }
+  return y;
 }
 
 bool assigns(const NodeMessage& n) {
@@ -60,22 +115,22 @@ bool assigns(const NodeMessage& n) {
 
 Session::Variables frozen_variables(const GraphMessage& graph, std::shared_ptr<const Checkpoint> checkpoint) {
   if (!checkpoint) return [](const std::string&, const std::string&) { return Tensor(); };
-  std::map<std::string, std::string, std::less<>> keys;  // of the variables' nodes
+  std::map<std::string, Restored, std::less<>> keys;  // of the variables' nodes
   const Index nodes = index_of(graph.nodes);
   for (const NodeMessage& n : graph.nodes) {
     if (!assigns(n)) continue;
-    const std::string key = restored_key(nodes, source(nodes, n.inputs[1]));
-    if (!key.empty()) keys.emplace(node_of(source(nodes, n.inputs[0])), key);
+    const Restored key = restored_key(nodes, source(nodes, n.inputs[1]));
+    if (!key.key.empty()) keys.emplace(node_of(source(nodes, n.inputs[0])), key);
   }
   // A function that restores its arguments, and what it is called with.
-  std::map<Bytes, std::vector<std::pair<size_t, std::string>>> restoring;
+  std::map<Bytes, std::vector<std::pair<size_t, Restored>>> restoring;
   for (const FunctionMessage& f : graph.functions) {
     const Index inner = index_of(f.nodes);
     for (const NodeMessage& n : f.nodes) {
       if (!assigns(n)) continue;
-      const std::string key = restored_key(inner, source(inner, n.inputs[1]));
+      const Restored key = restored_key(inner, source(inner, n.inputs[1]));
       const Bytes to = node_of(source(inner, n.inputs[0]));
-      for (size_t k = 0; k < f.inputs.size() && !key.empty(); ++k) {
+      for (size_t k = 0; k < f.inputs.size() && !key.key.empty(); ++k) {
         if (f.inputs[k].name == to) restoring[f.name].emplace_back(k, key);
       }
     }
@@ -93,8 +148,9 @@ Session::Variables frozen_variables(const GraphMessage& graph, std::shared_ptr<c
     }
   }
   return [keys, checkpoint](const std::string& name, const std::string& shared_name) -> Tensor {
-    if (const auto it = keys.find(name); it != keys.end() && checkpoint->has(it->second))
-      return checkpoint->tensor(it->second);
+    if (const auto it = keys.find(name); it != keys.end() && checkpoint->has(it->second.key)) {
+      return part(checkpoint->tensor(it->second.key), it->second.slice);
+    }
     for (const std::string& n : {shared_name, name}) {
       const auto it = checkpoint->key_of_name().find(n);
       if (it != checkpoint->key_of_name().end() && checkpoint->has(it->second)) return checkpoint->tensor(it->second);
