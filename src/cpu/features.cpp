@@ -36,6 +36,8 @@ bool amx_granted() {
 
 }  // namespace
 
+bool native_bf16 = false;
+
 Features detect_features() {
   Features f;
 #if defined(__x86_64__)
@@ -100,7 +102,9 @@ const Features& features() {
   if (const Features* f = replaced.load(std::memory_order_acquire)) return *f;
   static const Features found = [] {
     const char* cap = std::getenv("HONE_ISA");
-    return cap && *cap ? capped(detect_features(), cap) : detect_features();
+    const Features f = cap && *cap ? capped(detect_features(), cap) : detect_features();
+    native_bf16 = f.avx512_bf16;
+    return f;
   }();
   return found;
 }
@@ -124,10 +128,13 @@ std::string to_string(const Features& f) {
 }
 
 ScopedFeatures::ScopedFeatures(const Features& f) : f_(f) {
+  features();
   replaced.store(&f_, std::memory_order_release);
+  native_bf16 = f_.avx512_bf16;
 }
 ScopedFeatures::~ScopedFeatures() {
   replaced.store(nullptr, std::memory_order_release);
+  native_bf16 = features().avx512_bf16;
 }
 
 }  // namespace hone::cpu

@@ -30,6 +30,8 @@ Features detect_features();
 Features capped(Features all, std::string_view level);
 /// Detected once, capped by HONE_ISA, or what `ScopedFeatures` says. Throws `Error` where HONE_ISA is not a level.
 const Features& features();
+/// Says `features().avx512_bf16` to vector code; set by the first call of `features()`.
+extern bool native_bf16;
 /// "avx512 vnni bf16": for reports and logs.
 std::string to_string(const Features& f);
 

@@ -26,6 +26,10 @@
 #define HONE_KEEP(x) __asm__("" : "+w"(x))
 #endif
 
+namespace hone::cpu {
+extern bool native_bf16;  // see features.hpp
+}
+
 namespace hone::cpu::HONE_NS {
 
 constexpr int lanes = HONE_LANES;
@@ -80,6 +84,11 @@ HONE_INLINE vf floor_of(vf v) {
 }
 HONE_INLINE vf nearest(vf v) {
   return (vf)_mm512_roundscale_ps((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+// a / b for b that neither overflows nor leaves the normal numbers; within 2 ulp, in half the time of a division.
+HONE_INLINE vf quotient(vf a, vf b) {
+  const vf r = (vf)_mm512_rcp14_ps((__m512)b);
+  return a * (r * (2.0f - b * r));
 }
 HONE_INLINE __mmask16 first_lanes(int n) {
   return (__mmask16)((1u << n) - 1u);
@@ -153,6 +162,11 @@ HONE_INLINE vi maximum_i(vi a, vi b) {
 HONE_INLINE vi minimum_i(vi a, vi b) {
   return a < b ? a : b;
 }
+#if HONE_LANES != 16
+HONE_INLINE vf quotient(vf a, vf b) {
+  return a / b;
+}
+#endif
 HONE_INLINE vf clamp_to(vf v, vf lo, vf hi) {
   return minimum(hi, maximum(lo, v));
 }
@@ -162,18 +176,26 @@ HONE_INLINE vf select(vi mask, vf a, vf b) {
 HONE_INLINE vf absolute(vf v) {
   return (vf)((vi)v & set1i(0x7fffffff));
 }
+// Lane i + by of a vector in lane i.
+template <int BY>
+HONE_INLINE vf rotated(vf v) {
+  vi from;
+  for (int i = 0; i < HONE_LANES; ++i) from[i] = (i + BY) % HONE_LANES;
+  return __builtin_shuffle(v, from);
+}
 HONE_INLINE float sum_of(vf v) {
-  float part[HONE_LANES];
-  store(part, v);
-  for (int w = HONE_LANES / 2; w > 0; w /= 2) {
-    for (int i = 0; i < w; ++i) part[i] += part[i + w];
-  }
-  return part[0];
+  if constexpr (HONE_LANES > 8) v = v + rotated<8 % HONE_LANES>(v);
+  if constexpr (HONE_LANES > 4) v = v + rotated<4 % HONE_LANES>(v);
+  v = v + rotated<2>(v);
+  v = v + rotated<1>(v);
+  return v[0];
 }
 HONE_INLINE float max_of(vf v) {
-  float m = v[0];
-  for (int i = 1; i < HONE_LANES; ++i) m = v[i] > m ? v[i] : m;
-  return m;
+  if constexpr (HONE_LANES > 8) v = maximum(v, rotated<8 % HONE_LANES>(v));
+  if constexpr (HONE_LANES > 4) v = maximum(v, rotated<4 % HONE_LANES>(v));
+  v = maximum(v, rotated<2>(v));
+  v = maximum(v, rotated<1>(v));
+  return v[0];
 }
 
 // Widening and narrowing. gcc 12 takes conversions between vectors of different element sizes apart, so these are
@@ -268,13 +290,21 @@ HONE_INLINE void store_words(uint16_t* p, vh v, int n) {
 #endif
 }
 
-// bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one.
+// bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one. The instruction takes numbers below 2^-126
+// for zero.
 #if defined(__AVX512BF16__)
 HONE_INLINE vh to_bf16(vf v) {
-  return (vh)_mm512_cvtneps_pbh((__m512)v);  // and what is below the normal numbers becomes zero
+  return (vh)_mm512_cvtneps_pbh((__m512)v);
 }
 #else
 HONE_INLINE vh to_bf16(vf v) {
+#if HONE_LANES == 16
+  if (native_bf16) {
+    vh h;
+    __asm__("vcvtneps2bf16 %1, %0" : "=v"(h) : "v"(v));
+    return h;
+  }
+#endif
   const vu u = (vu)v;
   const vu rounded = u + 0x7fffu + ((u >> 16) & 1u);
   const vu quiet = u | 0x400000u;

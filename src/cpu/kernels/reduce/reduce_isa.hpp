@@ -33,32 +33,57 @@ HONE_INLINE vf keep_lanes(vf v, int n, float rest) {
   return select((vi)lane_mask(n), v, set1(rest));
 }
 
+// What a row is made of: one floating type on both sides, known at compile time, or anything.
+enum class RowType { f32, bf16, any };
+HONE_INLINE RowType row_type(const RealInput& x, const RealOutput& y) {
+  if (x.quantized || x.type != y.type) return RowType::any;
+  return x.type == Num::f32 ? RowType::f32 : x.type == Num::bf16 ? RowType::bf16 : RowType::any;
+}
+template <RowType T>
+HONE_INLINE vf load_row(const RealInput& x, int64_t i) {
+  if constexpr (T == RowType::any) return load_real(x, i);
+  return load_raw(T == RowType::f32 ? Num::f32 : Num::bf16, x.data, i);
+}
+template <RowType T>
+HONE_INLINE void store_row(const RealOutput& y, int64_t i, vf v, int n) {
+  if constexpr (T == RowType::any) return store_real(y, i, v, n);
+  EpilogueView e;
+  e.out = y.data;
+  store_out<T == RowType::f32 ? Num::f32 : Num::bf16>(e, i, v, n);
+}
+
+template <RowType T>
 static void softmax_row(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, bool log) {
   const int64_t whole = n / lanes * lanes;
   const int tail = int(n - whole);
   const float inf = __builtin_inff();
   vf high = set1(-inf);
-  for (int64_t i = 0; i < whole; i += lanes) high = maximum(high, load_real(x, at + i));
-  if (tail) high = maximum(high, keep_lanes(load_real(x, at + whole), tail, -inf));
+  for (int64_t i = 0; i < whole; i += lanes) high = maximum(high, load_row<T>(x, at + i));
+  if (tail) high = maximum(high, keep_lanes(load_row<T>(x, at + whole), tail, -inf));
   const vf top = set1(max_of(high));
   vf sum = {};
-  for (int64_t i = 0; i < whole; i += lanes) sum = sum + exponential(load_real(x, at + i) - top);
-  if (tail) sum = sum + keep_lanes(exponential(load_real(x, at + whole) - top), tail, 0);
+  for (int64_t i = 0; i < whole; i += lanes) sum = sum + exponential(load_row<T>(x, at + i) - top);
+  if (tail) sum = sum + keep_lanes(exponential(load_row<T>(x, at + whole) - top), tail, 0);
   const vf total = set1(sum_of(sum));
   if (log) {
     const vf shift = top + natural_log(total);
     for (int64_t i = 0; i < n; i += lanes)
-      store_real(y, at + i, load_real(x, at + i) - shift, n - i < lanes ? tail : lanes);
+      store_row<T>(y, at + i, load_row<T>(x, at + i) - shift, n - i < lanes ? tail : lanes);
   } else {
     const vf factor = 1.0f / total;
     for (int64_t i = 0; i < n; i += lanes) {
-      store_real(y, at + i, exponential(load_real(x, at + i) - top) * factor, n - i < lanes ? tail : lanes);
+      store_row<T>(y, at + i, exponential(load_row<T>(x, at + i) - top) * factor, n - i < lanes ? tail : lanes);
     }
   }
 }
 
 void softmax(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t step, int64_t cols, bool log) {
-  if (step == 1) return softmax_row(x, y, at, n, log);
+  if (step == 1) {
+    const RowType type = row_type(x, y);
+    if (type == RowType::f32) return softmax_row<RowType::f32>(x, y, at, n, log);
+    if (type == RowType::bf16) return softmax_row<RowType::bf16>(x, y, at, n, log);
+    return softmax_row<RowType::any>(x, y, at, n, log);
+  }
   for (int64_t j = 0; j < cols; j += lanes) {
     const int count = cols - j < lanes ? int(cols - j) : lanes;
     vf top = load_real(x, at + j), sum = {};
@@ -126,14 +151,16 @@ void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w,
   window_columns<ReduceOp::min>(x, y, w);
 }
 
-void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n, const NormRow& norm) {
+template <RowType T>
+static void normalize_typed(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n,
+                            const NormRow& norm) {
   const int64_t whole = n / lanes * lanes;
   const int tail = int(n - whole);
   float mean = 0;
   if (norm.center) {
     vf sum = {};
-    for (int64_t i = 0; i < whole; i += lanes) sum = sum + load_real(x, in + i);
-    if (tail) sum = sum + keep_lanes(load_real(x, in + whole), tail, 0);
+    for (int64_t i = 0; i < whole; i += lanes) sum = sum + load_row<T>(x, in + i);
+    if (tail) sum = sum + keep_lanes(load_row<T>(x, in + whole), tail, 0);
     mean = sum_of(sum) / float(n);
   }
   float factor = 1;
@@ -141,11 +168,11 @@ void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t 
     // A second pass around the mean: E[x^2] - E[x]^2 would cancel.
     vf squares = {};
     for (int64_t i = 0; i < whole; i += lanes) {
-      const vf d = load_real(x, in + i) - mean;
+      const vf d = load_row<T>(x, in + i) - mean;
       squares = squares + d * d;
     }
     if (tail) {
-      const vf d = keep_lanes(load_real(x, in + whole) - mean, tail, 0);
+      const vf d = keep_lanes(load_row<T>(x, in + whole) - mean, tail, 0);
       squares = squares + d * d;
     }
     const float variance = sum_of(squares) / float(n);
@@ -153,11 +180,18 @@ void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t 
                                  : 1.0f / (__builtin_sqrtf(variance) + norm.epsilon);
   }
   for (int64_t i = 0; i < n; i += lanes) {
-    vf v = (load_real(x, in + i) - mean) * factor;
+    vf v = (load_row<T>(x, in + i) - mean) * factor;
     if (norm.gamma) v = v * load(norm.gamma + i);
     if (norm.beta) v = v + load(norm.beta + i);
-    store_real(y, out + i, v, n - i < lanes ? tail : lanes);
+    store_row<T>(y, out + i, v, n - i < lanes ? tail : lanes);
   }
+}
+
+void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n, const NormRow& norm) {
+  const RowType type = row_type(x, y);
+  if (type == RowType::f32) return normalize_typed<RowType::f32>(x, y, in, out, n, norm);
+  if (type == RowType::bf16) return normalize_typed<RowType::bf16>(x, y, in, out, n, norm);
+  normalize_typed<RowType::any>(x, y, in, out, n, norm);
 }
 
 }  // namespace hone::cpu::HONE_NS
