@@ -6,6 +6,7 @@
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "ops/convolution.hpp"
 #include "ops/quantize.hpp"
 #include "passes/facts.hpp"
 #include "passes/precision.hpp"
@@ -86,7 +87,7 @@ class Quantizer {
       const NodeData& n = g_.node(u.node);
       bool found = false;
       if (is_dense(*n.op))
-        found = u.index == 0 && weights_of(u.node);
+        found = u.index == 0 && (weights_of(u.node) || takes_real_weights(u.node));
       else if (passes_through(*n.op) || n.op->name == "Concat" || n.op->name == "Pad")
         found = leads_to_integers(n.outputs[0]);
       else
@@ -137,7 +138,7 @@ class Quantizer {
     if (n.op == &op_def<Constant>() ||
         std::none_of(n.inputs.begin(), n.inputs.end(), [&](ValueId v) { return is_quantized(v); }))
       return;
-    if (is_dense(*n.op) && is_quantized(n.inputs[0]) && take_dense(id)) return;
+    if (is_dense(*n.op) && is_quantized(n.inputs[0]) && (take_dense(id) || take_real_weights(id))) return;
     if (passes_through(*n.op) && is_quantized(n.inputs[0]) && pass_on(id, g_.value(n.inputs[0]).type)) return;
     if (n.op->name == "Pad" && is_quantized(n.inputs[0]) && pads_with_zero(id) &&
         pass_on(id, g_.value(n.inputs[0]).type))
@@ -168,6 +169,39 @@ class Quantizer {
     g_.set_type(c.id, type);
     g_.set_input(id, 1, c.id);
     if (options_.accepts && !options_.accepts(g_, id)) return false;
+    t.commit();
+    ++computing_;
+    return true;
+  }
+
+  // Depthwise convolutions are bound by memory: integers in are worth it with real weights too, as quantizers leave
+  // them that scale each column of the window by itself.
+  bool takes_real_weights(NodeId id) {
+    const Node n = g_.handle(id);
+    if (!options_.accepts || !n.is<GroupConvolution>() || !n.input(1).shape().is_static()) return false;
+    const PartialShape w = n.input(1).shape();
+    return w.rank() > 3 && w[1] == Dimension(1) && w[2] == Dimension(1) && real_weights(n);
+  }
+
+  // The weights behind FakeQuantize of constants as one tensor; none where they are anything else.
+  Tensor real_weights(Node dense) {
+    const Node fq = dense.input(1).node();
+    if (!fq.is<FakeQuantize>()) return dense.input(1).constant();
+    std::vector<Datum> in;
+    for (const Value& v : fq.inputs()) {
+      if (!v.constant()) return {};
+      in.push_back(v.constant());
+    }
+    return evaluator_.run(g_, fq.id, std::move(in))[0].tensor();
+  }
+
+  bool take_real_weights(NodeId id) {
+    if (!takes_real_weights(id) || g_.node(id).epilogue) return false;
+    Transaction t(g_);
+    Builder b(g_);
+    b.set_name(g_.handle(id).input(1).node().name());
+    g_.set_input(id, 1, b.constant(real_weights(g_.handle(id))).id);
+    if (!options_.accepts(g_, id)) return false;
     t.commit();
     ++computing_;
     return true;

@@ -57,7 +57,7 @@ class DepthwiseKernel : public PreparedKernel {
   DepthwiseKernel(const KernelQuery& q, const DepthwiseIsa& isa)
       : w_(*window_for(q)),
         isa_(isa),
-        epilogue_(q, w_.channels, w_.out_h * w_.out_w, is_int8(q.inputs[0].type)),
+        epilogue_(q, w_.channels, w_.out_h * w_.out_w, is_int8(q.inputs[0].type) && is_int8(q.inputs[1].type)),
         packed_(q.inputs[1].constant),
         weights_bf16_(q.inputs[1].type == ElementType::bf16) {
     const OperandView x = operand_of(q.inputs[0]);
@@ -68,13 +68,15 @@ class DepthwiseKernel : public PreparedKernel {
     view_.tap_step = w_.dilation_w * w_.channels;
     view_.pixel_step = w_.stride_w * w_.channels;
     view_.kernel_w = int(w_.kernel_w);
+    view_.real_weights = is_float(q.inputs[1].type);
     view_.stride = int(w_.stride_w);
     const int64_t k = w_.kernel_w, s = w_.stride_w;
     has_rows_ = (((k == 3 || k == 5) && (s == 1 || s == 2)) || (k == 7 && s == 1)) && (s == 1 || w_.dilation_w == 1);
     if (is_int8(q.inputs[0].type)) {
       std::vector<float> dequant(size_t(w_.channels) + 16);
       for (size_t c = 0; c < dequant.size(); ++c) {
-        dequant[c] = x.scale * q.inputs[1].quantization->scale(std::min(c, size_t(w_.channels - 1)));
+        const auto& k = q.inputs[1].quantization;
+        dequant[c] = x.scale * (k ? k->scale(std::min(c, size_t(w_.channels - 1))) : 1.0f);
       }
       epilogue_.set_dequant(std::move(dequant));
       comp_.assign(size_t(w_.channels) + 32, 0);
@@ -205,13 +207,14 @@ struct Row {
       return Support::no("takes channels-last tensors only");
     if (k.layout != Layout::plain) return Support::no("weights lie in another layout than the plain one");
     if (is_int8(x.type)) {
-      if (k.type != ElementType::i8 || !k.constant) return Support::no("integer activations need constant i8 weights");
-      if (!x.quantization || x.quantization->scales.size() != 1 || !k.quantization)
+      if (!k.constant || (k.type != ElementType::i8 && !is_float(k.type)))
+        return Support::no("integer activations need constant weights, i8 or real");
+      if (!x.quantization || x.quantization->scales.size() != 1 || (k.type == ElementType::i8 && !k.quantization))
         return Support::no("a factor has no scale");
-      for (int32_t z : k.quantization->zero_points) {
+      for (int32_t z : k.quantization ? k.quantization->zero_points : std::vector<int32_t>()) {
         if (z != 0) return Support::no("weights have zero points");
       }
-      const size_t scales = k.quantization->scales.size();
+      const size_t scales = k.quantization ? k.quantization->scales.size() : 1;
       if (scales != 1 && int64_t(scales) != w->channels)
         return Support::no("weights need one scale, or one for each channel");
       if (w->kernel_h * w->kernel_w > 256) return Support::no("sums of more than 256 products are not exact in f32");

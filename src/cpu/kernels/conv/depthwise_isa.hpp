@@ -34,7 +34,11 @@ HONE_INLINE void put_results(const DepthwiseView& d, const EpilogueView& e, int 
   }
   for (int p = 0; p < PIXELS; ++p) {
     if constexpr (integer) {
-      store_i32(static_cast<int32_t*>(t.acc) + p * 64 + j, round_to_int(acc[p]));
+      if (!d.real_weights) {
+        store_i32(static_cast<int32_t*>(t.acc) + p * 64 + j, round_to_int(acc[p]));
+        continue;
+      }
+      store(static_cast<float*>(t.acc) + p * 64 + j, acc[p] * load(e.dequant + t.col0 + j));
     } else {
       store(static_cast<float*>(t.acc) + p * 64 + j, acc[p]);
     }

@@ -17,6 +17,7 @@ struct DepthwiseView {
   int64_t row_step;  ///< elements between two taps of a column
   int64_t tap_step;  ///< elements between two taps of a row
   int kernel_w;
+  bool real_weights;   ///< integers are multiplied with real weights: sums are no integers
   int stride;          ///< of a row tile: taps between the windows of two neighbouring results
   int64_t out_step;    ///< pixels between these in the result
   int64_t pixel_step;  ///< elements between them in the input, for any_taps
