@@ -273,7 +273,23 @@ class Legalizer {
     return true;
   }
 
+  // A first layer that reads the picture as it is, where that costs less than the Reorder made for this node alone.
+  std::optional<std::pair<Layouts, Choice>> without_reorder(NodeId id) const {
+    const NodeData& n = g_.node(id);
+    if (n.op->name != "Convolution" || n.inputs[0] == no_id) return std::nullopt;
+    const Value v = g_.value_handle(n.inputs[0]);
+    if (!v.node().is<Reorder>() || v.uses().size() != 1) return std::nullopt;
+    Layouts l = current(id);
+    const auto with = ask(id, l, nullptr);
+    l.inputs[0] = v.node().input(0).type().layout;
+    const auto without = ask(id, l, nullptr);
+    if (!without || without->is_reference()) return std::nullopt;
+    if (with && with->plan.cost + reorder_microseconds(v.type()) < without->plan.cost) return std::nullopt;
+    return std::pair(l, *without);
+  }
+
   std::optional<std::pair<Layouts, Choice>> best_choice(NodeId id, std::vector<Refusal>* refusals = nullptr) const {
+    if (auto direct = without_reorder(id)) return direct;
     std::optional<std::pair<Layouts, Choice>> best;
     double best_cost = 0;
     bool first = true;

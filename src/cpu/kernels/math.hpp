@@ -30,9 +30,13 @@ HONE_INLINE vf exponential(vf x) {
   const vf clamped = clamp_to(x, set1(-87.33654f), set1(88.8f));
   vi n;
   const vf p = reduced_expm1(clamped, &n);
+#if HONE_LANES == 16
+  vf y = (vf)_mm512_scalef_ps((__m512)(p + 1.0f), (__m512)to_float(n));
+#else
   // 2^n in two factors, since n may be 128.
   const vi half = n >> 1;
   vf y = (p + 1.0f) * power_of_two(half) * power_of_two(n - half);
+#endif
   y = select(x < -87.33654f, vf{}, y);
   return y;
 }

@@ -286,8 +286,9 @@ struct Row {
     const Window w = *window_for(q);
     const double tiles = double(tiles_of(w, M)), in = double(w.channels), out = double(q.inputs[1].shape[0]);
     const double products = winograd_products(M), weights = products * in * out * 4;
-    // Products at 95 % of the peak, or the weights as memory gives them; each value that is transformed.
-    const double gemm = std::max(2 * products * tiles * in * out / 105e3, weights / 25e3);
+    // Products near the peak, each value that is transformed, and the weights as memory gives them: they are read once
+    // for each chunk of tiles, which is too little work to hide that.
+    const double gemm = 2 * products * tiles * in * out / 105e3 + weights / 15e3;
     p.cost = 2 + (gemm + tiles * products * (in + out) / 4500) * vector_isas[I].cost;
     return p;
   }

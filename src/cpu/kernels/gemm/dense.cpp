@@ -74,14 +74,14 @@ void DenseKernel::plan_input() {
              (far || s.channels >= shortest_tap);
   if (by_taps_) {
     copy_ = false;
-    zeros_.assign(size_t(s.channels * s.groups * a_bytes_ + 128), s.kind == DenseKind::int8 ? uint8_t(s.a_zero) : 0);
+    zeros_.assign(size_t(s.a_channels() * a_bytes_ + 128), s.kind == DenseKind::int8 ? uint8_t(s.a_zero) : 0);
   }
 }
 
 // Where the runs begin, from the first pixel of a window, and in a panel of B.
 void DenseKernel::plan_runs() {
   const DenseSpec& s = spec_;
-  const int64_t pixel = copy_ ? s.channels * s.groups : s.a_pixel;
+  const int64_t pixel = copy_ ? s.a_channels() : s.a_pixel;
   const int64_t row = copy_ ? copy_w_ * pixel : s.a_row;
   steps_ = packed_.steps();
   if (by_taps_) {
@@ -105,7 +105,7 @@ void DenseKernel::plan_runs() {
 
 void DenseKernel::cut_strips() {
   const DenseSpec& s = spec_;
-  const int64_t pixel_bytes = s.channels * s.groups * a_bytes_;
+  const int64_t pixel_bytes = s.a_channels() * a_bytes_;
   const int64_t row_bytes = std::max<int64_t>(1, (copy_ ? copy_w_ * s.stride_h : s.out_w) * pixel_bytes);
   const bool same_b = s.b_image.empty();
   int64_t rows = std::max<int64_t>(
@@ -262,8 +262,12 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   EpilogueView epilogue = job.epilogue;
   if (!d.b_image.empty() && epilogue.comp) epilogue.comp += d.b_image[size_t(s.image)] * job.comp_stride;
   const int64_t row0 = (s.image * d.out_h + s.row) * d.out_w;
+  const bool shuffles = d.shuffle_h * d.shuffle_w > 1;
+  const int64_t line = shuffles ? d.out_w : pixels, out_bytes = int64_t(num_bytes(epilogue.out_type));
+  auto* shuffled = static_cast<uint8_t*>(epilogue.out);
+  if (shuffles) epilogue.ld_out = d.shuffle_w * d.columns;
   for (int64_t g = 0; g < d.groups; ++g) {
-    if (g > 0) {
+    if (g > 0 && !shuffles) {
       const int64_t step = (copy_ ? d.channels : d.a_group) * a_bytes_;
       for (int64_t k = 0; k < (by_taps_ ? taps : 1); ++k) {
         for (int64_t i = 0; i < pixels + max_tile_rows; ++i) pointers[k * ahead + i] += step;
@@ -277,13 +281,19 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       view.ld = 16 * panels;
       view.col0 = g * d.columns + p0 * 16;
       view.cols = int(std::min<int64_t>(16 * panels, d.columns - p0 * 16));
-      const int64_t tiles = (pixels + isa_.max_rows[panels - 1] - 1) / isa_.max_rows[panels - 1];
+      if (shuffles) {
+        epilogue.out = shuffled + g % d.shuffle_w * d.columns * out_bytes;
+        view.col0 = p0 * 16;
+      }
+      const int64_t per_line = (line + isa_.max_rows[panels - 1] - 1) / isa_.max_rows[panels - 1];
       const TileFn* fns = isa_.tiles[panels - 1];
-      for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t begin = part_begin(pixels, i, tiles);
-        int rows = int(part_begin(pixels, i + 1, tiles) - begin);
+      for (int64_t i = 0; i < per_line * (pixels / line); ++i) {
+        const int64_t first = i / per_line * line, begin = first + part_begin(line, i % per_line, per_line);
+        int rows = int(first + part_begin(line, i % per_line + 1, per_line) - begin);
         view.rows = rows;
         view.row0 = row0 + begin;
+        // Of each line the taps of one row make a line of results.
+        if (shuffles) view.row0 += ((row0 + first) / line * (d.shuffle_h - 1) + g / d.shuffle_w) * line;
         while (!fns[rows - 1]) ++rows;
         t.a = pointers + begin;
         if (by_taps_) {
@@ -304,8 +314,8 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
 int64_t DenseKernel::point_at_pixels(const Job& job, const Strip& s, const uint8_t* copy,
                                      const uint8_t** pointers) const {
   const DenseSpec& d = spec_;
-  const int64_t pixel = (copy_ ? d.channels * d.groups : d.a_pixel) * a_bytes_ * d.stride_w;
-  const int64_t row = (copy_ ? copy_w_ * d.channels * d.groups : d.a_row) * a_bytes_;
+  const int64_t pixel = (copy_ ? d.a_channels() : d.a_pixel) * a_bytes_ * d.stride_w;
+  const int64_t row = (copy_ ? copy_w_ * d.a_channels() : d.a_row) * a_bytes_;
   const int64_t in_rows = (s.rows - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
   int64_t pixels = 0;
   for (int64_t n = 0; n < s.images; ++n) {
@@ -351,7 +361,7 @@ int64_t DenseKernel::point_at_taps(const Job& job, const Strip& s, const uint8_t
 
 void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const {
   const DenseSpec& d = spec_;
-  const int64_t channels = d.channels * d.groups;
+  const int64_t channels = d.a_channels();
   if (d.a_channel == 1 && d.a_pixel == channels) {
     const int64_t n = pixels * channels;
     if (d.kind == DenseKind::f32 && d.a_type == Num::f16) {
@@ -367,45 +377,51 @@ void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) 
     }
     return;
   }
+  // From planes: a stretch of one is converted, then spread out.
   const int64_t source_bytes = int64_t(num_bytes(d.a_type));
-  auto each = [&](auto read, auto* out) {
-    for (int64_t c = 0; c < channels; ++c) {
-      const uint8_t* p = from + c * d.a_channel * source_bytes;
-      for (int64_t x = 0; x < pixels; ++x) out[x * channels + c] = read(p + x * d.a_pixel * source_bytes);
+  constexpr int64_t stretch = 512;
+  alignas(64) uint8_t converted[stretch * 4 + 64];
+  for (int64_t c = 0; c < channels; ++c) {
+    const uint8_t* plane = from + c * d.a_channel * source_bytes;
+    for (int64_t x = 0; x < pixels; x += stretch) {
+      const int64_t n = std::min(stretch, pixels - x);
+      const uint8_t* source = plane + x * d.a_pixel * source_bytes;
+      if (d.a_pixel != 1) {
+        for (int64_t i = 0; i < n; ++i) {
+          std::memcpy(converted + i * source_bytes, source + i * d.a_pixel * source_bytes, size_t(source_bytes));
+        }
+        source = converted;
+      }
+      spread(source, to + (x * channels + c) * a_bytes_, n, channels);
     }
+  }
+}
+
+// n values of A, converted, `step` elements apart.
+void DenseKernel::spread(const uint8_t* from, uint8_t* to, int64_t n, int64_t step) const {
+  const DenseSpec& d = spec_;
+  alignas(64) uint8_t converted[512 * 4 + 64];
+  const auto put = [&](const auto* values, auto* out) {
+    for (int64_t i = 0; i < n; ++i) out[i * step] = values[i];
   };
   if (d.kind == DenseKind::f32) {
-    auto* out = reinterpret_cast<float*>(to);
-    if (d.a_type == Num::f32) {
-      each([](const uint8_t* p) { return *reinterpret_cast<const float*>(p); }, out);
-    } else if (d.a_type == Num::f16) {
-      each([](const uint8_t* p) { return float(*reinterpret_cast<const float16*>(p)); }, out);
-    } else {
-      each(
-          [](const uint8_t* p) {
-            const uint32_t u = uint32_t(*reinterpret_cast<const uint16_t*>(p)) << 16;
-            float f;
-            std::memcpy(&f, &u, 4);
-            return f;
-          },
-          out);
-    }
+    auto* values = reinterpret_cast<float*>(converted);
+    if (d.a_type == Num::f16) isa_.f16_to_f32(reinterpret_cast<const uint16_t*>(from), values, n);
+    if (d.a_type == Num::bf16) isa_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), values, n);
+    put(d.a_type == Num::f32 ? reinterpret_cast<const float*>(from) : values, reinterpret_cast<float*>(to));
   } else if (d.kind == DenseKind::bf16) {
-    auto* out = reinterpret_cast<uint16_t*>(to);
-    if (d.a_type == Num::bf16) {
-      each([](const uint8_t* p) { return *reinterpret_cast<const uint16_t*>(p); }, out);
-    } else {
-      each([](const uint8_t* p) { return bfloat16(*reinterpret_cast<const float*>(p)).bits; }, out);
-    }
+    auto* values = reinterpret_cast<uint16_t*>(converted);
+    if (d.a_type == Num::f32) isa_.f32_to_bf16(reinterpret_cast<const float*>(from), values, n);
+    put(d.a_type == Num::bf16 ? reinterpret_cast<const uint16_t*>(from) : values, reinterpret_cast<uint16_t*>(to));
   } else {
     const uint8_t flip = d.a_type == Num::s8 ? 0x80 : 0;
-    each([flip](const uint8_t* p) { return uint8_t(*p ^ flip); }, to);
+    for (int64_t i = 0; i < n; ++i) to[i * step] = from[i] ^ flip;
   }
 }
 
 void DenseKernel::copy_strip(const Job& job, const Strip& s, uint8_t* to) const {
   const DenseSpec& d = spec_;
-  const int64_t pixel = d.channels * d.groups * a_bytes_;
+  const int64_t pixel = d.a_channels() * a_bytes_;
   const int64_t in_rows = (s.rows - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
   const int padding = d.kind == DenseKind::int8 ? (d.a_zero + (d.a_type == Num::s8 ? 128 : 0)) & 0xff : 0;
   const int64_t source_bytes = int64_t(num_bytes(d.a_type));

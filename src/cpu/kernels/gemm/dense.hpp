@@ -22,6 +22,9 @@ struct DenseSpec {
   DenseKind kind = DenseKind::f32;
   int64_t images = 1, in_h = 1, in_w = 1, out_h = 1, out_w = 1;
   int64_t groups = 1, channels = 0, columns = 0;  ///< of one group
+  /// Groups as taps of a transposed convolution that read the same pixels: those of group g are results
+  /// (g / shuffle_w, g % shuffle_w) of every shuffle_h x shuffle_w pixels of the output.
+  int64_t shuffle_h = 1, shuffle_w = 1;
   int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int64_t pad_top = 0, pad_left = 0;
   // A: element type and strides in elements
@@ -33,6 +36,8 @@ struct DenseSpec {
   std::vector<int64_t> b_image;  ///< index of the packed B that an image uses; empty: one for all
   int64_t num_b = 1;
 
+  /// Channels of a pixel of A.
+  int64_t a_channels() const { return shuffle_h * shuffle_w > 1 ? channels : channels * groups; }
   PackedB packed() const;
   bool taps_are_contiguous() const { return dilation_w == 1 && groups == 1; }
 };
@@ -64,6 +69,7 @@ class DenseKernel : public PreparedKernel {
   int64_t point_at_pixels(const Job& job, const Strip& s, const uint8_t* copy, const uint8_t** pointers) const;
   int64_t point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const;
   void copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const;
+  void spread(const uint8_t* from, uint8_t* to, int64_t n, int64_t step) const;
 
   DenseSpec spec_;
   PackedB packed_;
