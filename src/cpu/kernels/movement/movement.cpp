@@ -184,6 +184,83 @@ Why plan_slice(const KernelQuery& q, MovePlan& p) {
   return nullptr;
 }
 
+// Masks, ellipsis, new and dropped axes as the reference reads them.
+Why plan_strided_slice(const KernelQuery& q, MovePlan& p) {
+  const auto op = q.attrs<StridedSlice>();
+  const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
+  if (x.layout != Layout::plain || y.layout != Layout::plain) return "takes the plain layout only";
+  for (size_t i = 1; i < q.num_op_inputs; ++i) {
+    if (q.inputs[i].present && !known(q.inputs[i])) return "begin, end and strides are not constant";
+  }
+  const auto begin = q.inputs[1].value.to_ints();
+  std::vector<int64_t> step(begin.size(), 1);
+  if (q.num_op_inputs > 3 && q.inputs[3].present) step = q.inputs[3].value.to_ints();
+  if (step.size() != begin.size()) return "begin and strides differ in size";
+  const auto set = [](const std::vector<int64_t>& mask, size_t i) { return i < mask.size() && mask[i] != 0; };
+  size_t taken = 0;  // axes of x that entries other than the ellipsis stand for
+  for (size_t i = 0; i < begin.size(); ++i) taken += !set(op.new_axis_mask, i) && !set(op.ellipsis_mask, i);
+  const size_t rank = x.shape.size();
+  if (taken > rank) return "there are more entries than dimensions";
+  const auto own = logical_strides(x.shape, x.layout);
+  std::vector<int64_t> from;
+  int64_t offset = 0;
+  size_t axis = 0;
+  bool seen = false;
+  for (size_t i = 0; i < begin.size(); ++i) {
+    if (set(op.ellipsis_mask, i)) {
+      if (seen) return "has two ellipses";
+      seen = true;
+      for (size_t k = 0; k < rank - taken; ++k) from.push_back(own[axis++]);
+    } else if (set(op.new_axis_mask, i)) {
+      from.push_back(0);
+    } else {
+      const int64_t d = x.shape[axis], s = step[i];
+      if (s == 0 || std::abs(s) > (int64_t(1) << 31)) return "a stride is 0 or beyond 32 bits";
+      int64_t at = begin[i] < 0 ? begin[i] + d : begin[i];
+      if (set(op.shrink_axis_mask, i)) {
+        if (set(op.begin_mask, i)) at = 0;
+        if (at < 0 || at >= d) return "an index lies outside of the shape";
+        offset += at * own[axis++];
+        continue;
+      }
+      if (set(op.begin_mask, i)) at = s > 0 ? 0 : d - 1;
+      at = s > 0 ? std::clamp<int64_t>(at, 0, d) : std::clamp<int64_t>(at, -1, d - 1);
+      offset += at * own[axis];
+      from.push_back(own[axis++] * s);
+    }
+  }
+  while (axis < rank) from.push_back(own[axis++]);
+  if (from.size() != y.shape.size()) return "the result has another rank";
+  if (y.size() == 0) return nullptr;
+  // Every element lies inside, whatever the end was.
+  int64_t low = offset, high = offset;
+  for (size_t i = 0; i < from.size(); ++i) (from[i] < 0 ? low : high) += (y.shape[i] - 1) * from[i];
+  if (low < 0 || high >= int64_t(x.size())) return "the result is larger than the slice";
+  p.moves.push_back({0, 0, box(x.type, y.shape, from, logical_strides(y.shape, y.layout), offset, 0)});
+  return nullptr;
+}
+
+// Each dimension of the result is one of repeats and one of the input.
+Why plan_tile(const KernelQuery& q, MovePlan& p) {
+  const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
+  if (x.layout != Layout::plain || y.layout != Layout::plain) return "takes the plain layout only";
+  if (x.shape.size() > y.shape.size()) return "the input has more dimensions than the output";
+  const auto own = logical_strides(x.shape, x.layout), to = logical_strides(y.shape, y.layout);
+  Shape dims;
+  std::vector<int64_t> from_steps, to_steps;
+  for (size_t i = 0; i < y.shape.size(); ++i) {
+    const size_t lead = y.shape.size() - x.shape.size();
+    const int64_t d = i < lead ? 1 : x.shape[i - lead];
+    if (d == 0) return nullptr;
+    if (y.shape[i] % d != 0) return "the result is no multiple of the input";
+    dims.insert(dims.end(), {y.shape[i] / d, d});
+    from_steps.insert(from_steps.end(), {0, i < lead ? 0 : own[i - lead]});
+    to_steps.insert(to_steps.end(), {to[i] * d, to[i]});
+  }
+  p.moves.push_back({0, 0, box(x.type, dims, from_steps, to_steps, 0, 0)});
+  return nullptr;
+}
+
 Why plan_pad(const KernelQuery& q, MovePlan& p) {
   const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
   if (q.attrs<Pad>().pad_mode != PadMode::constant) return "pads with a constant only";
@@ -225,12 +302,19 @@ struct Operator {
   const char* name;
   Why (*plan)(const KernelQuery&, MovePlan&);
 };
-constexpr Operator operators[] = {{"Transpose", plan_transpose}, {"Reorder", plan_reorder},
-                                  {"Reshape", plan_reshape},     {"Squeeze", plan_reshape},
-                                  {"Unsqueeze", plan_reshape},   {"Concat", plan_concat},
-                                  {"Split", plan_split},         {"VariadicSplit", plan_split},
-                                  {"Slice", plan_slice},         {"Pad", plan_pad},
-                                  {"Broadcast", plan_broadcast}};
+constexpr Operator operators[] = {{"Transpose", plan_transpose},
+                                  {"Reorder", plan_reorder},
+                                  {"Reshape", plan_reshape},
+                                  {"Squeeze", plan_reshape},
+                                  {"Unsqueeze", plan_reshape},
+                                  {"Concat", plan_concat},
+                                  {"Split", plan_split},
+                                  {"VariadicSplit", plan_split},
+                                  {"Slice", plan_slice},
+                                  {"Pad", plan_pad},
+                                  {"Broadcast", plan_broadcast},
+                                  {"StridedSlice", plan_strided_slice},
+                                  {"Tile", plan_tile}};
 
 Why plan_move(const KernelQuery& q, MovePlan& p) {
   for (const Operator& o : operators) {

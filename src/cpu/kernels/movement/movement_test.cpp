@@ -141,6 +141,43 @@ TEST(Movement, slice_with_steps) {
   }
 }
 
+TEST(Movement, strided_slice_with_masks) {
+  // x[..., ::-2, 4, newaxis, 1:-1]
+  const Shape in = {3, 5, 7, 6}, out = {3, 3, 1, 4};
+  StridedSlice op;
+  op.begin_mask = {0, 1, 0, 0, 0};
+  op.end_mask = {0, 1, 0, 0, 0};
+  op.ellipsis_mask = {1, 0, 0, 0, 0};
+  op.shrink_axis_mask = {0, 0, 1, 0, 0};
+  op.new_axis_mask = {0, 0, 0, 1, 0};
+  for (auto type : {f32, i64, u8}) {
+    Node node(op);
+    node.input(Node::desc(type, in));
+    node.constant(Tensor::of<int64_t>({5}, {0, 0, -3, 0, 1}));
+    node.constant(Tensor::of<int64_t>({5}, {0, 0, 0, 0, -1}));
+    node.constant(Tensor::of<int64_t>({5}, {1, -2, 1, 1, 1}));
+    node.q.outputs = {Node::desc(type, out)};
+    expect_moved(node, [&](size_t i) {
+      const auto at = coordinates(i, out);
+      return index_of({at[0], 4 - 2 * at[1], 4, at[3] + 1}, in);
+    });
+  }
+}
+
+TEST(Movement, tile_repeats_whole_tensors) {
+  const Shape in = {2, 3, 5}, out = {2, 4, 3, 15};
+  for (auto type : {f32, bf16, i64}) {
+    Node node(Tile{});
+    node.input(Node::desc(type, in));
+    node.constant(Tensor::of<int64_t>({4}, {2, 2, 1, 3}));
+    node.q.outputs = {Node::desc(type, out)};
+    expect_moved(node, [&](size_t i) {
+      const auto at = coordinates(i, out);
+      return index_of({at[1] % 2, at[2], at[3] % 5}, in);
+    });
+  }
+}
+
 TEST(Movement, pad_fills_and_crops) {
   for (Layout layout : {plain, last}) {
     for (auto type : {f32, u8}) {
