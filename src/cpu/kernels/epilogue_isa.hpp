@@ -131,10 +131,46 @@ HONE_INLINE void store_tile(const EpilogueView& e, const TileView& t) {
   }
 }
 
-// Chains with an activation pass over the tile in L1 three times: a loop of its own for the activation keeps its
+// The activations that end most convolutions, in one pass.
+template <EpilogueOp OP, Num OUT>
+static void one_pass(const EpilogueView& view, const TileView& tile) {
+  const EpilogueView e = view;
+  const TileView t = tile;
+  for (int j = 0; j < t.cols; j += lanes) {
+    const int n = t.cols - j < lanes ? t.cols - j : lanes;
+    const int64_t c = t.col0 + j;
+    const vf bias = e.bias ? load(e.bias + c) : vf{};
+    int64_t at = t.row0 * e.ld_out + c;
+    for (int r = 0; r < t.rows; ++r, at += e.ld_out) {
+      vf v = load(static_cast<const float*>(t.acc) + r * t.ld + j) + bias;
+      if (e.has_residual && !e.residual_last) v = v + load_operand(e.residual, at);
+      v = one_operand(OP, v, e.alpha, e.beta);
+      if (e.residual_last) v = v + load_operand(e.residual, at);
+      store_out<OUT>(e, at, v, n);
+    }
+  }
+}
+// False: another activation or type.
+HONE_INLINE bool ran_in_one_pass(const EpilogueView& e, const TileView& t) {
+  const auto op = EpilogueOp(e.activation - 1);
+  if (e.activation == 0 || (op != EpilogueOp::swish && op != EpilogueOp::hswish)) return false;
+  if (e.out_type == Num::f32) {
+    op == EpilogueOp::swish ? one_pass<EpilogueOp::swish, Num::f32>(e, t)
+                            : one_pass<EpilogueOp::hswish, Num::f32>(e, t);
+  } else if (e.out_type == Num::bf16) {
+    op == EpilogueOp::swish ? one_pass<EpilogueOp::swish, Num::bf16>(e, t)
+                            : one_pass<EpilogueOp::hswish, Num::bf16>(e, t);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// Other chains with an activation pass over the tile in L1 three times: a loop of its own for the activation keeps its
 // constants in registers, and one copy of the code serves all types.
 template <bool INTEGER>
 static void activated_form(const EpilogueView& e, const TileView& t) {
+  if (!INTEGER && ran_in_one_pass(e, t)) return;
   const vf low = set1(e.clamp_low), high = set1(e.clamp_high);
   const bool residual = e.has_residual && !e.residual_last;
   float* acc = static_cast<float*>(t.acc);
@@ -249,10 +285,10 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
     for (int64_t i = 0; i < n; i += lanes) store(dst + i, one_operand(EpilogueOp::OP, load(a + i), s.alpha, s.beta)); \
     break;
       HONE_ONE(relu)
-      HONE_ONE(clamp) HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid)
-          HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu) HONE_ONE(leaky_relu)
-              HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative) HONE_ONE(sqrt)
-                  HONE_ONE(scale_shift) HONE_ONE(round)
+      HONE_ONE(clamp)
+      HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid)
+          HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu) HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish)
+              HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative) HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
 #undef HONE_ONE
   }
 }

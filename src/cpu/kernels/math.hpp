@@ -51,10 +51,31 @@ HONE_INLINE vf exp_minus_one(vf x) {
   return select(n > 126, (p + 1.0f) * s1 * s2, p * (s1 * s2) + (s1 * s2 - 1.0f));
 }
 
+#if HONE_LANES == 16
+// 1 / (1 + 2^y) with y = -x log2(e) = n + f, |f| <= 1/2: half the work of the way over exp. Beyond 87 nothing changes
+// that a float could hold, and below comes zero.
+HONE_INLINE vf logistic(vf v) {
+  const __m512 x = (__m512)clamp_to(v, set1(-87.0f), set1(87.0f)), scale = _mm512_set1_ps(-1.44269502f);
+  const __m512 n = (__m512)nearest((vf)_mm512_mul_ps(x, scale));
+  const vf f = (vf)_mm512_fmadd_ps(x, _mm512_set1_ps(-1.92596303e-8f), _mm512_fmsub_ps(x, scale, n));
+  vf p = set1(1.5384008e-4f);
+  p = p * f + 1.3408952e-3f;
+  p = p * f + 9.618375e-3f;
+  p = p * f + 5.550301e-2f;
+  p = p * f + 2.4022648e-1f;
+  p = p * f + 6.9314724e-1f;
+  p = p * f + 1.0f;
+  const vf d = (vf)_mm512_scalef_ps((__m512)p, n) + 1.0f;
+  const __mmask16 some = _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(-87.33654f), _CMP_NLT_UQ);
+  const vf r = (vf)_mm512_maskz_rcp14_ps(some, (__m512)d);
+  return r + r * (1.0f - d * r);
+}
+#else
 HONE_INLINE vf logistic(vf x) {
   const vf y = quotient(set1(1.0f), minimum(set1(3e38f), 1.0f + exponential(-x)));
   return select(x < -87.33654f, vf{}, y);
 }
+#endif
 
 HONE_INLINE vf hyperbolic_tangent(vf x) {
   const vf a = absolute(x);

@@ -116,7 +116,11 @@ struct Row {
     ElementProgram p = *element_program(q).program;
     SlotProgram slots = *assign_slots(p.operands.size(), p.steps);
     collapse(p);
-    return std::make_unique<ElementwiseKernel>(std::move(p), std::move(slots), HONE_VECTOR_FN(I, elementwise_tile));
+    ElementwiseFn fn = HONE_VECTOR_FN(I, elementwise_tile);
+#if defined(__x86_64__)
+    if (I == 0 && features().avx512_bf16 && p.out_type == Num::bf16) fn = avx512bf16::elementwise_tile;
+#endif
+    return std::make_unique<ElementwiseKernel>(std::move(p), std::move(slots), fn);
   }
 };
 

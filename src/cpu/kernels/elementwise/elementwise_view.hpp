@@ -39,6 +39,7 @@ using ElementwiseFn = void (*)(const ElementwiseView&, const int64_t* offsets, i
   }
 HONE_ELEMENTWISE_ISA(avx2)
 HONE_ELEMENTWISE_ISA(avx512)
+HONE_ELEMENTWISE_ISA(avx512bf16)
 HONE_ELEMENTWISE_ISA(neon)
 #undef HONE_ELEMENTWISE_ISA
 
