@@ -9,13 +9,14 @@
 namespace hone::cli {
 
 Work setup_conformance(CLI::App& app) {
-  auto folder = std::make_shared<std::string>();
+  auto folder = std::make_shared<std::string>(), network = std::make_shared<std::string>();
   app.add_option("DIR", *folder, "Folder with io.json or test_data_set_* cases, or archives of them")->required();
-  return [folder](Output& out) {
+  app.add_option("--network", *network, "Network of the zoo for files of weights alone; without it the one that fits");
+  return [folder, network](Output& out) {
     const auto progress = out.progress();
     const auto cases = conformance(*folder, [&](size_t done, size_t of) {
       return progress({"conformance", static_cast<double>(done), static_cast<double>(of), "cases", "", -1});
-    });
+    }, *network);
     std::map<std::string, int64_t> count{{"pass", 0}, {"fail", 0}, {"refused", 0}, {"crash", 0}};
     nlohmann::json list = nlohmann::json::array();
     for (const ConformanceCase& c : cases) {

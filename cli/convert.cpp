@@ -65,6 +65,7 @@ Work setup_convert(CLI::App& app) {
   list("--resize", o->convert.resize, "[NAME=]HxW or any, then :linear, :cubic or :nearest: pictures the result takes and resizes");
   app.add_option("--batch", o->convert.batch, "N, N..M or ?: the first dimension of the inputs");
   list("--rename", o->convert.rename, "OLD=NEW: another name for a tensor; may be repeated");
+  app.add_option("--network", o->convert.network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_flag("--fp16", o->convert.fp16, "Store weights as f16");
   app.add_option("--opset", o->convert.opset, "Operator set of the ONNX file")->check(CLI::Range(13, 28));
   app.add_flag("--report", o->report, "Say node by node what was upgraded, fused, folded and removed");

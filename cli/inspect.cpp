@@ -12,11 +12,12 @@ namespace hone::cli {
 
 Work setup_inspect(CLI::App& app) {
   struct Options {
-    std::string model, svg, verify, key;
+    std::string model, svg, verify, key, network;
     bool trainable = false, flops = false, force = false, text = false;
   };
   auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file, or with --verify the folder of a package")->required();
+  app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_flag("--trainable", o->trainable, "Say whether the model can be trained and what is in the way");
   app.add_option("--svg", o->svg, "Draw the graph into this file");
   app.add_flag("--flops", o->flops, "Operations (always part of the result; kept for scripts)");
@@ -39,7 +40,7 @@ Work setup_inspect(CLI::App& app) {
     }
     if (!o->key.empty()) setenv("HONE_KEY_FILE", o->key.c_str(), 1);
     if (!o->svg.empty()) check_overwrite(o->svg, o->force);
-    const Model model = Core().read_model(o->model);
+    const Model model = Core().read_model(o->model, o->network);
     nlohmann::json j;
     for (const auto& [key, ports] : {std::pair{"inputs", model.inputs()}, std::pair{"outputs", model.outputs()}}) {
       j[key] = nlohmann::json::array();

@@ -39,7 +39,7 @@ nlohmann::json write_value(const NamedValue& v, const std::filesystem::path& dir
 
 Work setup_run(CLI::App& app) {
   struct Options {
-    std::string model, dir;
+    std::string model, dir, network;
     std::vector<std::string> inputs;
     PictureOptions picture;
     RunOptions run;
@@ -49,6 +49,7 @@ Work setup_run(CLI::App& app) {
   app.add_option("MODEL", o->model, "Model file")->required();
   app.add_option("--input", o->inputs, "NAME=FILE: .npy or a picture; may be repeated; inputs not named are random");
   app.add_option("--output-dir", o->dir, "Folder for the outputs")->required();
+  app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_option("--repeat", o->run.repeat, "Runs in one session; the outputs of the last are written")->check(CLI::Range(1, 1000000));
   app.add_option("--precision", o->run.precision, "f32 (default), bf16, int8 or auto");
   app.add_option("--threads", o->run.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
@@ -58,7 +59,7 @@ Work setup_run(CLI::App& app) {
   app.add_option("--layout", o->picture.layout, "NCHW or NHWC, for pictures");
   return [o](Output& out) {
     check_choice("--precision", o->run.precision, {"f32", "bf16", "int8", "auto"});
-    const Model model = Core().read_model(o->model);
+    const Model model = Core().read_model(o->model, o->network);
     std::map<std::string, Datum> inputs;
     const auto ports = model.inputs();
     for (size_t i = 0; i < o->inputs.size(); ++i) {

@@ -88,7 +88,8 @@ class HONE_API Core {
   Core();
   ~Core();
   /// ONNX (`.onnx`), OpenVINO IR (`.xml` with its `.bin`) or `.hone`. Throws `Error` (unreadable, unsupported, unsafe).
-  Model read_model(const std::string& path) const;
+  /// Files of weights alone (`.pth`, `.safetensors`) need the `network` of the zoo that they belong to, as `NAME:key=value,...`.
+  Model read_model(const std::string& path, const std::string& network = {}) const;
   /// Form by suffix: `.onnx`, `.xml`, `.hone`. The file appears whole or not at all.
   void save_model(const Model& model, const std::string& path, bool compress_to_fp16 = false) const;
   CompiledModel compile_model(const Model& model, const std::string& device = "CPU", const Properties& properties = {}) const;

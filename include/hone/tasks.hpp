@@ -62,6 +62,7 @@ HONE_API TrainResult train(const TrainOptions& options);
 
 struct TestOptions {
   std::string model, data, split = "test", precision;  ///< empty precision: the file's own arithmetic
+  std::string network;                                 ///< of a file of weights alone
   int threads = 0;
   ProgressCallback progress;
 };

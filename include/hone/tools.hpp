@@ -87,6 +87,7 @@ struct ConvertOptions {
   bool fp16 = false;                  ///< weights as f16
   int opset = 0;                      ///< of ONNX; 0: Hone's default
   bool force = false;                 ///< overwrite the result
+  std::string network;                ///< of a file of weights alone: `NAME` or `NAME:key=value,...` of the zoo
 };
 /// Reads, changes and writes a model; forms by suffix. Picture steps become part of the graph, as `hone/preprocess.hpp` describes. Throws
 /// `Error`; an existing result then stays as it was.
@@ -106,7 +107,8 @@ struct ConformanceCase {
   std::string name, status, reason;  ///< status: pass | fail | refused | crash
   double max_abs = 0;
 };
-/// Folders with `io.json` or ONNX `test_data_set_*`, and archives of them.
-HONE_API std::vector<ConformanceCase> conformance(const std::string& folder, const std::function<bool(size_t done, size_t of)>& progress = {});
+/// Folders with `io.json` or ONNX `test_data_set_*`, and archives of them. Files of weights alone are run as `network`, or as the one network
+/// of the zoo that fits.
+HONE_API std::vector<ConformanceCase> conformance(const std::string& folder, const std::function<bool(size_t done, size_t of)>& progress = {}, const std::string& network = {});
 
 }  // namespace hone

@@ -6,7 +6,7 @@ namespace hone {
 
 ConvertReport convert(const std::string& in, const std::string& out, const ConvertOptions& o) {
   ImportNotes notes;
-  Graph g = read_any_model(in);
+  Graph g = read_any_model(in, o.network);
   apply_convert_options(g, o);
   ChangeLog log(g, notes.notes());
   PassOptions options;

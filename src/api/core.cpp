@@ -228,7 +228,7 @@ void CompiledModel::export_model(const std::string& path) const { save_compiled_
 
 Core::Core() = default;
 Core::~Core() = default;
-Model Core::read_model(const std::string& path) const { return Model(std::make_shared<Graph>(read_any_model(path))); }
+Model Core::read_model(const std::string& path, const std::string& network) const { return Model(std::make_shared<Graph>(read_any_model(path, network))); }
 void Core::save_model(const Model& model, const std::string& path, bool compress_to_fp16) const { save_any_model(model.graph(), path, {compress_to_fp16, 0}); }
 
 static void check_device(const std::string& device) {

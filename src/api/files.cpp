@@ -1,5 +1,9 @@
 #include "api/files.hpp"
 
+#include <algorithm>
+#include <fstream>
+
+#include "api/networks.hpp"
 #include "base/file.hpp"
 #include "compile/graph_file.hpp"
 #include "formats/formats.hpp"
@@ -8,9 +12,24 @@
 
 namespace hone {
 
+namespace {
+
+// The first bytes of a file; nothing where it cannot be read, which its reader will say.
+std::string head_of(const std::string& path) {
+  std::string head(64, '\0');
+  std::ifstream f(path, std::ios::binary);
+  f.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(std::max<std::streamsize>(0, f.gcount())));
+  return head;
+}
+
+}  // namespace
+
 bool is_hone_path(const std::string& path) { return path.ends_with(".hone"); }
 
-Graph read_any_model(const std::string& path) {
+Graph read_any_model(const std::string& path, const std::string& network) {
+  if (is_weights_file(head_of(path), path)) return read_network(path, network);
+  if (!network.empty()) throw Error(ErrorCode::usage, "[network] the file holds a whole model, not weights alone", path, "leave --network away");
   if (!is_hone_path(path)) return read_model(path);
   const HoneFile f = read_hone(path);
   if (f.graph.empty()) throw Error(ErrorCode::unsupported, "[hone] the file holds programs only, its graph was stripped", path, "use the file that it was made from");
@@ -19,6 +38,10 @@ Graph read_any_model(const std::string& path) {
   } catch (const Error& e) {
     throw e.at(path);
   }
+}
+
+Graph read_model_of_case(const std::string& path, const std::string& network) {
+  return is_weights_file(head_of(path), path) ? read_network_that_fits(path, network) : read_any_model(path);
 }
 
 namespace {

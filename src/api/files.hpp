@@ -7,8 +7,12 @@
 
 namespace hone {
 
-/// `.hone` (its graph), ONNX, OpenVINO IR. Throws `Error` naming the file.
-Graph read_any_model(const std::string& path);
+/// `.hone` (its graph) and every form that the readers know; files of weights alone with `network` of the zoo (`NAME:key=value,...`).
+/// Throws `Error` naming the file.
+Graph read_any_model(const std::string& path, const std::string& network = {});
+
+/// The same for recorded cases: without a network, weights take the one network that fits.
+Graph read_model_of_case(const std::string& path, const std::string& network);
 
 struct SaveOptions {
   bool compress_to_fp16 = false;

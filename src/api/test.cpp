@@ -4,7 +4,7 @@
 namespace hone {
 
 TestResult test(const TestOptions& o) {
-  const Graph g = read_any_model(o.model);
+  const Graph g = read_any_model(o.model, o.network);
   const ModelInfo info = require_info(g, o.model);
   const Precision precision = choose_precision(o.precision, g, o.model);
   const auto data = data::open_dataset(o.data);

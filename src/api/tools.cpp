@@ -159,8 +159,9 @@ std::vector<std::string> unsupported_operators(const Model&) {
   return {};
 }
 
-std::vector<ConformanceCase> conformance(const std::string& folder, const std::function<bool(size_t, size_t)>& progress) {
+std::vector<ConformanceCase> conformance(const std::string& folder, const std::function<bool(size_t, size_t)>& progress, const std::string& network) {
   ConformanceOptions o;
+  o.read = [&](const std::string& path) { return read_model_of_case(path, network); };
   size_t done = 0;
   o.prepare = [](Graph g) -> Run {
     auto compiled = std::make_shared<CompiledGraph>(compile_model(g, [&] {

@@ -36,7 +36,8 @@ data::Split split_of(const data::Dataset& data, const TrainOptions& o) {
 }
 
 Graph model_for(const TrainOptions& o, const Recipe& r, const data::Dataset& data) {
-  if (find_network(r.network)) {
+  if (const NetworkInfo* info = find_network(r.network)) {
+    if (!info->classifier) throw Error(ErrorCode::usage, "[train] the network is no classifier", "'" + r.network + "'", "choose another --model");
     NetworkOptions n;
     n.classes = static_cast<int64_t>(data.classes().size());
     n.channels = r.preprocessing.channels();
@@ -47,7 +48,9 @@ Graph model_for(const TrainOptions& o, const Recipe& r, const data::Dataset& dat
   }
   if (!fs::exists(r.network)) {
     std::string names;
-    for (const NetworkInfo& n : networks()) names += (names.empty() ? "" : ", ") + std::string(n.name);
+    for (const NetworkInfo& n : networks()) {
+      if (n.classifier) names += (names.empty() ? "" : ", ") + std::string(n.name);
+    }
     throw Error(ErrorCode::usage, "[train] no network and no file '" + r.network + "'", "", "name a model file or one of " + names);
   }
   return read_any_model(r.network);

@@ -58,7 +58,8 @@ constexpr Refused refused[] = {
     {".keras", {}, "Keras", "save it as SavedModel or export it to ONNX with tf2onnx"},
     {".mlmodel", {}, "Core ML", "export the original network to ONNX"},
     {".pkl", {}, "Python pickle", "export the network to ONNX; pickles run code when they are read"},
-    {".ptl", {}, "TorchScript", "export the network to ONNX or with torch.export"},
+    {".ptl", {}, "TorchScript", "export the network with torch.export.save (.pt2) or to ONNX"},
+    {".torchscript", {}, "TorchScript", "export the network with torch.export.save (.pt2) or to ONNX"},
 };
 
 [[noreturn]] void refuse(std::string_view head, const std::string& path) {
@@ -69,8 +70,9 @@ constexpr Refused refused[] = {
     }
   }
   if (head.starts_with("7767517")) throw Error(ErrorCode::unsupported, "[read] ncnn files are not supported", path, "use the ONNX file that the ncnn model was converted from");
-  if (head.starts_with("PK\x03\x04") && (suffix == ".pt" || suffix == ".pth" || suffix == ".torchscript")) {
-    throw Error(ErrorCode::unsupported, "[read] TorchScript and PyTorch archives are not supported", path, "export the network to ONNX or with torch.export");
+  if (is_weights_file(head, path)) {
+    read_weights(path);  // refuses by name what holds no weights
+    throw Error(ErrorCode::unsupported, "[read] the file holds weights alone", path, "name their network with --network");
   }
   if (suffix == ".bin") {
     throw Error(ErrorCode::unsupported, "[read] a .bin file holds weights alone (OpenVINO IR, ncnn, llama2.c)", path, "name the .xml file of an OpenVINO IR, or export the model to ONNX");

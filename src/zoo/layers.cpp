@@ -36,7 +36,7 @@ Value Layers::weight(const std::string& name, Shape shape, double deviation) {
   Tensor t(ElementType::f32, std::move(shape));
   uint64_t state = seed_ ^ hash_bytes(name.data(), name.size());  // a weight depends on its name, not on the order of building
   float* w = t.data<float>();
-  for (size_t i = 0; i < t.size(); i += 2) {
+  for (size_t i = 0; initialize_ && i < t.size(); i += 2) {
     const double r = std::sqrt(-2 * std::log(uniform(state))) * deviation, angle = 6.283185307179586 * uniform(state);  // Box-Muller
     w[i] = static_cast<float>(r * std::cos(angle));
     if (i + 1 < t.size()) w[i + 1] = static_cast<float>(r * std::sin(angle));
@@ -74,13 +74,27 @@ Value Layers::conv(Value x, const std::string& name, int64_t out, int64_t kernel
     b_.set_name(name);
     y = b_(GroupConvolution{.strides = s, .pads_begin = p, .pads_end = p, .dilations = {1, 1}}, x, w);
   }
-  if (!bias) return y;
-  Tensor zeros(ElementType::f32, {1, out, 1, 1});
+  return bias ? biased(y, name, out) : y;
+}
+
+Value Layers::biased(Value y, const std::string& name, int64_t channels) {
   b_.set_name(name + ".bias");
-  const Value v = b_.constant(zeros);
+  const Value v = b_.constant(Tensor(ElementType::f32, {1, channels, 1, 1}));
   b_.graph().set_names(v.id, {name + ".bias"});
   b_.set_name(name + "/add");
   return b_(Add{}, y, v);
+}
+
+Value Layers::valid_conv(Value x, const std::string& name, int64_t out, int64_t kernel) {
+  const int64_t in = channels_of(x);
+  for (size_t axis : {2, 3}) {
+    const Dimension d = x.shape()[axis];
+    if (d.is_static() && d.min() < kernel) throw Error(ErrorCode::usage, "[zoo] the input is too small for the network", "layer '" + name + "'");
+  }
+  const Value w = weight(name + ".weight", {out, in, kernel, kernel}, std::sqrt(2.0 / static_cast<double>(in * kernel * kernel)));
+  b_.set_name(name);
+  const Value y = b_(Convolution{.strides = {1, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}, .dilations = {1, 1}}, x, w);
+  return biased(y, name, out);
 }
 
 Value Layers::batch_norm(Value x, const std::string& name, double epsilon) {

@@ -7,6 +7,7 @@
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
 #include "zoo/layers.hpp"
+#include "zoo/networks.hpp"
 
 namespace hone {
 namespace {
@@ -158,6 +159,11 @@ const std::vector<NetworkInfo>& networks() {
       {"mobilenet_v2", "MobileNetV2", 1000, 224, 224, 3504872, 0.3008},
       {"mobilenet_v3_small", "MobileNetV3 small", 1000, 224, 224, 2542856, 0.0565},
       {"mobilenet_v3_large", "MobileNetV3 large", 1000, 224, 224, 5483032, 0.2166},
+      {"samplenet", "SampLeNet for CIFAR-10", 10, 32, 32, 62006, 0.000652},
+      {"mtcnn_pnet", "MTCNN face detector, proposals", 0, 0, 0, 6632, 0.0000448, false},
+      {"mtcnn_rnet", "MTCNN face detector, refinement", 0, 24, 24, 100178, 0.00153, false},
+      {"mtcnn_onet", "MTCNN face detector, output", 0, 48, 48, 389040, 0.01291, false},
+      {"silero_vad", "Silero voice activity detector, 16 kHz", 0, 0, 0, 309633, 0.000548, false},
   };
   return list;
 }
@@ -183,9 +189,20 @@ Graph build_network(std::string_view name, const NetworkOptions& options) {
   if (o.width <= 0) o.width = info->width;
   Graph g;
   g.name = std::string(name);
-  Layers l(g, o.seed);
+  Layers l(g, o.seed, o.initialize);
   Builder& b = l.builder();
-  const Value x = b.parameter(ElementType::f32, PartialShape{Dimension::symbolic("N"), o.channels, o.height, o.width}, "input");
+  if (name == "silero_vad") {
+    zoo::silero_vad(l);
+    return g;
+  }
+  const auto size = [](int64_t n, const char* symbol) { return n > 0 ? Dimension(n) : Dimension::symbolic(symbol); };
+  const Value x = b.parameter(ElementType::f32, PartialShape{Dimension::symbolic("N"), o.channels, size(o.height, "H"), size(o.width, "W")}, "input");
+  if (name == "mtcnn_pnet" || name == "mtcnn_rnet" || name == "mtcnn_onet") {
+    if (name == "mtcnn_pnet") zoo::mtcnn_pnet(l, x);
+    else if (name == "mtcnn_rnet") zoo::mtcnn_rnet(l, x);
+    else zoo::mtcnn_onet(l, x);
+    return g;
+  }
   Value y;
   if (name == "resnet8") y = cifar_resnet(l, x, 1, o);
   else if (name == "resnet20") y = cifar_resnet(l, x, 3, o);
@@ -194,6 +211,7 @@ Graph build_network(std::string_view name, const NetworkOptions& options) {
   else if (name == "resnet18") y = imagenet_resnet(l, x, {2, 2, 2, 2}, false, o);
   else if (name == "resnet34") y = imagenet_resnet(l, x, {3, 4, 6, 3}, false, o);
   else if (name == "resnet50") y = imagenet_resnet(l, x, {3, 4, 6, 3}, true, o);
+  else if (name == "samplenet") y = zoo::samplenet(l, x, o.classes);
   else if (name == "mobilenet_v2") y = mobilenet_v2(l, x, o);
   else if (name == "mobilenet_v3_small") y = mobilenet_v3(l, x, v3_small, 1024, o);
   else y = mobilenet_v3(l, x, v3_large, 1280, o);

@@ -17,21 +17,23 @@ struct NetworkOptions {
   double multiplier = 1;   ///< of the channel counts, rounded to multiples of 8 as the MobileNet papers do
   uint64_t seed = 0;
   bool softmax = false;    ///< append a Softmax; without it the output is logits
+  bool initialize = true;  ///< false: weights are zero, for those who load them
 };
 
 struct NetworkInfo {
   std::string_view name;
   std::string_view description;
-  int64_t classes, height, width;
+  int64_t classes, height, width;  ///< 0: not a matter of choice (classes), or of any size
   int64_t parameters;  ///< published, at the defaults
   double gmacs;        ///< published, at the defaults
+  bool classifier = true;  ///< else inputs and outputs are its own
 };
 
 const std::vector<NetworkInfo>& networks();
 /// Null where the zoo has no such network.
 const NetworkInfo* find_network(std::string_view name);
 
-/// Input `input` f32 [N, channels, height, width] with a symbolic batch N, output `logits` [N, classes].
+/// Classifiers: input `input` f32 [N, channels, height, width] with a symbolic batch N, output `logits` [N, classes].
 /// Throws `Error` that lists the names where `name` is not known, and where the input is too small for the network.
 Graph build_network(std::string_view name, const NetworkOptions& options = {});
 

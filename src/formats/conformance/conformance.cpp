@@ -21,14 +21,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
-CaseResult run_here(const RecordedCase& c, const Prepare& prepare) {
+CaseResult run_here(const RecordedCase& c, const ConformanceOptions& options) {
   CaseResult r;
   r.name = c.name;
   const auto start = Clock::now();
   try {
-    Graph g = read_model(c.model);
+    Graph g = options.read ? options.read(c.model) : read_model(c.model);
     const CaseValues v = load_case(c, g);
-    const Run run = prepare(std::move(g));
+    const Run run = options.prepare(std::move(g));
     std::vector<Datum> outputs;
     for (size_t i = 0; i < v.repeat; ++i) outputs = run(v.inputs);
     r.status = CaseStatus::pass;
@@ -77,14 +77,14 @@ struct Child {
   bool late = false;
 };
 
-Child spawn(const RecordedCase& c, const Prepare& prepare, size_t index) {
+Child spawn(const RecordedCase& c, const ConformanceOptions& options, size_t index) {
   int ends[2];
   if (::pipe(ends) != 0) throw Error(ErrorCode::failed, "[conformance] cannot make a pipe");
   Child child{fork(), ends[0], index, Clock::now(), {}, false};
   if (child.pid < 0) throw Error(ErrorCode::failed, "[conformance] cannot fork");
   if (child.pid == 0) {
     ::close(ends[0]);
-    send(ends[1], run_here(c, prepare));
+    send(ends[1], run_here(c, options));
     _exit(0);
   }
   ::close(ends[1]);
@@ -165,12 +165,12 @@ ConformanceReport run_conformance(const std::string& path, const ConformanceOpti
   size_t next = 0;
   while (next < cases.size() || !running.empty()) {
     if (!options.isolate) {
-      done(next, run_here(cases[next], options.prepare));
+      done(next, run_here(cases[next], options));
       ++next;
       continue;
     }
     while (next < cases.size() && running.size() < std::max(1u, options.jobs)) {
-      running.push_back(spawn(cases[next], options.prepare, next));
+      running.push_back(spawn(cases[next], options, next));
       ++next;
     }
     std::vector<pollfd> waits;

@@ -35,6 +35,7 @@ Prepare reference_executor();
 
 struct ConformanceOptions {
   Prepare prepare = reference_executor();
+  std::function<Graph(const std::string& path)> read;  ///< empty: the readers
   std::string filter;            ///< only cases whose name contains it
   unsigned jobs = 2;             ///< children at a time
   double timeout_s = 120;        ///< a case that takes longer fails

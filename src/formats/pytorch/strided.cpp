@@ -11,11 +11,12 @@ struct Row {
   int64_t number;
   ElementType type;
 };
-constexpr Row rows[] = {
-    {1, ElementType::u8},       {2, ElementType::i8},      {3, ElementType::i16},  {4, ElementType::i32},
-    {5, ElementType::i64},      {6, ElementType::f16},     {7, ElementType::f32},  {8, ElementType::f64},
-    {12, ElementType::boolean}, {13, ElementType::bf16},   {28, ElementType::u16}, {29, ElementType::f8e4m3},
-    {30, ElementType::f8e5m2},  {33, ElementType::f8e8m0}, {34, ElementType::u32}, {35, ElementType::u64}};
+constexpr Row rows[] = {{1, ElementType::u8},      {2, ElementType::i8},          {3, ElementType::i16},
+                        {4, ElementType::i32},     {5, ElementType::i64},         {6, ElementType::f16},
+                        {7, ElementType::f32},     {8, ElementType::f64},         {12, ElementType::boolean},
+                        {13, ElementType::bf16},   {28, ElementType::u16},        {29, ElementType::f8e4m3},
+                        {30, ElementType::f8e5m2}, {31, ElementType::f8e4m3fnuz}, {32, ElementType::f8e5m2fnuz},
+                        {33, ElementType::f8e8m0}, {34, ElementType::u32},        {35, ElementType::u64}};
 
 int64_t width_of(ElementType t) {
   return bit_width(t) / 8;
@@ -33,7 +34,6 @@ std::optional<ElementType> scalar_type(int64_t number) {
 std::string scalar_type_name(int64_t number) {
   if (const auto t = scalar_type(number)) return name_of(*t);
   if (number >= 9 && number <= 11) return "complex";
-  if (number == 31 || number == 32) return "float8 fnuz";
   return "number " + std::to_string(number);
 }
 

@@ -8,7 +8,7 @@
 
 namespace hone::pytorch {
 
-/// By the number of the export schema (`as_scalar_type`); empty where Hone lacks the type (complex, fnuz).
+/// By the number of the export schema (`as_scalar_type`); empty where Hone lacks the type (complex).
 std::optional<ElementType> scalar_type(int64_t number);
 /// The number itself in words, for messages.
 std::string scalar_type_name(int64_t number);
