@@ -124,6 +124,13 @@ case("reduce.count_nonzero", lambda a: torch.count_nonzero(a, 1), ints(3, 4, hig
 case("reduce.cdist", lambda a, b: (torch.cdist(a, b), torch.cdist(a, b, p=1.0)), r(2, 3, 4), r(2, 5, 4))
 case("reduce.cosine_similarity", lambda a, b: F.cosine_similarity(a, b, dim=1), r(3, 4), r(3, 4))
 case("reduce.normalize", lambda a: F.normalize(a, dim=1), X)
+case("reduce.nan", lambda a: (torch.nansum(a, 1), torch.nanmean(a, 1)), torch.tensor([[1.0, float("nan"), 2.0], [3.0, 4.0, 5.0]]))
+case("reduce.trace", lambda a: torch.trace(a), r(3, 4))
+case("reduce.cross", lambda a, b: (torch.cross(a, b, dim=1), torch.linalg.cross(a, b, dim=1)), r(2, 3), r(2, 3))
+case("reduce.logcumsumexp", lambda a: torch.logcumsumexp(a, 1), X)
+case("reduce.losses", lambda a, b: (F.mse_loss(a, b), F.l1_loss(a, b, reduction="sum"), F.mse_loss(a, b, reduction="none")), X, X * 2)
+case("norm.weight", lambda v, g: torch._weight_norm(v, g, 0), r(3, 4), p(3, 1))
+case("matmul.inner", lambda a, b, c: (torch.inner(a, b), torch.inner(a, c), torch.vdot(c, c), torch.linalg.matmul(a, b.t())), r(2, 4), r(3, 4), r(4))
 # Order ------------------------------------------------------------------------------------------------------------------
 case("order.topk", lambda a: (*torch.topk(a, 2, 1), *torch.topk(a, 3, -1, largest=False)), X)
 case("order.sort", lambda a: (*torch.sort(a, 1), *torch.sort(a, -1, descending=True), torch.argsort(a, 0)), X)

@@ -14,6 +14,10 @@ template <class Op>
 Values activation(NodeContext& n) {
   return {n(Op{}, n.in("self"))};
 }
+Values sigmoid(NodeContext& n) {
+  const Value x = n.in("self");
+  return {n(Sigmoid{}, is_float(x.element_type()) ? x : n.cast(x, n.out_type(0, ElementType::f32)))};
+}
 Values relu6(NodeContext& n) {
   return {n(Clamp{0, 6}, n.in("self"))};
 }
@@ -145,7 +149,7 @@ constexpr OperatorRow rows[] = {
     {"relu6", relu6},
     {"rrelu", rrelu},
     {"selu", selu},
-    {"sigmoid", activation<Sigmoid>},
+    {"sigmoid", sigmoid},
     {"silu", activation<Swish>},
     {"softmax", along_axis<Softmax>},
     {"softplus", softplus},

@@ -116,6 +116,14 @@ Values matmul(NodeContext& n) {
 Values matrix_vector(NodeContext& n) {
   return {product(n, "self", "vec")};
 }
+// Sums over the last axes of both.
+Values inner(NodeContext& n) {
+  const Value a = n.in("self"), b = n.in("other");
+  if (n.rank(a) == 0 || n.rank(b) == 0) return {n(Multiply{}, a, b)};
+  if (n.rank(b) == 1) return {n(MatMul{}, a, b)};
+  if (n.rank(b) > 2) n.refuse("of tensors with more than two axes is not offered");
+  return {n(MatMul{false, true}, a, b)};
+}
 Values outer(NodeContext& n) {
   return {n(Multiply{}, n.unsqueeze(n.in("self"), {1}), n.unsqueeze(n.in("vec2"), {0}))};
 }
@@ -303,6 +311,9 @@ constexpr OperatorRow rows[] = {
     {"grid_sampler", grid_sample},
     {"grid_sampler_2d", grid_sample},
     {"grid_sampler_3d", grid_sample},
+    {"ger", outer},
+    {"inner", inner},
+    {"linalg_matmul", matmul},
     {"linear", linear},
     {"matmul", matmul},
     {"mm", matmul},
@@ -323,6 +334,7 @@ constexpr OperatorRow rows[] = {
     {"upsample_nearest2d", upsample},
     {"upsample_nearest3d", upsample},
     {"upsample_trilinear3d", upsample},
+    {"vdot", matmul},
 };
 
 }  // namespace

@@ -124,9 +124,23 @@ Values instance_norm(NodeContext& n) {
   return {y};
 }
 
+// Weights as a direction and a length: v * g / |v|, the length over all axes but one.
+Values weight_norm(NodeContext& n) {
+  const Value v = n.in("v"), g = n.in("g");
+  const int64_t axis = n.axis(n.i("dim", 0), v);
+  std::vector<int64_t> axes;
+  for (int64_t k = 0; k < static_cast<int64_t>(n.rank(v)); ++k) {
+    if (k != axis) axes.push_back(k);
+  }
+  const Value length = n(ReduceL2{true}, v, n.ints_constant(axes));
+  return {n(Multiply{}, v, n(Divide{}, g, length)), length};
+}
+
 constexpr OperatorRow rows[] = {
     {"_native_batch_norm_legit", native_batch_norm},
     {"_native_batch_norm_legit_no_training", native_batch_norm},
+    {"_weight_norm", weight_norm},
+    {"_weight_norm_interface", weight_norm},
     {"batch_norm", batch_norm},
     {"group_norm", group_norm},
     {"instance_norm", instance_norm},

@@ -186,6 +186,46 @@ Values cosine_similarity(NodeContext& n) {
   return {n(ReduceSum{}, n(Multiply{}, n(Divide{}, a, la), n(Divide{}, b, lb)), list)};
 }
 
+// NaN counts for nothing.
+Value without_nan(NodeContext& n, Value x) { return is_float(x.element_type()) ? n(Select{}, n(IsNaN{}, x), n.like(x, 0), x) : x; }
+Values nan_sum(NodeContext& n) { return {reduced<ReduceSum>(n, without_nan(n, n.in("self")))}; }
+Values nan_mean(NodeContext& n) {
+  const Value x = n.in("self");
+  const Value count = reduced<ReduceSum>(n, n.cast(n(LogicalNot{}, n(IsNaN{}, x)), x.element_type()));
+  return {n(Divide{}, reduced<ReduceSum>(n, without_nan(n, x)), count)};
+}
+Values trace(NodeContext& n) {
+  const Value x = n.in("self");
+  const Value rows = n.unsqueeze(n(Range{ElementType::i64}, n.int_constant(0), n.dim(x, 0), n.int_constant(1)), {1});
+  const Value columns = n(Range{ElementType::i64}, n.int_constant(0), n.dim(x, 1), n.int_constant(1));
+  const ElementType t = n.out_type(0, x.element_type());
+  return {n(ReduceSum{}, n(Select{}, n(Equal{}, rows, columns), n.cast(x, t), n.scalar_of(t, 0)), n.ints_constant({0, 1}))};
+}
+// a x b along an axis of three.
+Values cross(NodeContext& n) {
+  const Value a = n.in("self"), b = n.in("other");
+  const int64_t axis = n.axis(n.i("dim", -1), a);
+  const auto turned = [&](Value v, int64_t by) { return n.gather(v, n.ints_constant({by % 3, (by + 1) % 3, (by + 2) % 3}), axis); };
+  return {n(Subtract{}, n(Multiply{}, turned(a, 1), turned(b, 2)), n(Multiply{}, turned(a, 2), turned(b, 1)))};
+}
+Values log_cumulative_sum(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = n.axis(n.i("dim"), x);
+  const Value high = n(ReduceMax{true}, x, n.ints_constant({axis}));
+  return {n(Add{}, n(Log{}, n(CumSum{}, n(Exp{}, n(Subtract{}, x, high)), n.int_constant(axis))), high)};
+}
+// Losses: 0 leaves the elements, 1 takes their mean, 2 their sum.
+Values loss(NodeContext& n, Value each) {
+  const int64_t how = n.i("reduction", 1);
+  if (how == 0) return {each};
+  std::vector<int64_t> all;
+  for (size_t k = 0; k < n.rank(each); ++k) all.push_back(static_cast<int64_t>(k));
+  if (all.empty()) return {each};
+  return {how == 1 ? n(ReduceMean{}, each, n.ints_constant(all)) : n(ReduceSum{}, each, n.ints_constant(all))};
+}
+Values squared_loss(NodeContext& n) { return loss(n, n(SquaredDifference{}, n.in("self"), n.in("target"))); }
+Values absolute_loss(NodeContext& n) { return loss(n, n(Abs{}, n(Subtract{}, n.in("self"), n.in("target")))); }
+
 constexpr OperatorRow rows[] = {
     {"_cdist_forward", distances},
     {"all", logical_reduction<ReduceLogicalAnd>},
@@ -198,19 +238,27 @@ constexpr OperatorRow rows[] = {
     {"cdist", distances},
     {"cosine_similarity", cosine_similarity},
     {"count_nonzero", count_nonzero},
+    {"cross", cross},
     {"cumsum", cumulative_sum},
+    {"l1_loss", absolute_loss},
+    {"linalg_cross", cross},
     {"linalg_norm", norm},
     {"linalg_vector_norm", norm},
+    {"logcumsumexp", log_cumulative_sum},
     {"logsumexp", log_sum_exp},
     {"max", max_or_min<ReduceMax, Maximum, TopKMode::max>},
     {"mean", mean},
     {"min", max_or_min<ReduceMin, Minimum, TopKMode::min>},
+    {"mse_loss", squared_loss},
+    {"nanmean", nan_mean},
+    {"nansum", nan_sum},
     {"norm", norm},
     {"prod", accumulate<ReduceProd>},
     {"special_logsumexp", log_sum_exp},
     {"std", deviation},
     {"std_mean", deviation_and_mean},
     {"sum", accumulate<ReduceSum>},
+    {"trace", trace},
     {"var", variance},
     {"var_mean", variance_and_mean},
 };

@@ -32,7 +32,7 @@ Values roi_align(NodeContext& n) {
   op.pooled_w = n.i("pooled_width");
   op.sampling_ratio = std::max<int64_t>(0, n.i("sampling_ratio", -1));
   op.spatial_scale = n.f("spatial_scale", 1);
-  op.aligned_mode = n.flag("aligned", false) ? RoiAlignedMode::half_pixel : RoiAlignedMode::asymmetric;
+  op.aligned_mode = n.flag("aligned", false) ? RoiAlignedMode::half_pixel_for_nn : RoiAlignedMode::asymmetric;
   const Value batch = n.cast(n.gather(rois, n.int_constant(0), 1), ElementType::i64);
   return {n(op, n.in("input"), n.slice(rois, 1, 1, 5), batch)};
 }

@@ -155,56 +155,59 @@ TEST(TorchExport, reads_branches) {
   };
   Program p = one_node("", {});
   p.nodes = {node("torch.ops.aten.sum.default", {tensor_argument("self", "x")}, {tensor_name("s")}),
-             node("torch.ops.aten.gt.Scalar", {tensor_argument("self", "s"), argument("other", R"({"as_int": 0})")}, {tensor_name("c")}),
-             node("torch.ops.higher_order.cond", {tensor_argument("", "c"), argument("", branch("neg")), argument("", branch("abs")), argument("", R"({"as_tensors": [{"name": "x"}]})")},
-                  {R"({"as_tensors": [{"name": "y"}]})")};
+             node("torch.ops.aten.gt.Scalar", {tensor_argument("self", "s"), argument("other", R"({"as_int": 0})")},
+                  {tensor_name("c")}),
+             node("torch.ops.higher_order.cond",
+                  {tensor_argument("", "c"), argument("", branch("neg")), argument("", branch("abs")),
+                   argument("", R"({"as_tensors": [{"name": "x"}]})")},
+                  {R"({"as_tensors": [{"name": "y"}]})"})};
   p.tensors = {{"x", meta({"2", "3"})}, {"c", meta({}, 12)}};
   EXPECT_EQ(run(p, two_by_three), (std::vector<double>{1, 2, 3, 4, 5, 6})) << "the sum is negative";
   EXPECT_EQ(run(p, Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, -6})), (std::vector<double>{-1, -2, -3, -4, -5, 6}));
 }
 
 TEST(TorchExport, lists_all_unknown_operators_at_once) {
-    Program p = one_node("torch.ops.aten.soft_max.default", {});
-    p.nodes.push_back(node("torch.ops.mylib.thing.default", {tensor_argument("self", "y")}, {tensor_name("z")}, "z"));
-    const std::string m = message_of(archive(p));
-    EXPECT_NE(m.find("soft_max x1 (y), nearest known: softmax"), std::string::npos) << m;
-    EXPECT_NE(m.find("mylib.thing x1 (z)"), std::string::npos) << m;
-  }
+  Program p = one_node("torch.ops.aten.soft_max.default", {});
+  p.nodes.push_back(node("torch.ops.mylib.thing.default", {tensor_argument("self", "y")}, {tensor_name("z")}, "z"));
+  const std::string m = message_of(archive(p));
+  EXPECT_NE(m.find("soft_max x1 (y), nearest known: softmax"), std::string::npos) << m;
+  EXPECT_NE(m.find("mylib.thing x1 (z)"), std::string::npos) << m;
+}
 
-  TEST(TorchExport, refuses_what_it_cannot_mean) {
-    Program p = one_node("torch.ops.aten.relu.default", {});
-    p.schema = 99;
-    EXPECT_NE(message_of(archive(p)).find("schema version 99"), std::string::npos);
-    p = one_node("torch.ops.aten.dropout.default",
-                 {argument("p", R"({"as_float": 0.5})"), argument("train", R"({"as_bool": true})")});
-    p.nodes[0].replace(p.nodes[0].find("\"self\""), 6, "\"input\"");
-    EXPECT_NE(message_of(archive(p)).find("model.eval()"), std::string::npos);
-    p = one_node("torch.ops.aten.relu.default", {});
-    p.parameters = {{"p_w", "w"}};
-    p.nodes = {node("torch.ops.aten.add.Tensor", {tensor_argument("self", "x"), tensor_argument("other", "p_w")},
-                    {tensor_name("y")})};
-    EXPECT_NE(message_of(archive(p)).find("lacks weight 'w'"), std::string::npos);
-    EXPECT_NE(
-        message_of(archive(p, {{"w", meta({"2", "3"}, 7, {3, 1}), floats({1, 2, 3})}})).find("outside of its storage"),
-        std::string::npos);
-    EXPECT_NE(message_of(zip({{"m/version", "3"}})).find("no exported program"), std::string::npos);
-    EXPECT_NE(message_of(linear_archive().substr(0, 700)).find("[zip]"), std::string::npos);
-  }
+TEST(TorchExport, refuses_what_it_cannot_mean) {
+  Program p = one_node("torch.ops.aten.relu.default", {});
+  p.schema = 99;
+  EXPECT_NE(message_of(archive(p)).find("schema version 99"), std::string::npos);
+  p = one_node("torch.ops.aten.dropout.default",
+               {argument("p", R"({"as_float": 0.5})"), argument("train", R"({"as_bool": true})")});
+  p.nodes[0].replace(p.nodes[0].find("\"self\""), 6, "\"input\"");
+  EXPECT_NE(message_of(archive(p)).find("model.eval()"), std::string::npos);
+  p = one_node("torch.ops.aten.relu.default", {});
+  p.parameters = {{"p_w", "w"}};
+  p.nodes = {node("torch.ops.aten.add.Tensor", {tensor_argument("self", "x"), tensor_argument("other", "p_w")},
+                  {tensor_name("y")})};
+  EXPECT_NE(message_of(archive(p)).find("lacks weight 'w'"), std::string::npos);
+  EXPECT_NE(
+      message_of(archive(p, {{"w", meta({"2", "3"}, 7, {3, 1}), floats({1, 2, 3})}})).find("outside of its storage"),
+      std::string::npos);
+  EXPECT_NE(message_of(zip({{"m/version", "3"}})).find("no exported program"), std::string::npos);
+  EXPECT_NE(message_of(linear_archive().substr(0, 700)).find("[zip]"), std::string::npos);
+}
 
-  TEST(TorchExport, reads_the_layout_before_pytorch_2_8) {
-    Program p = one_node("torch.ops.aten.add.Tensor", {});
-    p.parameters = {{"p_w", "w"}};
-    p.nodes = {node("torch.ops.aten.add.Tensor", {tensor_argument("self", "x"), tensor_argument("other", "p_w")},
-                    {tensor_name("y")})};
-    const std::string weights =
-        checkpoint(dictionary({{"w", tensor("FloatStorage", "0", 3, 0, {3}, {1})}}), {{"0", floats({10, 20, 30})}});
-    const Graph g = parse_torch_export(blob(zip(
-        {{"version", "8.2"}, {"serialized_exported_program.json", p.json()}, {"serialized_state_dict.pt", weights}})));
-    EXPECT_EQ(evaluate(g, {two_by_three})[0].tensor().to_doubles(), (std::vector<double>{11, 18, 33, 6, 25, 24}));
-  }
+TEST(TorchExport, reads_the_layout_before_pytorch_2_8) {
+  Program p = one_node("torch.ops.aten.add.Tensor", {});
+  p.parameters = {{"p_w", "w"}};
+  p.nodes = {node("torch.ops.aten.add.Tensor", {tensor_argument("self", "x"), tensor_argument("other", "p_w")},
+                  {tensor_name("y")})};
+  const std::string weights =
+      checkpoint(dictionary({{"w", tensor("FloatStorage", "0", 3, 0, {3}, {1})}}), {{"0", floats({10, 20, 30})}});
+  const Graph g = parse_torch_export(blob(zip(
+      {{"version", "8.2"}, {"serialized_exported_program.json", p.json()}, {"serialized_state_dict.pt", weights}})));
+  EXPECT_EQ(evaluate(g, {two_by_three})[0].tensor().to_doubles(), (std::vector<double>{11, 18, 33, 6, 25, 24}));
+}
 
-  TEST(TorchExport, knows_more_than_two_hundred_operators) {
-    EXPECT_GE(pytorch::operator_count(), 400u);
-  }
+TEST(TorchExport, knows_more_than_two_hundred_operators) {
+  EXPECT_GE(pytorch::operator_count(), 400u);
+}
 
 }  // namespace hone
