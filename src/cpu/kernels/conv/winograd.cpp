@@ -158,14 +158,20 @@ class WinogradKernel : public PreparedKernel {
       }
       return;
     }
-    args.pool.parallel_for(chunks_, 1, [&](int64_t begin, int64_t end, int thread) {
+    auto chunks = [&](int64_t begin, int64_t end, int thread) {
       float* source = sources + thread * source_floats_;
       for (int64_t k = begin; k < end; ++k) {
         const int64_t first = part_begin(tiles_, k, chunks_), last = part_begin(tiles_, k + 1, chunks_);
         transform(args, first, last - first, 0, last - first, source);
         multiply(epilogue, b, first, last - first, 0, blocks_, source, buffers + thread * thread_floats_);
       }
-    });
+    };
+    // Many chunks are handed out on demand: a core that others use too holds nobody up.
+    if (chunks_ >= 4 * threads_) {
+      args.pool.parallel_for_dynamic(chunks_, 1, chunks);
+    } else {
+      args.pool.parallel_for(chunks_, 1, chunks);
+    }
   }
 
  private:

@@ -108,8 +108,12 @@ void DenseKernel::cut_strips() {
   const int64_t pixel_bytes = s.a_channels() * a_bytes_;
   const int64_t row_bytes = std::max<int64_t>(1, (copy_ ? copy_w_ * s.stride_h : s.out_w) * pixel_bytes);
   const bool same_b = s.b_image.empty();
-  int64_t rows = std::max<int64_t>(
-      1, std::min(strip_target_bytes / row_bytes, strip_target_pixels / std::max<int64_t>(1, s.out_w)));
+  // Much work for several threads is handed out on demand, in more strips: a core that others use too holds nobody up.
+  const double products =
+      double(s.images * s.out_h * s.out_w * s.groups) * double(s.channels * s.columns * s.kernel_h * s.kernel_w);
+  const bool much = threads_ > 1 && products > 5e7;
+  const int64_t most = much ? strip_target_pixels / 4 : strip_target_pixels;
+  int64_t rows = std::max<int64_t>(1, std::min(strip_target_bytes / row_bytes, most / std::max<int64_t>(1, s.out_w)));
   if (rows >= s.out_h && same_b && s.images > 1) {
     // Whole images, as many as fit, but enough strips to share them out evenly.
     int64_t per = std::max<int64_t>(1, rows / s.out_h);
@@ -151,11 +155,12 @@ void DenseKernel::cut_strips() {
       column_parts_ = threads_;
     }
   }
+  on_demand_ = much && column_parts_ == 1 && n >= 4 * threads_;
 }
 
 size_t DenseKernel::scratch_bytes() const {
-  const int64_t thread = copy_bytes_ + pointer_bytes_;
-  return size_t(thread * threads_ + comp_bytes_ * spec_.num_b + requant_bytes_ + (loose_ ? b_bytes_ * spec_.num_b : 0));
+  return size_t(thread_bytes() * threads_ + comp_bytes_ * spec_.num_b + requant_bytes_ +
+                (loose_ ? b_bytes_ * spec_.num_b : 0));
 }
 
 struct DenseKernel::Job {
@@ -212,6 +217,15 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
     scratch += requant_bytes_;
   }
   job.thread_scratch = scratch;
+  if (on_demand_) {
+    args.pool.parallel_for_dynamic(int64_t(strips_.size()), 1, [&](int64_t begin, int64_t end, int thread) {
+      if (isa_.begin) isa_.begin();
+      for (int64_t i = begin; i < end; ++i)
+        run_strip(job, strips_[size_t(i)], 0, column_blocks_, job.thread_scratch + thread * thread_bytes());
+      if (isa_.end) isa_.end();
+    });
+    return;
+  }
   args.pool.parallel_for(threads_, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t part = begin; part < end; ++part) run_part(job, int(part));
   });
@@ -224,7 +238,7 @@ void DenseKernel::run_part(const Job& job, int part) const {
 }
 
 void DenseKernel::run_share(const Job& job, int part) const {
-  uint8_t* scratch = job.thread_scratch + part * (copy_bytes_ + pointer_bytes_);
+  uint8_t* scratch = job.thread_scratch + part * thread_bytes();
   if (column_parts_ > 1) {
     const int64_t begin = part_begin(column_blocks_, part, column_parts_),
                   end = part_begin(column_blocks_, part + 1, column_parts_);

@@ -62,6 +62,7 @@ class DenseKernel : public PreparedKernel {
   void cut_strips();
   void plan_input();
   void plan_runs();
+  int64_t thread_bytes() const { return copy_bytes_ + pointer_bytes_; }
   void run_part(const Job& job, int part) const;
   void run_share(const Job& job, int part) const;
   void run_strip(const Job& job, const Strip& s, int64_t block_begin, int64_t block_end, uint8_t* scratch) const;
@@ -83,6 +84,7 @@ class DenseKernel : public PreparedKernel {
   int64_t steps_ = 0;  ///< of a run
   std::vector<int32_t> zero_comp_;
   int64_t column_blocks_ = 1, column_parts_ = 1;
+  bool on_demand_ = false;  ///< strips go to whoever is free
   bool copy_ = false, by_taps_ = false;
   int64_t most_pixels_ = 0;     ///< in a strip
   std::vector<uint8_t> zeros_;  ///< a pixel of padding
