@@ -417,6 +417,30 @@ TEST(Cli, goes_the_whole_way_by_itself) {
   EXPECT_EQ(c.code, 0) << c.err;
 }
 
+TEST(Cli, says_whether_targets_are_met) {
+  const std::string job = "auto " + at("photos") + " --model resnet8 --epochs 1 --batch 16 --max-drop 100 --out " + at("target") + " --force --json ";
+  const Outcome met = hone_run(job + "--target latency=10s --target size=50M");
+  ASSERT_EQ(met.code, 0) << met.err;
+  EXPECT_TRUE(met.parsed()["target"]["met"].get<bool>());
+  EXPECT_EQ(met.parsed()["target"]["size_bytes"], 50000000);
+  EXPECT_EQ(met.parsed()["target"]["latency_ms"], 10000.0);
+  // Out of reach: everything is there, the nearest is chosen, one line says so, and scripts see it by the exit code.
+  const Outcome missed = hone_run(job + "--target size=1k");
+  EXPECT_EQ(missed.code, 1) << missed.err;
+  const json r = missed.parsed();
+  EXPECT_FALSE(r["target"]["met"].get<bool>());
+  size_t smallest = SIZE_MAX;
+  std::string file;
+  for (const json& row : r["rows"]) {
+    if (row["size_bytes"].get<size_t>() < smallest) smallest = row["size_bytes"], file = row["file"];
+  }
+  EXPECT_TRUE(r["chosen"].get<std::string>().ends_with("/" + file)) << r["chosen"];
+  EXPECT_NE(missed.err.find("no precision meets the target size=1k: the nearest is "), std::string::npos) << missed.err;
+  EXPECT_TRUE(fs::exists(r["chosen"].get<std::string>()));
+  EXPECT_TRUE(fs::exists(at("target/package/bin/classify")));
+  for (const char* wrong : {"--target speed=3", "--target latency", "--target size=big", "--target latency=0"}) EXPECT_EQ(hone_run(job + wrong).code, 2) << wrong;
+}
+
 TEST(Cli, answers_wrong_usage_with_two_lines_and_code_2) {
   for (const std::string& a : {std::string("fly"), std::string("train"), "train " + at("photos") + " --speed 3", "benchmark " + model() + " -t soon",
                                "train " + at("photos") + " --model resnet21", "train " + at("photos") + " --precision f7"}) {

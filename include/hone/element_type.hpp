@@ -8,7 +8,7 @@
 #include "hone/export.hpp"
 
 namespace hone {
-
+/// What the elements of a tensor are.
 enum class ElementType : uint8_t {
   dynamic,  ///< not known yet
   f64, f32, f16, bf16, f8e4m3, f8e5m2, f8e8m0, f4e2m1, nf4,
@@ -27,7 +27,7 @@ using enum ElementType;
 HONE_API int bit_width(ElementType t);
 /// Bytes that `n` densely packed elements take (sub-byte types: low bits first, rounded up to a byte).
 HONE_API size_t byte_size(ElementType t, size_t n);
-HONE_API const char* name_of(ElementType t);
+HONE_API const char* name_of(ElementType t);  ///< as docs/cli.md spells it
 /// Parses `f32`, also `float32`, `FP32`, `float`, `BOOL`...; nullopt when the name is not known.
 HONE_API std::optional<ElementType> element_type_from(std::string_view name);
 
@@ -35,6 +35,6 @@ HONE_API std::optional<ElementType> element_type_from(std::string_view name);
 HONE_API bool is_float(ElementType t);
 /// Signed and unsigned integers of any width (not boolean).
 HONE_API bool is_integer(ElementType t);
-HONE_API bool is_signed(ElementType t);
+HONE_API bool is_signed(ElementType t);  ///< has it a sign? True for floats
 
 }  // namespace hone

@@ -6,7 +6,7 @@
 #include "hone/export.hpp"
 
 namespace hone {
-
+/// What kind of failure, and the exit code that stands for it.
 enum class ErrorCode {
   failed,       ///< the work failed or a check did not hold (exit code 1)
   no_space,     ///< a result could not be written (1)
@@ -28,10 +28,10 @@ class HONE_API Error : public std::runtime_error {
   /// `message` begins with `[operator]`, `[pass]` or `[verb]`; `where` names file, node or line; `hint` says what to do.
   Error(ErrorCode code, const std::string& message, std::string where = {}, std::string hint = {});
 
-  ErrorCode code() const { return code_; }
-  const std::string& message() const { return message_; }
-  const std::string& where() const { return where_; }
-  const std::string& hint() const { return hint_; }
+  ErrorCode code() const { return code_; }  ///< what kind of failure
+  const std::string& message() const { return message_; }  ///< what failed, beginning with `[operator]`, `[pass]` or `[verb]`
+  const std::string& where() const { return where_; }  ///< file, node or line; may be empty
+  const std::string& hint() const { return hint_; }  ///< what to do; may be empty
   /// The same error with a place added in front of the one it has (file, then node).
   Error at(const std::string& place) const;
 

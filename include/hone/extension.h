@@ -30,49 +30,55 @@ extern "C" {
 typedef struct hone_ext_tensor {
   const char* type; /**< "f32", "i64"... (names of docs/cli.md); null: an optional input that is absent */
   int32_t rank;     /**< -1: not known */
-  int64_t shape[HONE_EXT_MAX_RANK];
+  int64_t shape[HONE_EXT_MAX_RANK]; /**< the first `rank` count */
   void* data; /**< dense, row-major; read-only for inputs */
-  size_t bytes;
+  size_t bytes; /**< of `data` */
 } hone_ext_tensor;
 
 /** An attribute of the node. IR files give every attribute as a string; the functions below convert. */
 typedef struct hone_ext_attribute {
-  const char* name;
+  const char* name; /**< as the file has it */
   char kind;    /**< 'i' integers, 'f' floats, 's' strings */
   int32_t list; /**< 0: one value */
-  size_t count;
-  const int64_t* ints;
-  const double* floats;
-  const char* const* strings;
+  size_t count; /**< of values */
+  const int64_t* ints;        /**< for kind 'i', else null */
+  const double* floats;       /**< for kind 'f', else null */
+  const char* const* strings; /**< for kind 's', else null */
 } hone_ext_attribute;
 
+/** What a function of an operator gets. Calls for different nodes may run at the same time. */
 typedef struct hone_ext_call {
-  size_t num_inputs, num_outputs, num_attributes;
-  const hone_ext_tensor* inputs;
+  size_t num_inputs;     /**< absent trailing inputs not counted */
+  size_t num_outputs;    /**< of the node */
+  size_t num_attributes; /**< of the node */
+  const hone_ext_tensor* inputs; /**< `num_inputs` */
   hone_ext_tensor* outputs; /**< infer: set type, rank and shape (`type` must be a literal or live as long as the
                                library); evaluate: fill data */
-  const hone_ext_attribute* attributes;
+  const hone_ext_attribute* attributes; /**< `num_attributes` */
   char* message; /**< what went wrong, for a status other than 0 */
-  size_t message_size;
+  size_t message_size; /**< bytes that `message` holds, the final 0 included */
 } hone_ext_call;
 
 /** Status: 0 done, anything else failed, with a message. */
 typedef int (*hone_ext_function)(hone_ext_call* call);
 
+/** An operator that a library brings. */
 typedef struct hone_ext_operator {
   const char* domain; /**< "" or null: any */
-  const char* type;
-  int32_t min_inputs, max_inputs; /**< max -1: any number */
+  const char* type;   /**< its name in model files */
+  int32_t min_inputs; /**< that a node must have */
+  int32_t max_inputs; /**< -1: any number */
   hone_ext_function infer; /**< types and shapes of the outputs; called with data just before evaluate, where all shapes
                               must be known */
-  hone_ext_function evaluate;
+  hone_ext_function evaluate; /**< fills the outputs */
 } hone_ext_operator;
 
+/** A library of operators. */
 typedef struct hone_extension {
   uint32_t abi; /**< HONE_EXTENSION_ABI */
-  const char* name;
-  size_t num_operators;
-  const hone_ext_operator* operators;
+  const char* name;                   /**< shown in errors */
+  size_t num_operators;               /**< at least 1 */
+  const hone_ext_operator* operators; /**< `num_operators`, live as long as the library */
 } hone_extension;
 
 /** What the library must export. The result lives as long as the library. */

@@ -42,7 +42,9 @@ enum class PaddingMode { CONSTANT, EDGE, REFLECT, SYMMETRIC };
 /// none fails before `build`, unless it says so. One thread at a time.
 class HONE_API InputTensorInfo {
  public:
+  /// For the library.
   explicit InputTensorInfo(std::shared_ptr<InputProcess> process);
+  /// What the elements are; a conversion to the model's type follows where no step makes it.
   InputTensorInfo& set_element_type(ElementType type);
   /// Throws `Error` (usage) where the text is no layout.
   InputTensorInfo& set_layout(const std::string& layout);
@@ -52,6 +54,7 @@ class HONE_API InputTensorInfo {
   InputTensorInfo& set_spatial_static_shape(int64_t height, int64_t width);
   /// Any height and width.
   InputTensorInfo& set_spatial_dynamic_shape();
+  /// What the channels are: where `convert_color` starts.
   InputTensorInfo& set_color_format(ColorFormat format);
 
  private:
@@ -62,6 +65,7 @@ class HONE_API InputTensorInfo {
 /// steps that do not fit are refused by `build`. One thread at a time.
 class HONE_API PreProcessSteps {
  public:
+  /// For the library.
   explicit PreProcessSteps(std::shared_ptr<InputProcess> process);
   /// To the type named, or the model's. Float to integer truncates toward zero and saturates.
   PreProcessSteps& convert_element_type(ElementType type = ElementType::dynamic);
@@ -83,9 +87,11 @@ class HONE_API PreProcessSteps {
                        PaddingMode mode);
   /// x - mean: one value, or one a channel (wants a layout with C). The element type must be a float.
   PreProcessSteps& mean(float value);
+  /// The same with a value a channel.
   PreProcessSteps& mean(const std::vector<float>& values);
   /// x / scale: one value, or one a channel (wants a layout with C), none of them 0. The element type must be a float.
   PreProcessSteps& scale(float value);
+  /// The same with a value a channel.
   PreProcessSteps& scale(const std::vector<float>& values);
   /// Into [min, max].
   PreProcessSteps& clamp(double min, double max);
@@ -97,6 +103,7 @@ class HONE_API PreProcessSteps {
 /// The model's own input.
 class HONE_API InputModelInfo {
  public:
+  /// For the library.
   explicit InputModelInfo(std::shared_ptr<InputProcess> process);
   /// What the dimensions of the model's input are. Throws `Error` (usage) where the text is no layout.
   InputModelInfo& set_layout(const std::string& layout);
@@ -108,9 +115,13 @@ class HONE_API InputModelInfo {
 /// Everything about one input: the user's tensor, the steps, the model's own input.
 class HONE_API InputInfo {
  public:
+  /// For the library.
   explicit InputInfo(std::shared_ptr<InputProcess> process);
+  /// The user's tensor.
   InputTensorInfo& tensor() { return tensor_; }
+  /// The steps.
   PreProcessSteps& preprocess() { return steps_; }
+  /// The model's own input.
   InputModelInfo& model() { return model_; }
 
  private:
@@ -122,7 +133,9 @@ class HONE_API InputInfo {
 /// The tensor as the user gets it. What is not set is as the steps leave it.
 class HONE_API OutputTensorInfo {
  public:
+  /// For the library.
   explicit OutputTensorInfo(std::shared_ptr<OutputProcess> process);
+  /// What the elements shall be; a conversion is added where no step makes it.
   OutputTensorInfo& set_element_type(ElementType type);
   /// Throws `Error` (usage) where the text is no layout.
   OutputTensorInfo& set_layout(const std::string& layout);
@@ -134,6 +147,7 @@ class HONE_API OutputTensorInfo {
 /// The steps between the model and the user's tensor, in the order of the calls.
 class HONE_API PostProcessSteps {
  public:
+  /// For the library.
   explicit PostProcessSteps(std::shared_ptr<OutputProcess> process);
   /// To the type named, or the tensor's.
   PostProcessSteps& convert_element_type(ElementType type = ElementType::dynamic);
@@ -151,6 +165,7 @@ class HONE_API PostProcessSteps {
 /// The model's own output.
 class HONE_API OutputModelInfo {
  public:
+  /// For the library.
   explicit OutputModelInfo(std::shared_ptr<OutputProcess> process);
   /// What the dimensions of the model's output are. Throws `Error` (usage) where the text is no layout.
   OutputModelInfo& set_layout(const std::string& layout);
@@ -162,9 +177,13 @@ class HONE_API OutputModelInfo {
 /// Everything about one output: the model's own, the steps, the user's tensor.
 class HONE_API OutputInfo {
  public:
+  /// For the library.
   explicit OutputInfo(std::shared_ptr<OutputProcess> process);
+  /// The model's own output.
   OutputModelInfo& model() { return model_; }
+  /// The steps.
   PostProcessSteps& postprocess() { return steps_; }
+  /// The user's tensor.
   OutputTensorInfo& tensor() { return tensor_; }
 
  private:
@@ -181,15 +200,16 @@ class HONE_API PrePostProcessor {
   ~PrePostProcessor();
   PrePostProcessor(const PrePostProcessor&) = delete;
   PrePostProcessor& operator=(const PrePostProcessor&) = delete;
-  /// The only input or output. Throws `Error` (usage) where there are several.
+  /// The only input. Throws `Error` (usage) where there are several.
   InputInfo& input();
+  /// The only output. Throws `Error` (usage) where there are several.
   OutputInfo& output();
   /// By position, from 0, or by tensor name. Throws `Error` (usage) where there is none. References stay valid as long
   /// as the processor.
   InputInfo& input(size_t index);
-  InputInfo& input(const std::string& name);
-  OutputInfo& output(size_t index);
-  OutputInfo& output(const std::string& name);
+  InputInfo& input(const std::string& name);   ///< by tensor name
+  OutputInfo& output(size_t index);            ///< by position
+  OutputInfo& output(const std::string& name); ///< by tensor name
   /// Builds the steps into the model's graph as operators and returns the model. Inputs and outputs keep their names
   /// and places. Throws `Error` (usage) naming the input or output and the step; the model is then as before. Steps are
   /// built once.

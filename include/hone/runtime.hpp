@@ -18,21 +18,22 @@ namespace hone::runtime {
 
 /// Success, or a message that says what failed, where, and what to do. Fixed size: making one allocates nothing.
 struct [[nodiscard]] Status {
-  bool ok = true;
-  char message[512] = {};
-  explicit operator bool() const noexcept { return ok; }
+  bool ok = true;          ///< success
+  char message[512] = {};  ///< what failed; empty after a success
+  explicit operator bool() const noexcept { return ok; }  ///< success
 };
 
 /// An input or output: pointers live as long as the model.
 struct TensorInfo {
-  const char* name = "";
+  const char* name = "";           ///< first tensor name of the model
   const char* type = "";           ///< "f32", "u8"...: names of docs/cli.md
   const int64_t* shape = nullptr;  ///< logical dimensions (NCHW for pictures); the data are dense and row-major
-  size_t rank = 0;
-  size_t elements = 0;
-  size_t bytes = 0;
+  size_t rank = 0;                 ///< number of dimensions, 0 for a scalar
+  size_t elements = 0;             ///< product of the dimensions
+  size_t bytes = 0;                ///< of the data
 };
 
+/// How a model is loaded.
 struct LoadOptions {
   int threads = 0;                  ///< 0: HONE_NUM_THREADS, else all cores
   const char* precision = nullptr;  ///< "f32", "bf16", "int8"; null: the first program of the file that fits this CPU
@@ -45,23 +46,27 @@ struct LoadOptions {
 /// weights.
 class HONE_API Model {
  public:
-  Model() noexcept;
+  Model() noexcept;         ///< empty: to be loaded
   ~Model();
-  Model(Model&&) noexcept;
-  Model& operator=(Model&&) noexcept;
+  Model(Model&&) noexcept;  ///< leaves an empty model
+  Model& operator=(Model&&) noexcept;  ///< ends what was loaded
 
   /// Maps the file and prepares its program for this CPU. Refuses files that are damaged or hold no fitting program.
   Status load(const char* path, const LoadOptions& options = {}) noexcept;
   /// A second request on the same program, weights and threads' settings, with memory of its own.
   Status clone_into(Model& other) const noexcept;
 
+  /// 0 where nothing is loaded.
   size_t num_inputs() const noexcept;
+  /// 0 where nothing is loaded.
   size_t num_outputs() const noexcept;
   /// A default TensorInfo where `i` is out of range.
   TensorInfo input(size_t i) const noexcept;
+  /// A default TensorInfo where `i` is out of range.
   TensorInfo output(size_t i) const noexcept;
   /// Position by name; -1 where there is none.
   int input_index(const char* name) const noexcept;
+  /// Position by name; -1 where there is none.
   int output_index(const char* name) const noexcept;
 
   /// Memory of an input, to be filled before `run`.
@@ -71,6 +76,7 @@ class HONE_API Model {
   /// Uses memory of the caller for an input or output from now on (copied where it is not aligned to 64 bytes); it must
   /// hold `bytes`.
   Status bind_input(size_t i, const void* data, size_t bytes) noexcept;
+  /// The same for an output: a run writes there.
   Status bind_output(size_t i, void* data, size_t bytes) noexcept;
 
   /// One inference. Allocates nothing.
@@ -81,7 +87,9 @@ class HONE_API Model {
   /// What the file says about the model: "labels", "preprocessing"... (text, most of it JSON); null where the key is
   /// not there.
   const char* metadata(const char* key) const noexcept;
+  /// Number of entries.
   size_t num_metadata() const noexcept;
+  /// Key of entry `i`; null where it is out of range.
   const char* metadata_key(size_t i) const noexcept;
   /// Precision of the program that was taken.
   const char* precision() const noexcept;
@@ -89,6 +97,7 @@ class HONE_API Model {
   size_t memory_bytes() const noexcept;
   /// Steps of the program with the time of the last run in microseconds (profile only).
   size_t num_steps() const noexcept;
+  /// Step `i`; strings live as long as the model. Fails where `i` is out of range.
   Status step(size_t i, const char** name, const char** op, const char** kernel, double* microseconds) const noexcept;
 
  private:

@@ -12,13 +12,16 @@ namespace hone {
 /// Reports of long work. Called from the working thread; return false to stop: the work ends with `Error` (interrupted) after saving what it has.
 struct ProgressEvent {
   std::string stage;       ///< "train", "calibrate", "benchmark"...
-  double done = 0, of = 0; ///< in `unit`
-  std::string unit;
+  double done = 0;         ///< in `unit`
+  double of = 0;           ///< the whole; 0: not known
+  std::string unit;        ///< "steps", "images"...
   std::string detail;      ///< "loss 0.31, 1180 images/s"
   double eta_seconds = -1; ///< -1: not known
 };
+/// May be empty. Returns whether to go on.
 using ProgressCallback = std::function<bool(const ProgressEvent&)>;
 
+/// What `train` is told.
 struct TrainOptions {
   std::string data;                  ///< folder of labelled pictures or IDX files
   std::string model = "auto";        ///< a network of the zoo, or a file to fine-tune
@@ -28,156 +31,230 @@ struct TrainOptions {
   int batch = 0;                     ///< 0: chosen
   double learning_rate = 0;          ///< 0: chosen
   std::string optimizer = "sgd";     ///< sgd | adamw
-  double weight_decay = 5e-4, label_smoothing = 0.1, ema_decay = 0, clip_norm = 0;
-  double warmup_epochs = 1;
+  double weight_decay = 5e-4;        ///< of weights; norms and biases have none
+  double label_smoothing = 0.1;      ///< in [0, 1)
+  double ema_decay = 0;              ///< of averaged weights, in [0, 1); 0: off
+  double clip_norm = 0;              ///< largest norm of the gradient; 0: off
+  double warmup_epochs = 1;          ///< with a rising learning rate
   std::string precision = "auto";    ///< f32 | bf16 | auto: bf16 where the CPU has it
-  int threads = 0;
-  uint64_t seed = 0;
+  int threads = 0;                   ///< 0: all cores
+  uint64_t seed = 0;                 ///< of weights, split, order and augmentation
   int input_size = 0;                ///< 0: the data's own
-  bool augment = true;
+  bool augment = true;               ///< in training only
   std::string augmentation;          ///< empty: chosen; else "flip,crop,rotate,colour,cutout,mixup"
   int patience = 0;                  ///< epochs without improvement on validation before stopping; 0: off
-  bool deterministic = true;
-  std::string split_group, split_time;  ///< regular expression on the file name whose first group is the key
+  bool deterministic = true;         ///< the same bits on any number of threads
+  std::string split_group;              ///< keeps pictures of one key together: regular expression on the file name whose first group is the key
+  std::string split_time;               ///< the latest keys become the test split: regular expression on the file name whose first group is the key
   std::vector<std::string> freeze;      ///< weights whose name begins with one of these
   double time_budget_seconds = 0;       ///< 0: none
-  bool force = false;
-  ProgressCallback progress;
+  bool force = false;                   ///< overwrite the result
+  ProgressCallback progress;            ///< may be empty
 };
 
+/// One epoch of training.
 struct EpochLog {
-  int epoch = 0;
-  double loss = 0, train_accuracy = 0, validation_accuracy = 0, learning_rate = 0, images_per_s = 0, seconds = 0;
+  int epoch = 0;                   ///< from 1
+  double loss = 0;                 ///< mean over the epoch's pictures
+  double train_accuracy = 0;       ///< in [0, 1], while training
+  double validation_accuracy = 0;  ///< in [0, 1], after the epoch
+  double learning_rate = 0;        ///< at its end
+  double images_per_s = 0;         ///< over the training steps, data loading included
+  double seconds = 0;              ///< wall clock
 };
 
+/// What `train` made.
 struct TrainResult {
   std::string model;         ///< file
-  std::string metric_name = "accuracy";
+  std::string metric_name = "accuracy";  ///< in [0, 1]
   double metric = 0;         ///< on the validation split
-  int epochs = 0;
-  double images_per_s = 0, seconds = 0;
-  std::vector<EpochLog> log;
+  int epochs = 0;            ///< trained in all, earlier runs included
+  double images_per_s = 0;   ///< of training steps, data loading included, validation not
+  double seconds = 0;        ///< wall clock
+  std::vector<EpochLog> log; ///< one an epoch
 };
+/// Trains or fine-tunes. Throws `Error`: unusable data, wrong options, interrupted (a checkpoint is there).
 HONE_API TrainResult train(const TrainOptions& options);
 
+/// What `test` is told.
 struct TestOptions {
-  std::string model, data, split = "test", precision;  ///< empty precision: the file's own arithmetic
-  std::string network;                                 ///< of a file of weights alone
-  int threads = 0;
-  ProgressCallback progress;
+  std::string model;           ///< file
+  std::string data;            ///< folder
+  std::string split = "test";  ///< train | val | test | all
+  std::string precision;       ///< f32 | bf16 | int8 | auto; empty: the file's own arithmetic
+  std::string network;         ///< of a file of weights alone
+  int threads = 0;             ///< 0: all cores
+  ProgressCallback progress;   ///< may be empty
 };
+/// One sample as a model sees it.
 struct SamplePrediction {
-  std::string id;
-  int64_t label = 0, predicted = 0;
+  std::string id;          ///< name within the data
+  int64_t label = 0;       ///< index of the true class
+  int64_t predicted = 0;   ///< index of the class with the highest score
   double probability = 0;  ///< of the true label
 };
+/// What `test` measured.
 struct TestResult {
-  size_t samples = 0;
-  double accuracy = 0, top5 = 0, loss = 0;
-  double ci95_low = 0, ci95_high = 0;             ///< Wilson score interval of the accuracy
-  std::vector<std::string> labels;
+  size_t samples = 0;                             ///< measured
+  double accuracy = 0;                            ///< in [0, 1]
+  double top5 = 0;                                ///< share of samples whose class is among the five best, in [0, 1]
+  double loss = 0;                                ///< mean cross entropy, in nats
+  double ci95_low = 0;                            ///< lower end of the 95 % Wilson score interval of the accuracy
+  double ci95_high = 0;                           ///< upper end
+  std::vector<std::string> labels;                ///< by class
   std::vector<std::vector<int64_t>> confusion;    ///< [true][predicted]
-  std::vector<double> precision, recall;          ///< by class
+  std::vector<double> precision;                  ///< by class, in [0, 1]
+  std::vector<double> recall;                     ///< by class, in [0, 1]
   std::vector<SamplePrediction> worst;            ///< lowest probability of the true label first
 };
+/// Measures a model on labelled pictures. Throws `Error`.
 HONE_API TestResult test(const TestOptions& options);
 
+/// What `predict` is told.
 struct PredictOptions {
-  std::string model;
-  std::vector<std::string> files;
-  int top = 5;
-  std::string precision = "auto", draw;
-  int threads = 0;
+  std::string model;               ///< file
+  std::vector<std::string> files;  ///< pictures
+  int top = 5;                     ///< labels a picture
+  std::string precision = "auto";  ///< f32 | bf16 | int8 | auto
+  std::string draw;                ///< folder for pictures with their label; empty: none
+  int threads = 0;                 ///< 0: all cores
 };
+/// A label with its score.
 struct Prediction {
-  std::string label;
-  double score = 0;
+  std::string label;  ///< of the model
+  double score = 0;   ///< probability, in [0, 1]
 };
+/// What a model says of a picture.
 struct FilePredictions {
-  std::string file;
-  std::vector<Prediction> predictions;
+  std::string file;                     ///< as given
+  std::vector<Prediction> predictions;  ///< best first
 };
+/// Classifies pictures with the model's stored preprocessing. Throws `Error` naming the file.
 HONE_API std::vector<FilePredictions> predict(const PredictOptions& options);
 
+/// What `quantize` is told.
 struct QuantizeJob {
-  std::string model, data, out;
-  size_t samples = 300;
+  std::string model;          ///< file
+  std::string data;           ///< folder of pictures: calibration, and with `max_drop` validation
+  std::string out;            ///< result file
+  size_t samples = 300;       ///< pictures for calibration
   double max_drop = -1;       ///< accuracy, as a fraction: 0.003 = 0.3 points; negative: not measured
-  std::string preset = "performance";
-  std::vector<std::string> ignore;  ///< regular expressions on node names
-  int threads = 0;
-  uint64_t seed = 0;
-  bool force = false;
-  ProgressCallback progress;
+  std::string preset = "performance";  ///< performance (symmetric activations) | mixed
+  std::vector<std::string> ignore;     ///< regular expressions on node names
+  int threads = 0;                     ///< 0: all cores
+  uint64_t seed = 0;                   ///< of the choice of pictures
+  bool force = false;                  ///< overwrite the result
+  ProgressCallback progress;           ///< may be empty
 };
+/// What `quantize` made.
 struct QuantizeResult {
-  std::string out;
-  size_t quantized_nodes = 0, kept_nodes = 0;
-  double mac_share = 0, seconds = 0, peak_rss_mb = 0;
-  std::optional<double> drop;
-  std::vector<std::string> kept;
+  std::string out;                ///< file
+  size_t quantized_nodes = 0;     ///< convolutions and matrix products in int8
+  size_t kept_nodes = 0;          ///< that stayed in float
+  double mac_share = 0;           ///< multiply-accumulates in int8, in [0, 1]
+  double seconds = 0;             ///< wall clock
+  double peak_rss_mb = 0;         ///< of the process
+  std::optional<double> drop;     ///< of accuracy on validation, as a fraction; absent where it was not measured
+  std::vector<std::string> kept;  ///< names of the nodes that stayed in float
 };
+/// Makes an INT8 model. Throws `Error`; an existing result then stays as it was.
 HONE_API QuantizeResult quantize(const QuantizeJob& job);
 
+/// What `benchmark` is told.
 struct BenchmarkOptions {
-  std::string model, precision = "auto", hint = "latency";
-  int threads = 0, streams = 0;
-  double seconds = 2;
-  bool cache = true;
-  std::map<std::string, PartialShape> shapes;
-  bool per_layer = false;
+  std::string model;                           ///< file
+  std::string precision = "auto";              ///< f32 | bf16 | int8 | auto
+  std::string hint = "latency";                ///< latency | throughput
+  int threads = 0;                             ///< 0: all cores
+  int streams = 0;                             ///< requests at a time; 0: by the hint
+  double seconds = 2;                          ///< of measuring
+  bool cache = true;                           ///< compiled models are kept
+  std::map<std::string, PartialShape> shapes;  ///< by input name
+  bool per_layer = false;                      ///< fills `layers`
   std::vector<std::string> peers;  ///< "openvino", "onnxruntime": measured in turns with Hone, each in a process of its own
   int rounds = 3;                  ///< with peers: turns, which share `seconds` for each engine
 };
+/// Time of one node.
 struct LayerTime {
-  std::string name, op, kernel;
-  double milliseconds = 0;
+  std::string name;         ///< of the node
+  std::string op;           ///< its operator
+  std::string kernel;       ///< that ran it
+  double milliseconds = 0;  ///< a run
 };
 /// Another runtime on the same model, inputs, threads and precision. A ratio above 1 says that Hone is faster (latency, or requests a second
 /// where throughput was asked for); it is the median over the rounds, each of which compares neighbours in time.
 struct PeerBenchmark {
-  std::string name, version, precision, note;
-  double median_ms = 0, min_ms = 0, throughput_fps = 0, load_ms = 0, first_inference_ms = 0, peak_rss_mb = 0;
-  double ratio = 0, ratio_min = 0, ratio_max = 0;
+  std::string name;               ///< "openvino", "onnxruntime"
+  std::string version;            ///< as it says itself
+  std::string precision;          ///< that it ran in
+  std::string note;               ///< what to know when comparing; often empty
+  double median_ms = 0;           ///< latency
+  double min_ms = 0;              ///< latency
+  double throughput_fps = 0;      ///< requests a second
+  double load_ms = 0;             ///< reading and compiling
+  double first_inference_ms = 0;  ///< the first run alone
+  double peak_rss_mb = 0;         ///< of its process
+  double ratio = 0;               ///< median over the rounds
+  double ratio_min = 0;           ///< over the rounds
+  double ratio_max = 0;           ///< over the rounds
 };
+/// What `benchmark` measured.
 struct BenchmarkResult {
-  double median_ms = 0, min_ms = 0, p90_ms = 0, p99_ms = 0, throughput_fps = 0, load_ms = 0, first_inference_ms = 0, peak_rss_mb = 0;
-  std::string precision;
-  int threads = 0;
-  std::vector<LayerTime> layers;
-  std::vector<PeerBenchmark> peers;
+  double median_ms = 0;              ///< latency
+  double min_ms = 0;                 ///< latency
+  double p90_ms = 0;                 ///< latency that 90 % of the runs stay below
+  double p99_ms = 0;                 ///< latency that 99 % of the runs stay below
+  double throughput_fps = 0;         ///< samples a second
+  double load_ms = 0;                ///< reading and compiling
+  double first_inference_ms = 0;     ///< the first run alone
+  double peak_rss_mb = 0;            ///< of the process
+  std::string precision;             ///< that it ran in
+  int threads = 0;                   ///< that it ran on
+  std::vector<LayerTime> layers;     ///< with `per_layer`, in order
+  std::vector<PeerBenchmark> peers;  ///< in the order asked
 };
+/// Measures latency, throughput, loading and memory of a model on random inputs. Throws `Error`.
 HONE_API BenchmarkResult benchmark(const BenchmarkOptions& options);
 
+/// What `package` is told.
 struct PackageOptions {
-  std::string model, out;
-  bool verify = true, force = false;
+  std::string model;    ///< file made by `auto_build`, `train` or `quantize`
+  std::string out;      ///< folder
+  bool verify = true;   ///< measure again with the packaged program
+  bool force = false;   ///< overwrite the result
   std::string encrypt;  ///< key file (32 bytes or 64 hexadecimal digits): model.hone is encrypted with AES-256-GCM; empty: not
   std::string sign;     ///< Ed25519 private key (PEM): manifest.sig signs manifest.json; empty: not
 };
+/// A file of a package.
 struct PackagedFile {
-  std::string path;
-  uint64_t bytes = 0;
-  std::string sha256;
+  std::string path;     ///< below the package's folder
+  uint64_t bytes = 0;   ///< its size
+  std::string sha256;   ///< 64 hexadecimal digits
 };
+/// Makes a folder with the compiled model and a small program around it. The files. Throws `Error`.
 HONE_API std::vector<PackagedFile> package(const PackageOptions& options);
 /// Checks that `manifest.sig` signs the manifest of the folder, by an Ed25519 public key (PEM), and that the folder holds exactly what the
 /// manifest says; with a key file also that the model can be decrypted. The files. Throws `Error` (failed) naming the first that differs.
 HONE_API std::vector<PackagedFile> verify_package(const std::string& folder, const std::string& public_key_file, const std::string& key_file = {});
 
+/// What `auto_build` is told.
 struct AutoOptions {
-  TrainOptions train;
-  double max_drop = 0.003;
-  double target_latency_ms = 0;  ///< 0: none
+  TrainOptions train;             ///< data, network, `out`
+  double max_drop = 0.003;        ///< largest loss of accuracy by INT8, as a fraction
+  double target_latency_ms = 0;   ///< median latency of a run that the chosen model must not exceed; 0: none
+  int64_t target_size_bytes = 0;  ///< size of its file that it must not exceed; 0: none
 };
-/// Train, test, quantize, compile, benchmark, package, report. Returns the content of `out/report.json`.
+/// Train, test, quantize, compile, benchmark, package, report. Returns the content of `out/report.json`. Where no precision reaches the
+/// targets, the nearest is packaged and the report's `target.met` is false. Throws `Error`.
 HONE_API std::string auto_build(const AutoOptions& options);
 
 /// `{"cpu", "cores", "isa"}` of this machine.
 struct HostInfo {
-  std::string cpu, isa;
-  int cores = 0;
+  std::string cpu;  ///< as the system names it
+  std::string isa;  ///< instruction sets that kernels use
+  int cores = 0;    ///< available to this process
 };
+/// Of this machine. Thread-safe.
 HONE_API HostInfo host_info();
 
 }  // namespace hone

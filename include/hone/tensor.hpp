@@ -17,20 +17,20 @@ namespace hone {
 
 /// 16-bit storage types; conversions round to nearest even.
 struct HONE_API float16 {
-  uint16_t bits = 0;
+  uint16_t bits = 0;  ///< sign, 5 bits of exponent, 10 of fraction
   float16() = default;
-  explicit float16(float v);
-  operator float() const;
-};
+  explicit float16(float v);  ///< nearest, ties to even
+  operator float() const;  ///< exact
+};  /// 16 bits with the exponent of f32.
 struct HONE_API bfloat16 {
-  uint16_t bits = 0;
+  uint16_t bits = 0;  ///< the upper half of an f32
   bfloat16() = default;
-  explicit bfloat16(float v);
-  operator float() const;
+  explicit bfloat16(float v);  ///< nearest, ties to even
+  operator float() const;  ///< exact
 };
 
 template <class T>
-constexpr ElementType element_type_of();
+constexpr ElementType element_type_of();  ///< the element type of a C++ type
 template <> constexpr ElementType element_type_of<double>() { return ElementType::f64; }
 template <> constexpr ElementType element_type_of<float>() { return ElementType::f32; }
 template <> constexpr ElementType element_type_of<float16>() { return ElementType::f16; }
@@ -56,21 +56,21 @@ class HONE_API Tensor {
   /// Shares `owner`, which keeps `data` alive (a memory map, another tensor).
   Tensor(ElementType type, Shape shape, const void* data, std::shared_ptr<const void> owner);
   template <class T>
-  static Tensor of(Shape shape, std::span<const T> values);
+  static Tensor of(Shape shape, std::span<const T> values);  ///< a copy of the values; missing ones are 0
   template <class T>
-  static Tensor of(Shape shape, std::initializer_list<T> values) {
+  static Tensor of(Shape shape, std::initializer_list<T> values) {  ///< the same
     return of<T>(std::move(shape), std::span<const T>(values.begin(), values.size()));
   }
   template <class T>
-  static Tensor scalar(T value) {
+  static Tensor scalar(T value) {  ///< of rank 0
     return of<T>({}, std::span<const T>(&value, 1));
   }
-  static Tensor strings(Shape shape, std::vector<std::string> values);
+  static Tensor strings(Shape shape, std::vector<std::string> values);  ///< throws `Error` where the number of values is another
 
-  explicit operator bool() const { return type_ != ElementType::dynamic; }
-  ElementType element_type() const { return type_; }
-  const Shape& shape() const { return shape_; }
-  size_t rank() const { return shape_.size(); }
+  explicit operator bool() const { return type_ != ElementType::dynamic; }  ///< is there a tensor?
+  ElementType element_type() const { return type_; }  ///< `dynamic` for an empty tensor
+  const Shape& shape() const { return shape_; }  ///< empty for a scalar
+  size_t rank() const { return shape_.size(); }  ///< number of dimensions
   size_t size() const;       ///< number of elements
   size_t byte_size() const;  ///< bytes of the dense storage; 0 for strings
 
@@ -81,18 +81,18 @@ class HONE_API Tensor {
     return static_cast<T*>(data_);
   }
   template <class T>
-  const T* data() const {
+  const T* data() const {  ///< the same
     check_type(element_type_of<T>());
     return static_cast<const T*>(data_);
   }
   template <class T>
-  std::span<const T> span() const { return {data<T>(), size()}; }
+  std::span<const T> span() const { return {data<T>(), size()}; }  ///< all elements; throws as `data` does
   template <class T>
-  std::span<T> span() { return {data<T>(), size()}; }
-  void* raw() { return data_; }
-  const void* raw() const { return data_; }
-  std::vector<std::string>& strings();
-  const std::vector<std::string>& strings() const;
+  std::span<T> span() { return {data<T>(), size()}; }  ///< all elements; throws as `data` does
+  void* raw() { return data_; }  ///< `byte_size()` bytes; null for strings
+  const void* raw() const { return data_; }  ///< `byte_size()` bytes; null for strings
+  std::vector<std::string>& strings();  ///< throws `Error` where the elements are no strings
+  const std::vector<std::string>& strings() const;  ///< throws `Error` where the elements are no strings
 
   /// The same memory with another shape of equal size. Throws `Error` where the sizes differ.
   Tensor reshaped(Shape shape) const;
@@ -102,7 +102,7 @@ class HONE_API Tensor {
   Tensor converted(ElementType type) const;
   /// All elements, widened.
   std::vector<double> to_doubles() const;
-  std::vector<int64_t> to_ints() const;
+  std::vector<int64_t> to_ints() const;  ///< floats truncate toward zero
   /// Same type, shape and bits.
   bool identical(const Tensor& o) const;
 
@@ -125,30 +125,30 @@ Tensor Tensor::of(Shape shape, std::span<const T> values) {
 
 /// Reads element `i` of a tensor of any numeric type (sub-byte types included) as a double, and writes it back.
 HONE_API double get_element(const Tensor& t, size_t i);
-HONE_API void set_element(Tensor& t, size_t i, double v);
+HONE_API void set_element(Tensor& t, size_t i, double v);  ///< integers are rounded toward zero and saturate
 /// The same for integers, exact over the whole 64-bit range.
 HONE_API int64_t get_integer(const Tensor& t, size_t i);
-HONE_API void set_integer(Tensor& t, size_t i, int64_t v);
+HONE_API void set_integer(Tensor& t, size_t i, int64_t v);  ///< saturates
 
 /// Any value of an edge: nothing, a tensor, a sequence, or a map from integers or strings.
 class HONE_API Datum {
  public:
-  using Sequence = std::vector<Datum>;
-  using Map = std::map<std::variant<int64_t, std::string>, Datum>;
+  using Sequence = std::vector<Datum>;  ///< in order
+  using Map = std::map<std::variant<int64_t, std::string>, Datum>;  ///< all keys of one kind
 
   Datum() = default;  ///< none: an absent optional
-  Datum(Tensor t) : v_(std::move(t)) {}
-  explicit Datum(Sequence s) : v_(std::make_shared<Sequence>(std::move(s))) {}
-  explicit Datum(Map m) : v_(std::make_shared<Map>(std::move(m))) {}
+  Datum(Tensor t) : v_(std::move(t)) {}  ///< a tensor
+  explicit Datum(Sequence s) : v_(std::make_shared<Sequence>(std::move(s))) {}  ///< a sequence
+  explicit Datum(Map m) : v_(std::make_shared<Map>(std::move(m))) {}  ///< a map
 
-  bool is_none() const { return v_.index() == 0; }
-  bool is_tensor() const { return v_.index() == 1; }
-  bool is_sequence() const { return v_.index() == 2; }
-  bool is_map() const { return v_.index() == 3; }
+  bool is_none() const { return v_.index() == 0; }  ///< an absent optional
+  bool is_tensor() const { return v_.index() == 1; }  ///< holds a tensor
+  bool is_sequence() const { return v_.index() == 2; }  ///< holds a sequence
+  bool is_map() const { return v_.index() == 3; }  ///< holds a map
   /// Throw `Error` where the value is of another kind.
   const Tensor& tensor() const;
-  const Sequence& sequence() const;
-  const Map& map() const;
+  const Sequence& sequence() const;  ///< see above
+  const Map& map() const;  ///< see above
 
  private:
   std::variant<std::monostate, Tensor, std::shared_ptr<const Sequence>, std::shared_ptr<const Map>> v_;

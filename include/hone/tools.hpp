@@ -11,45 +11,55 @@ namespace hone {
 
 /// NumPy `.npy` (versions 1 to 3 read, 1 written). Types that NumPy lacks travel wider, as docs/cli.md says. Throws `Error`.
 HONE_API Tensor load_npy(const std::string& path);
+/// The file appears whole or not at all. Throws `Error`.
 HONE_API void save_npy(const std::string& path, const Tensor& tensor);
 
-/// A tensor for an input: from a `.npy` file, or from a picture through the model's stored preprocessing (or these numbers).
+/// What stands in for a model's stored preprocessing.
 struct PictureOptions {
-  std::vector<double> mean, scale;
-  std::string layout;  ///< "NCHW" | "NHWC"; empty: the model's
+  std::vector<double> mean;   ///< one a channel, of samples 0..255; empty: the model's
+  std::vector<double> scale;  ///< (sample - mean) / scale; empty: the model's
+  std::string layout;         ///< "NCHW" | "NHWC"; empty: the model's
 };
+/// A tensor for input number `input` from a picture file, through the model's stored preprocessing or `options`. Throws `Error`.
 HONE_API Tensor load_input(const Model& model, size_t input, const std::string& path, const PictureOptions& options = {});
 /// Floats uniform in [0, 1), integers 1, dynamic dimensions 1.
 HONE_API Tensor random_input(const Port& port, uint64_t seed);
 
+/// How `run_model` runs.
 struct RunOptions {
-  std::string precision = "f32";
-  int threads = 0;
-  int repeat = 1;
+  std::string precision = "f32";  ///< f32 | bf16 | int8 | auto
+  int threads = 0;                ///< 0: all cores
+  int repeat = 1;                 ///< runs in one session, at least 1
 };
+/// An output with its name.
 struct NamedValue {
-  std::string name;
-  Datum value;
+  std::string name;  ///< first tensor name, else the node's
+  Datum value;       ///< a tensor, a sequence, a map or none
 };
 /// Runs a model once (or `repeat` times in one session, states carried on); every output in the model's order. Inputs may name any tensor
 /// of the file: the graph is cut there. Missing inputs are random from `seed`.
 HONE_API std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs, const RunOptions& options = {}, uint64_t seed = 0);
 
+/// How far one output differs.
 struct OutputDifference {
-  std::string name;
-  double max_abs = 0, max_rel = 0;
-  bool equal = true;
+  std::string name;    ///< in the first model
+  double max_abs = 0;  ///< largest |a - b|
+  double max_rel = 0;  ///< largest |a - b| / |b|
+  bool equal = true;   ///< every |a - b| <= atol + rtol * |b|
 };
+/// What is compared and how closely.
 struct CompareOptions {
   std::map<std::string, Tensor> inputs;  ///< missing ones are random
   int random = 1;                        ///< number of random inputs
-  double rtol = 1e-3, atol = 1e-4;
-  uint64_t seed = 0;
+  double rtol = 1e-3;                    ///< relative to the second model's value
+  double atol = 1e-4;                    ///< absolute
+  uint64_t seed = 0;                     ///< of random inputs
 };
+/// What a comparison found.
 struct CompareResult {
-  std::vector<OutputDifference> outputs;
+  std::vector<OutputDifference> outputs;  ///< in the order of the first model
   std::string first_difference;  ///< first tensor in A's order, present by name in both, that differs (else the first output); empty: none
-  bool equal = true;
+  bool equal = true;               ///< every output on every input
   std::vector<std::string> notes;  ///< what a person should know: the form that was given to a peer
 };
 /// Runs both on the same inputs. Outputs are matched by name, else by position.
@@ -65,10 +75,12 @@ struct ConvertChange {
   std::string detail;             ///< upgraded: `Gemm-11 -> MatMul + Add`; fused: the operator; folded, removed: the pass that did it
   std::vector<std::string> from;  ///< fused: the nodes of the file that it stands for
 };
+/// What `convert` did.
 struct ConvertReport {
   std::string out;                      ///< the file written
   int64_t nodes = 0;                    ///< of the result
-  int64_t fused = 0, folded = 0;        ///< operators that became part of another; that became constants
+  int64_t fused = 0;                    ///< operators that became part of another
+  int64_t folded = 0;                   ///< operators that became constants
   std::vector<std::string> changes;     ///< one line a pass that changed something
   std::vector<ConvertChange> by_node;   ///< in the order of the file
 };
@@ -93,8 +105,11 @@ struct ConvertOptions {
 /// `Error`; an existing result then stays as it was.
 HONE_API ConvertReport convert(const std::string& in, const std::string& out, const ConvertOptions& options = {});
 
+/// An operator that has no gradient.
 struct BlockingOperator {
-  std::string node, op, reason;
+  std::string node;    ///< its name
+  std::string op;      ///< its operator
+  std::string reason;  ///< why no gradient passes
 };
 /// Operators that no gradient passes through on the way from weights to outputs. Empty: the model can be trained.
 HONE_API std::vector<BlockingOperator> trainable_report(const Model& model);
@@ -103,9 +118,12 @@ HONE_API std::string to_svg(const Model& model);
 /// Operators that no kernel runs, not even the reference.
 HONE_API std::vector<std::string> unsupported_operators(const Model& model);
 
+/// One case of `conformance`.
 struct ConformanceCase {
-  std::string name, status, reason;  ///< status: pass | fail | refused | crash
-  double max_abs = 0;
+  std::string name;    ///< folder of the case
+  std::string status;  ///< pass | fail | refused | crash
+  std::string reason;  ///< empty for pass
+  double max_abs = 0;  ///< largest difference to the expected outputs
 };
 /// Folders with `io.json` or ONNX `test_data_set_*`, and archives of them. Files of weights alone are run as `network`, or as the one network
 /// of the zoo that fits.

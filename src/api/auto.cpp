@@ -58,6 +58,35 @@ void save_deployed(const Graph& model, const ModelInfo& info, Precision precisio
   save_compiled_model(stored, compile_model(g, c), path);
 }
 
+// How far a row is from the targets: the largest ratio of what it takes to what it may take, at most 1 where all are met.
+double excess(const Row& r, const AutoOptions& o) {
+  double worst = 0;
+  if (o.target_latency_ms > 0) worst = std::max(worst, r.speed.median_ms / o.target_latency_ms);
+  if (o.target_size_bytes > 0) worst = std::max(worst, static_cast<double>(r.size) / static_cast<double>(o.target_size_bytes));
+  return worst;
+}
+
+// INT8 where it holds the accuracy, else the fastest that does. Of those that meet the targets; where only rows meet them that lose more than
+// the drop, the most accurate of these; where none does, the nearest.
+const Row* choose(const std::vector<Row>& rows, const AutoOptions& o) {
+  const auto holds = [&](const Row& r) { return rows.front().metric.value - r.metric.value <= o.max_drop + 1e-12; };
+  const Row *best = nullptr, *accurate = nullptr, *nearest = &rows.front();
+  for (const Row& r : rows) {
+    if (excess(r, o) < excess(*nearest, o)) nearest = &r;
+    if (excess(r, o) > 1) continue;
+    if (!accurate || r.metric.value > accurate->metric.value) accurate = &r;
+    if (holds(r) && (!best || r.precision == Precision::int8 || (best->precision != Precision::int8 && r.speed.median_ms < best->speed.median_ms))) best = &r;
+  }
+  return best ? best : accurate ? accurate : nearest;
+}
+
+json target_json(const Row& chosen, const AutoOptions& o) {
+  json t{{"met", excess(chosen, o) <= 1}};
+  if (o.target_latency_ms > 0) t["latency_ms"] = o.target_latency_ms;
+  if (o.target_size_bytes > 0) t["size_bytes"] = o.target_size_bytes;
+  return t;
+}
+
 }  // namespace
 
 std::string auto_build(const AutoOptions& given) {
@@ -111,14 +140,8 @@ std::string auto_build(const AutoOptions& given) {
     b.per_layer = true;
     r.speed = benchmark_isolated(in_out(r.file), name_of(r.precision), b);
   }
-  // INT8 where it holds the accuracy, else the fastest of the others; a latency target takes the most accurate that meets it.
-  const Row* chosen = &rows.front();
-  for (const Row& r : rows) {
-    const bool holds = rows.front().metric.value - r.metric.value <= o.max_drop + 1e-12;
-    const bool meets = o.target_latency_ms <= 0 || r.speed.median_ms <= o.target_latency_ms;
-    const bool chosen_meets = o.target_latency_ms <= 0 || chosen->speed.median_ms <= o.target_latency_ms;
-    if ((holds && meets && (r.speed.median_ms < chosen->speed.median_ms || r.precision == Precision::int8)) || (meets && !chosen_meets)) chosen = &r;
-  }
+  const Row* chosen = choose(rows, o);
+  const json target = target_json(*chosen, o);
   const HostInfo host = host_info();
   json report{{"task", info.task},
               {"data",
@@ -150,6 +173,7 @@ std::string auto_build(const AutoOptions& given) {
               {"rows", json::array()},
               {"chosen", in_out(chosen->file)},
               {"package", in_out("package")},
+              {"target", target},
               {"host", {{"cpu", host.cpu}, {"cores", host.cores}, {"isa", host.isa}}}};
   for (const EpochResult& e : trained.result.epochs) {
     report["training"]["log"].push_back({{"epoch", e.epoch}, {"loss", e.loss}, {"train_accuracy", e.train_accuracy}, {"validation_accuracy", e.validation_accuracy}});
