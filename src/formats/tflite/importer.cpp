@@ -86,7 +86,10 @@ TensorValue& SubgraphImporter::value(const SubgraphInfo& g, TensorValues& values
   const TensorInfo& t = g.tensors[static_cast<size_t>(tensor)];
   if (t.variable) {
     if (scope_.region) throw Error(ErrorCode::unsupported, "[tflite] state inside of a loop or a branch", "tensor '" + std::string(t.name) + "'");
-    v.stored = variable(state_name(g, tensor), &t);
+    // Operators keep real numbers: few runtimes have 16-bit variables.
+    TensorInfo kept = t;
+    if (t.scales) kept.type = TensorType::f32, kept.scales = {};
+    (t.scales ? v.real : v.stored) = variable(state_name(g, tensor), &kept);
     return v;
   }
   Tensor c = constant_of(shared_.model, t);
@@ -141,13 +144,13 @@ void SubgraphImporter::take(NodeContext& n, const OperatorRow* row, const Values
       if (t.scales && is_integer(type)) {
         const Value real = n.cast(y, ElementType::f32);
         if (row && row->numbers == Numbers::moved && keeps_scale(n, t)) v.real = real;
-        else v.stored = n.quantized(real, t);
+        else v = n.kept(real, t);
       } else {
         v.stored = type == ElementType::dynamic || y.element_type() == ElementType::dynamic ? y : n.cast(y, type);
       }
     }
     if (!v) throw Error(ErrorCode::unsupported, "[" + operator_name(o) + "] output " + std::to_string(k) + " is not offered");
-    if (const Value named = v.stored ? v.stored : v.real) name_value(named, t.name);
+    if (const Value named = v.stored ? v.stored : v.real ? v.real : v.steps) name_value(named, t.name);
     values[static_cast<size_t>(o.outputs[k])] = v;
   }
   // Faces that were made here serve the next reader too.

@@ -12,6 +12,7 @@ struct Shared {
   std::map<std::string, Tensor> initial;            ///< first content of resource variables
   std::map<std::string, Importer::Table> tables;    ///< hash tables
   std::set<size_t> initialized;                     ///< subgraphs that ran once
+  bool steps = false;                               ///< see Importer::counts_steps
   size_t nodes = 0;
   size_t states = 0;
 };
@@ -39,6 +40,7 @@ class SubgraphImporter : public Importer {
   void assign(const std::string& name, Value v) override;
   void initialize(size_t subgraph) override;
   std::map<std::string, Table>& tables() override { return shared_.tables; }
+  bool counts_steps() const override { return shared_.steps; }
   std::string fresh_state(const std::string& purpose) override { return purpose + " " + std::to_string(shared_.states++); }
   /// Writes the variables that changed back at the end of the run.
   void write_back();

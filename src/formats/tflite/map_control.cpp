@@ -44,7 +44,8 @@ Values stored_results(Builder& b, Importer& importer, const TensorValues& values
   for (size_t k = 0; k < values.size(); ++k) {
     if (!values[k].resource.empty()) throw Error(ErrorCode::unsupported, "[tflite] a resource leaves a region");
     const TensorInfo& t = g.tensors[static_cast<size_t>(g.outputs[k])];
-    out.push_back(values[k].stored ? values[k].stored : NodeContext(importer, b, g, none, {}, true).quantized(values[k].real, t));
+    TensorValue kept = values[k];
+    out.push_back(NodeContext(importer, b, g, none, {}, true).stored(kept, t));
   }
   return out;
 }

@@ -1,4 +1,5 @@
 // Convolutions and products. Images are NHWC in the file: they are transposed on the way in and out.
+#include <algorithm>
 #include <cmath>
 
 #include "formats/tflite/mapping.hpp"
@@ -11,6 +12,27 @@
 
 namespace hone::tflite {
 namespace {
+
+// The option as Convolution says it. Some runtimes refuse to pad dilated kernels by themselves: where sizes are known, pads are numbers.
+template <class Op>
+Op padded(NodeContext& n, Op op, Value image, Value w, int8_t code) {
+  if (code != 0 && code != 1) n.fail("padding " + std::to_string(code) + " does not exist");
+  op.auto_pad = code == 0 ? AutoPad::same_upper : AutoPad::valid;
+  bool dilated = false, known = w.shape().is_static() && image.shape().rank_known() && image.shape().rank() == op.strides.size() + 2;
+  for (int64_t d : op.dilations) dilated |= d != 1;
+  for (size_t k = 0; known && k < op.strides.size(); ++k) known = image.shape()[k + 1].is_static();
+  if (code != 0 || !dilated || !known) return op;
+  op.auto_pad = AutoPad::explicit_;
+  const Shape kernel = w.shape().to_shape();
+  for (size_t k = 0; k < op.strides.size(); ++k) {
+    const int64_t size = image.shape()[k + 1].get_length(), out = (size + op.strides[k] - 1) / op.strides[k];
+    const int64_t reach = (kernel[kernel.size() - op.strides.size() + k] - 1) * op.dilations[k] + 1;
+    const int64_t total = std::max<int64_t>(0, (out - 1) * op.strides[k] + reach - size);
+    op.pads_begin.push_back(total / 2);
+    op.pads_end.push_back(total - total / 2);
+  }
+  return op;
+}
 
 AutoPad padding(NodeContext& n, int8_t code) {
   if (code != 0 && code != 1) n.fail("padding " + std::to_string(code) + " does not exist");
@@ -35,7 +57,7 @@ class Products {
     const Scales &x = n.scales(data), &w = n.scales(weight), &y = n.scales_out(0);
     const bool quantized = x && w && y && x.scale.size() == 1 && y.scale.size() == 1;
     if (!quantized) return;
-    exact_ = n.info(weight).type == TensorType::u8 && n.info(data).type == TensorType::u8 && n.info_out(0).type == TensorType::u8;
+    exact_ = n.importer().counts_steps() && n.info(weight).type == TensorType::u8 && n.info(data).type == TensorType::u8 && n.info_out(0).type == TensorType::u8;
     wide_ = n.info(data).type == TensorType::i16 && n.info_out(0).type == TensorType::i16 && (!n.has(bias) || n.info(bias).type == TensorType::i64);
   }
   Value data() { return exact_ ? n_.steps(data_) : n_.in(data_); }
@@ -55,7 +77,7 @@ class Products {
     y = exact_ ? clamped(y, activation) : n_.activated(y, activation);
     if (image) y = n_.channels_last(y);
     if (!exact_) return {y};
-    n_.give_steps(0, y);
+    n_.give(0, n_.whole_steps(y, n_.info_out(0)));
     return {};
   }
 
@@ -118,15 +140,14 @@ Values conv_2d(NodeContext& n) {
   const auto strides = positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), dilations = positive(n, {n.i(5, 1), n.i(4, 1)}, "dilations");
   const Dimension& c = x.shape()[n.rank(x) - 1];
   const int64_t in = c.is_static() ? c.get_length() : s[1];
-  const AutoPad pad = padding(n, n.code(0));
   Value y;
   if (in == s[1]) {
-    y = n(Convolution{strides, {}, {}, dilations, pad}, n.channels_first(x), w);
+    y = n(padded(n, Convolution{strides, {}, {}, dilations}, x, w, n.code(0)), n.channels_first(x), w);
   } else {
     const int64_t groups = s[1] > 0 ? in / s[1] : 0;
     if (groups < 1 || in % s[1] != 0 || s[0] % groups != 0) n.fail(std::to_string(in) + " channels do not fit weights " + to_string(s));
     w = n.reshape(w, {groups, s[0] / groups, s[1], s[2], s[3]});
-    y = n(GroupConvolution{strides, {}, {}, dilations, pad}, n.channels_first(x), w);
+    y = n(padded(n, GroupConvolution{strides, {}, {}, dilations}, x, w, n.code(0)), n.channels_first(x), w);
   }
   return p.finished(y, 1, n.code(3), true);
 }
@@ -141,8 +162,8 @@ Values depthwise_conv_2d(NodeContext& n) {
   const Shape s = w.shape().to_shape();
   if (c < 1 || s[0] % c != 0 || s[1] != 1) n.fail(std::to_string(c) + " channels do not fit weights " + to_string(s));
   w = n.reshape(w, {c, s[0] / c, 1, s[2], s[3]});
-  const GroupConvolution op{positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), {}, {}, positive(n, {n.i(6, 1), n.i(5, 1)}, "dilations"), padding(n, n.code(0))};
-  const Value y = n(op, n.channels_first(x), w);
+  const GroupConvolution op{positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), {}, {}, positive(n, {n.i(6, 1), n.i(5, 1)}, "dilations")};
+  const Value y = n(padded(n, op, x, w, n.code(0)), n.channels_first(x), w);
   return p.finished(y, 1, n.code(4), true);
 }
 
@@ -150,9 +171,8 @@ Values depthwise_conv_2d(NodeContext& n) {
 Values conv_3d(NodeContext& n) {
   Products p(n, 0, 1, 2);
   const Value x = p.data(), w = p.weights({4, 3, 0, 1, 2}, 4);
-  const Convolution op{positive(n, {n.i(1, 1), n.i(3, 1), n.i(2, 1)}, "strides"), {}, {}, positive(n, {n.i(5, 1), n.i(7, 1), n.i(6, 1)}, "dilations"),
-                       padding(n, n.code(0))};
-  return p.finished(n(op, n.channels_first(x), w), 1, n.code(4), true);
+  const Convolution op{positive(n, {n.i(1, 1), n.i(3, 1), n.i(2, 1)}, "strides"), {}, {}, positive(n, {n.i(5, 1), n.i(7, 1), n.i(6, 1)}, "dilations")};
+  return p.finished(n(padded(n, op, x, w, n.code(0)), n.channels_first(x), w), 1, n.code(4), true);
 }
 
 Value transposed(NodeContext& n, Value x, Value w, Value spatial, std::vector<int64_t> strides, std::vector<int64_t> dilations, AutoPad pad) {

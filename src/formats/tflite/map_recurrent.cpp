@@ -216,7 +216,7 @@ class Lstm {
   bool quantized_ = false, coupled_ = false, normed_ = false;
 };
 
-void keep(NodeContext& n, size_t i, Value real) { n.keep(i, n.quantized(real, n.info(i))); }
+void keep(NodeContext& n, size_t i, Value real) { n.keep(i, n.rounded(real, n.info(i))); }
 
 Values unidirectional_lstm(NodeContext& n) {
   if (n.flag(5)) n.refuse("diagonal recurrent weights");

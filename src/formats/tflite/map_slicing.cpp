@@ -8,11 +8,10 @@
 namespace hone::tflite {
 namespace {
 
-// Bit k of a mask speaks of entry k of the ranges.
+// Bit k of a mask speaks of entry k of the ranges. All masks have one number for each entry, as OpenVINO wants it.
 std::vector<int64_t> mask(int32_t bits, size_t entries) {
   std::vector<int64_t> m;
-  if (bits == 0) return m;
-  for (size_t k = 0; k < entries && k < 32; ++k) m.push_back(static_cast<uint32_t>(bits) >> k & 1u);
+  for (size_t k = 0; k < entries; ++k) m.push_back(k < 32 ? static_cast<uint32_t>(bits) >> k & 1u : 0u);
   return m;
 }
 

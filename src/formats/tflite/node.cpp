@@ -10,6 +10,7 @@
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
+#include "ops/unary.hpp"
 
 namespace hone::tflite {
 
@@ -35,16 +36,33 @@ Value NodeContext::in(size_t i) {
   value(i);
   TensorValue& v = inputs_[i];
   if (!v.resource.empty()) fail("input " + std::to_string(i) + " is a resource");
-  if (!v.real) v.real = scales(i) ? dequantized(v.stored, scales(i), scale_axis(info(i), scales(i).axis)) : v.stored;
-  return v.real;
+  if (v.real) return v.real;
+  if (v.steps) return v.real = (*this)(Multiply{}, v.steps, b.scalar<float>(scales(i).scale.at(0)));
+  return v.real = scales(i) ? dequantized(v.stored, scales(i), scale_axis(info(i), scales(i).axis)) : v.stored;
 }
 
 Value NodeContext::stored(size_t i) {
   value(i);
-  TensorValue& v = inputs_[i];
-  if (!v.resource.empty()) fail("input " + std::to_string(i) + " is a resource");
-  if (!v.stored) v.stored = quantized(v.real, info(i));
-  return v.stored;
+  if (!inputs_[i].resource.empty()) fail("input " + std::to_string(i) + " is a resource");
+  return stored(inputs_[i], info(i));
+}
+
+Value NodeContext::stored(TensorValue& v, const TensorInfo& as) {
+  if (v.stored) return v.stored;
+  if (v.steps) return v.stored = cast((*this)(Add{}, v.steps, b.scalar<float>(static_cast<float>(as.scales.zero.at(0)))), element_type_of(as.type));
+  return v.stored = quantized(v.real, as);
+}
+
+TensorValue NodeContext::whole_steps(Value v, const TensorInfo& as) {
+  const double zero = static_cast<double>(as.scales.zero.at(0));
+  return {.stored = {}, .real = {}, .steps = (*this)(Clamp{0 - zero, 255 - zero}, (*this)(Round{RoundMode::half_to_even}, v)), .resource = {}};
+}
+
+TensorValue NodeContext::kept(Value real, const TensorInfo& as) {
+  if (importer_.counts_steps() && as.type == TensorType::u8 && as.scales.scale.size() == 1) {
+    return whole_steps((*this)(Divide{}, real, b.scalar<float>(as.scales.scale[0])), as);
+  }
+  return {.stored = quantized(real, as), .real = {}, .steps = {}, .resource = {}};
 }
 
 Values NodeContext::all_in() {
@@ -96,18 +114,10 @@ Value NodeContext::quantized(Value real, const TensorInfo& as) {
 }
 
 Value NodeContext::steps(size_t i) {
-  const Value from = stored(i);
+  value(i);
   TensorValue& v = inputs_[i];
-  if (!v.steps) v.steps = dequantized(from, {{1}, {scales(i).zero.at(0)}, 0}, 0);
+  if (!v.steps) v.steps = dequantized(stored(i), {{1}, {scales(i).zero.at(0)}, 0}, 0);
   return v.steps;
-}
-
-void NodeContext::give_steps(size_t k, Value v) {
-  TensorInfo as = info_out(k);
-  as.scales = {{1}, {as.scales.zero.at(0)}, 0};
-  TensorValue& out = given_.at(k);
-  out.stored = quantized(v, as);
-  out.steps = dequantized(out.stored, as.scales, 0);
 }
 
 Value NodeContext::weights(size_t i, const std::vector<int64_t>& order, int64_t usual_axis, bool in_steps) {
@@ -157,7 +167,7 @@ Tensor NodeContext::known(Value v) {
   return t;
 }
 
-Tensor NodeContext::constant(size_t i) { return has(i) && inputs_[i].resource.empty() ? known(scales(i) ? stored(i) : any(i)) : Tensor(); }
+Tensor NodeContext::constant(size_t i) { return has(i) && inputs_[i].resource.empty() ? known(any(i)) : Tensor(); }
 
 std::vector<int64_t> NodeContext::ints(size_t i, const char* what) {
   const Tensor t = constant(i);

@@ -18,7 +18,7 @@ struct TensorValue {
   Value stored, real;
   Value steps = {};  ///< real numbers in units of the scale: integer less zero point
   std::string resource;
-  explicit operator bool() const { return stored || real || !resource.empty(); }
+  explicit operator bool() const { return stored || real || steps || !resource.empty(); }
 };
 using TensorValues = std::vector<TensorValue>;
 
@@ -53,6 +53,8 @@ class Importer {
     Tensor keys, values;
   };
   virtual std::map<std::string, Table>& tables() = 0;
+  /// Has the model asymmetric u8 weights? Its tensors are rounded to whole steps in f32, which is exact wherever the graph goes.
+  virtual bool counts_steps() const = 0;
   virtual std::string fresh_state(const std::string& purpose) = 0;
 };
 
@@ -76,7 +78,10 @@ class NodeContext {
   /// Input `i` as it is stored.
   Value stored(size_t i);
   /// Whichever face is there: for shapes.
-  Value any(size_t i) { return has(i) && inputs_[i].real ? inputs_[i].real : stored(i); }
+  Value any(size_t i) {
+    const TensorValue& v = value(i);
+    return v.stored ? v.stored : v.real ? v.real : v.steps ? v.steps : stored(i);
+  }
   Values all_in();
   const TensorValue& value(size_t i) const;
   const TensorValues& values() const { return inputs_; }
@@ -94,8 +99,12 @@ class NodeContext {
   Value rounded(Value real, const TensorInfo& as) { return as.scales ? dequantized(quantized(real, as), as.scales, as.scales.axis) : real; }
   /// Input `i` in units of its scale (one for the tensor): integers that f32 holds exactly.
   Value steps(size_t i);
-  /// A result in units of the scale of output `k`, which it is rounded to.
-  void give_steps(size_t k, Value v);
+  /// A result in units of the scale of `as`, rounded to what its integers can say.
+  TensorValue whole_steps(Value v, const TensorInfo& as);
+  /// Real numbers as tensor `as` keeps them.
+  TensorValue kept(Value real, const TensorInfo& as);
+  /// The integers of a tensor, made where they are not there yet.
+  Value stored(TensorValue& v, const TensorInfo& as);
   /// A weight with its axes in another order; the axes are permuted before the integers become real numbers. `in_steps`: numbers in units of
   /// its scales.
   Value weights(size_t i, const std::vector<int64_t>& order, int64_t usual_axis, bool in_steps = false);

@@ -62,6 +62,14 @@ Graph import(std::string_view text, std::shared_ptr<const void> owner, const std
   if (main >= m.subgraphs.size()) throw Error(ErrorCode::unreadable, "[tflite] the subgraph of a signature does not exist");
   check_operators(m, main);
   const SubgraphInfo& sub = m.subgraphs[main];
+  // Asymmetric u8 weights: of a network that was trained with them, before the symmetric int8 of today.
+  for (const SubgraphInfo& each : m.subgraphs) {
+    for (const OperatorInfo& o : each.operators) {
+      if ((o.code != 3 && o.code != 4 && o.code != 9) || o.inputs.size() < 2 || o.inputs[1] < 0) continue;
+      const TensorInfo& w = each.tensors[static_cast<size_t>(o.inputs[1])];
+      shared.steps |= w.type == TensorType::u8 && w.scales && w.scales.zero.at(0) != 128;
+    }
+  }
   Graph g;
   g.name = sub.name.empty() ? std::string("main") : std::string(sub.name);
   g.info["framework"] = "tflite";
@@ -84,10 +92,10 @@ Graph import(std::string_view text, std::shared_ptr<const void> owner, const std
   const OperatorInfo none;
   for (size_t k = 0; k < outputs.size(); ++k) {
     const TensorInfo& info = sub.tensors[static_cast<size_t>(sub.outputs[k])];
-    Value v = outputs[k].stored;
-    if (!v && !outputs[k].real) throw Error(ErrorCode::unsupported, "[tflite] an output that is a resource", "tensor '" + std::string(info.name) + "'");
+    TensorValue kept = outputs[k];
+    if (!kept.resource.empty()) throw Error(ErrorCode::unsupported, "[tflite] an output that is a resource", "tensor '" + std::string(info.name) + "'");
     scope.builder.set_name(std::string(info.name));
-    if (!v) v = NodeContext(importer, scope.builder, sub, none, {}, false).quantized(outputs[k].real, info);
+    const Value v = NodeContext(importer, scope.builder, sub, none, {}, false).stored(kept, info);
     scope.builder.set_name({});
     scope.builder.result(v, std::string(info.name));
     name_value(v, info.name);
