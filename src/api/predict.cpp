@@ -32,6 +32,14 @@ void draw(const std::string& file, const std::string& folder, const Prediction& 
   data::write_image((std::filesystem::path(folder) / (std::filesystem::path(file).stem().string() + "." + label + ".png")).string(), rgb);
 }
 
+// Quantized models take integers: the nearest ones, within the range of their type.
+Tensor as_input(const Tensor& picture, ElementType type) {
+  if (!is_integer(type)) return picture.converted(type);
+  Tensor whole = picture.clone();
+  for (float& v : whole.span<float>()) v = std::nearbyint(v);
+  return whole.converted(type);
+}
+
 }  // namespace
 
 std::vector<FilePredictions> predict(const PredictOptions& o) {

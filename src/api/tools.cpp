@@ -22,7 +22,9 @@ namespace hone {
 // Runs a graph once; any graph, through whatever the compiler chooses.
 std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, const RunOptions& o) {
   CompileOptions c;
-  c.precision = choose_precision(o.precision == "f32" ? "" : o.precision, g, g.name);
+  const bool own = o.precision == "f32" || o.precision.empty();
+  c.precision = choose_precision(own ? "" : o.precision, g, g.name);
+  c.exact_rest = own;
   c.threads = o.threads;
   CompiledGraph compiled = compile_model(g, c);
   std::vector<Datum> out;
