@@ -1,5 +1,6 @@
 // New tensors, copies and conversions.
 #include <cmath>
+#include <cstdlib>
 
 #include "formats/pytorch/mapping.hpp"
 #include "ops/arrays.hpp"
@@ -53,6 +54,8 @@ Values scalar_tensor(NodeContext& n) {
   return {n.number("s", wanted(n, ElementType::f32))};
 }
 
+constexpr int64_t most_numbers = 1 << 24;  // that reading makes: larger tables belong in weights
+
 Values arange(NodeContext& n) {
   const ElementType t = wanted(n, ElementType::i64);
   const Value begin = n.has("start") ? n.number("start", t) : n.scalar_of(t, 0);
@@ -63,7 +66,7 @@ Values linspace(NodeContext& n) {
   const ElementType t = wanted(n, ElementType::f32);
   const int64_t steps = n.i("steps");
   const double begin = n.f("start", 0), end = n.f("end", 0);
-  if (steps < 0 || steps > 1 << 28) n.fail("steps is out of range");
+  if (steps < 0 || steps > most_numbers) n.fail("steps is out of range");
   Tensor v(t, {steps});
   // From both ends, as PyTorch does, so that the last number is exact.
   const double step = steps > 1 ? (end - begin) / static_cast<double>(steps - 1) : 0;
@@ -85,6 +88,9 @@ Values eye(NodeContext& n) {
 template <bool lower>
 Values triangle_indices(NodeContext& n) {
   const int64_t rows = n.i("row"), columns = n.i("col"), offset = n.i("offset", 0);
+  if (rows < 0 || columns < 0 || rows > most_numbers || columns > most_numbers || rows * columns > most_numbers ||
+      std::abs(offset) > most_numbers)
+    n.refuse("of that size is not offered");
   std::vector<int64_t> r, c;
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < columns; ++j) {

@@ -267,6 +267,7 @@ Values affine_grid(NodeContext& n) {
   if (size.size() != 4) n.refuse("is offered for two spatial axes");
   const bool corners = n.flag("align_corners", false);
   const int64_t h = size[2], w = size[3];
+  if (h < 0 || w < 0 || h > 1 << 14 || w > 1 << 14) n.refuse("of that size is not offered");
   Tensor base(ElementType::f32, {h * w, 3});
   const auto at = [&](int64_t i, int64_t length) {
     if (corners) return length > 1 ? 2.0 * static_cast<double>(i) / static_cast<double>(length - 1) - 1 : 0.0;

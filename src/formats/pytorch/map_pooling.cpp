@@ -111,7 +111,10 @@ Values unfold(NodeContext& n) {
     const Dimension d = padded.shape()[static_cast<size_t>(2 + k)];
     if (d.is_dynamic()) n.refuse("needs static spatial sizes");
     const auto u = static_cast<size_t>(k);
+    if (stride[u] < 1 || dilation[u] < 1 || kernel[u] < 1 || kernel[u] > 4096 || dilation[u] > 4096)
+      n.fail("has a wrong window");
     const int64_t windows = (d.get_length() - dilation[u] * (kernel[u] - 1) - 1) / stride[u] + 1;
+    if (windows > (int64_t{1} << 24) / kernel[u]) n.refuse("of that size is not offered");
     if (windows < 1) n.fail("the kernel is larger than the picture");
     Tensor at(ElementType::i64, {kernel[u], windows});
     for (int64_t a = 0; a < kernel[u]; ++a) {

@@ -187,8 +187,12 @@ Values cosine_similarity(NodeContext& n) {
 }
 
 // NaN counts for nothing.
-Value without_nan(NodeContext& n, Value x) { return is_float(x.element_type()) ? n(Select{}, n(IsNaN{}, x), n.like(x, 0), x) : x; }
-Values nan_sum(NodeContext& n) { return {reduced<ReduceSum>(n, without_nan(n, n.in("self")))}; }
+Value without_nan(NodeContext& n, Value x) {
+  return is_float(x.element_type()) ? n(Select{}, n(IsNaN{}, x), n.like(x, 0), x) : x;
+}
+Values nan_sum(NodeContext& n) {
+  return {reduced<ReduceSum>(n, without_nan(n, n.in("self")))};
+}
 Values nan_mean(NodeContext& n) {
   const Value x = n.in("self");
   const Value count = reduced<ReduceSum>(n, n.cast(n(LogicalNot{}, n(IsNaN{}, x)), x.element_type()));
@@ -199,13 +203,16 @@ Values trace(NodeContext& n) {
   const Value rows = n.unsqueeze(n(Range{ElementType::i64}, n.int_constant(0), n.dim(x, 0), n.int_constant(1)), {1});
   const Value columns = n(Range{ElementType::i64}, n.int_constant(0), n.dim(x, 1), n.int_constant(1));
   const ElementType t = n.out_type(0, x.element_type());
-  return {n(ReduceSum{}, n(Select{}, n(Equal{}, rows, columns), n.cast(x, t), n.scalar_of(t, 0)), n.ints_constant({0, 1}))};
+  return {
+      n(ReduceSum{}, n(Select{}, n(Equal{}, rows, columns), n.cast(x, t), n.scalar_of(t, 0)), n.ints_constant({0, 1}))};
 }
 // a x b along an axis of three.
 Values cross(NodeContext& n) {
   const Value a = n.in("self"), b = n.in("other");
   const int64_t axis = n.axis(n.i("dim", -1), a);
-  const auto turned = [&](Value v, int64_t by) { return n.gather(v, n.ints_constant({by % 3, (by + 1) % 3, (by + 2) % 3}), axis); };
+  const auto turned = [&](Value v, int64_t by) {
+    return n.gather(v, n.ints_constant({by % 3, (by + 1) % 3, (by + 2) % 3}), axis);
+  };
   return {n(Subtract{}, n(Multiply{}, turned(a, 1), turned(b, 2)), n(Multiply{}, turned(a, 2), turned(b, 1)))};
 }
 Values log_cumulative_sum(NodeContext& n) {
@@ -223,8 +230,12 @@ Values loss(NodeContext& n, Value each) {
   if (all.empty()) return {each};
   return {how == 1 ? n(ReduceMean{}, each, n.ints_constant(all)) : n(ReduceSum{}, each, n.ints_constant(all))};
 }
-Values squared_loss(NodeContext& n) { return loss(n, n(SquaredDifference{}, n.in("self"), n.in("target"))); }
-Values absolute_loss(NodeContext& n) { return loss(n, n(Abs{}, n(Subtract{}, n.in("self"), n.in("target")))); }
+Values squared_loss(NodeContext& n) {
+  return loss(n, n(SquaredDifference{}, n.in("self"), n.in("target")));
+}
+Values absolute_loss(NodeContext& n) {
+  return loss(n, n(Abs{}, n(Subtract{}, n.in("self"), n.in("target"))));
+}
 
 constexpr OperatorRow rows[] = {
     {"_cdist_forward", distances},

@@ -1,4 +1,6 @@
 // Shapes and movement of data.
+#include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 #include "formats/pytorch/mapping.hpp"
@@ -10,6 +12,8 @@
 
 namespace hone::pytorch {
 namespace {
+
+constexpr int64_t most_numbers = 1 << 24;  // of tables that reading makes
 
 Values reshape(NodeContext& n) {
   return {n.reshape_to(n.in("self"), n.sizes(n.has("size") ? "size" : "shape"))};
@@ -168,7 +172,7 @@ Values chunk(NodeContext& n) {
   if (parts <= 1) return {x};
   const Dimension d = x.shape()[static_cast<size_t>(axis)];
   if (d.is_dynamic()) return n.all(Split{static_cast<int64_t>(parts)}, {x, n.int_constant(axis)});
-  const int64_t each = (d.get_length() + n.i("chunks") - 1) / std::max<int64_t>(1, n.i("chunks"));
+  const int64_t each = (d.get_length() - 1) / std::max<int64_t>(1, n.i("chunks")) + 1;
   std::vector<int64_t> lengths(parts, each);
   lengths.back() = -1;
   return split_lengths(n, x, axis, lengths);
@@ -273,6 +277,8 @@ Values unfold(NodeContext& n) {
   const int64_t length = x.shape()[static_cast<size_t>(axis)].get_length();
   if (size < 0 || step < 1 || size > length) n.fail("size or step is out of range");
   const int64_t windows = (length - size) / step + 1;
+  if (windows > most_numbers || size > most_numbers || windows * size > most_numbers)
+    n.refuse("of that size is not offered");
   Tensor at(ElementType::i64, {windows, size});
   for (int64_t w = 0; w < windows; ++w) {
     for (int64_t k = 0; k < size; ++k) at.data<int64_t>()[w * size + k] = w * step + k;
@@ -302,6 +308,8 @@ Values diagonal(NodeContext& n) {
                 rank = static_cast<int64_t>(n.rank(x));
   const int64_t rows = x.shape()[static_cast<size_t>(a)].get_length(),
                 columns = x.shape()[static_cast<size_t>(c)].get_length();
+  if (rows > most_numbers || columns > most_numbers || std::abs(offset) > most_numbers)
+    n.refuse("of that size is not offered");
   std::vector<int64_t> order;
   for (int64_t k = 0; k < rank; ++k) {
     if (k != a && k != c) order.push_back(k);
@@ -324,8 +332,11 @@ Values as_strided(NodeContext& n) {
   const int64_t offset = n.i("storage_offset", 0);
   const int64_t count = element_count(sizes);
   if (strides.size() != sizes.size()) n.fail("size and stride differ in number");
-  if (!x.shape().is_static() || count > 1 << 26) n.refuse("needs static sizes");
+  if (!x.shape().is_static() || count > most_numbers) n.refuse("needs static sizes");
   const int64_t available = element_count(x.shape().to_shape());
+  for (int64_t stride : strides) {
+    if (stride < 0 || stride > available || offset < 0 || offset > available) n.refuse("reaches outside of its tensor");
+  }
   Tensor at(ElementType::i64, sizes);
   for (int64_t i = 0; i < count; ++i) {
     int64_t rest = i, from = offset;

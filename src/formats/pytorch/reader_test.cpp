@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "base/file.hpp"
 #include "formats/pytorch/archive_samples_test.hpp"
 #include "formats/pytorch/mapping.hpp"
 #include "hone/error.hpp"
@@ -204,6 +207,20 @@ TEST(TorchExport, reads_the_layout_before_pytorch_2_8) {
   const Graph g = parse_torch_export(blob(zip(
       {{"version", "8.2"}, {"serialized_exported_program.json", p.json()}, {"serialized_state_dict.pt", weights}})));
   EXPECT_EQ(evaluate(g, {two_by_three})[0].tensor().to_doubles(), (std::vector<double>{11, 18, 33, 6, 25, 24}));
+}
+
+TEST(TorchExport, inputs_of_past_fuzzing_end_in_a_model_or_an_error) {
+  size_t files = 0;
+  for (const auto& e :
+       std::filesystem::directory_iterator(std::string(HONE_SOURCE_DIR) + "/tests/fuzz/corpus/torch_export")) {
+    const std::string bytes = read_text_file(e.path().string());
+    try {
+      parse_torch_export(blob(bytes.starts_with("{") ? zip({{"m/models/model.json", bytes}}) : bytes));
+    } catch (const Error&) {
+    }
+    ++files;
+  }
+  EXPECT_GT(files, 0u);
 }
 
 TEST(TorchExport, knows_more_than_two_hundred_operators) {

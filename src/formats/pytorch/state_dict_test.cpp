@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "base/file.hpp"
 #include "formats/pytorch/archive_samples_test.hpp"
 #include "hone/error.hpp"
 
@@ -77,6 +80,20 @@ TEST(StateDict, refuses_tensors_outside_of_their_storage) {
       error_of(checkpoint(dictionary({{"w", tensor("FloatStorage", "0", 2, 1, {2}, {1})}}), {{"0", floats({1, 2})}}));
   EXPECT_EQ(e.code(), ErrorCode::unreadable);
   EXPECT_NE(std::string(e.what()).find("weight 'w'"), std::string::npos) << e.what();
+}
+
+TEST(StateDict, inputs_of_past_fuzzing_end_in_tensors_or_an_error) {
+  size_t files = 0;
+  for (const auto& e :
+       std::filesystem::directory_iterator(std::string(HONE_SOURCE_DIR) + "/tests/fuzz/corpus/weights")) {
+    const std::string bytes = read_text_file(e.path().string());
+    try {
+      parse_weights(blob(bytes.starts_with("\x80\x02}") ? checkpoint(bytes, {{"0", std::string(64, '\1')}}) : bytes));
+    } catch (const Error&) {
+    }
+    ++files;
+  }
+  EXPECT_GT(files, 0u);
 }
 
 TEST(Safetensors, reads_all_types_in_place) {
