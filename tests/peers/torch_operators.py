@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
 """ATen operators, one small exported program each, give PyTorch's results in Hone.
 
-    torch_operators.py --hone build/release/bin/hone [--only conv,pool] [--core]
+    torch_operators.py --hone build/release/bin/hone [--only conv,pool] [--core] [--store tests/data/torch_export.tar.gz]
 
 Each case is a function exported by torch.export (`--core`: after run_decompositions() as well) and run in Hone on its inputs. Needs torch;
-without it the script says so and ends with code 77 (skipped).
+without it the script says so and ends with code 77 (skipped). `--store` writes the cases as an archive that `hone conformance` and the unit
+tests run without PyTorch; what a graph does not need (stack traces, sample inputs) is left out.
 """
 import argparse
+import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import warnings
+import zipfile
 
 try:
     import numpy as np
@@ -288,6 +293,11 @@ case("vision.roi_align", lambda a, b: (torch.ops.torchvision.roi_align(a, b, 0.5
      torch.tensor([[0.0, 1, 1, 6, 7], [0, 0, 2, 4, 4]]))
 
 
+# One case a family, for the archive of stored cases.
+STORED = set("unary.erf binary.add_alpha binary.int_div_floor compare.mixed clamp activation.softmax reduce.var order.topk shape.split shape.slice index.two_axes index.put "
+             "create inplace.views conv.groups addmm resize.bilinear pool.max norm.group attention recurrent.GRU control.cond control.while_loop".split())
+
+
 def run_hone(hone, file, inputs, folder):
     args = [hone, "run", file, "--output-dir", folder]
     for i, t in enumerate(inputs):
@@ -318,12 +328,63 @@ def check(expected, given):
     return ""
 
 
+def stripped(file):
+    """The archive without what no reader needs: metadata of nodes, call graphs, sample inputs."""
+
+    def graph(g):
+        for node in g["nodes"]:
+            node["metadata"] = {}
+            for i in node["inputs"]:
+                if "as_graph" in i["arg"]:
+                    graph(i["arg"]["as_graph"]["graph"])
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith("models/model.json"):
+                program = json.loads(data)
+                graph(program["graph_module"]["graph"])
+                program["graph_module"]["module_call_graph"] = []
+                program["guards_code"] = []
+                data = json.dumps(program, separators=(",", ":")).encode()
+            elif "/data/weights/" not in name and "/data/constants/" not in name and not name.endswith("byteorder"):
+                continue
+            target.writestr(zipfile.ZipInfo("model/" + name.split("/", 1)[1]), data)
+    return out.getvalue()
+
+
+def stored_case(archive, name, file, inputs, expected):
+    def add(path, data):
+        info = tarfile.TarInfo(f"{name}/{path}")
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+
+    def npy(array):
+        out = io.BytesIO()
+        np.save(out, array)
+        return out.getvalue()
+
+    entries = {"inputs": [], "outputs": []}
+    for kind, tensors in (("inputs", inputs), ("outputs", expected)):
+        for i, t in enumerate(tensors):
+            path = f"{kind[:-1]}{i}.npy"
+            add(path, npy(t.numpy()))
+            # Names of neither the graph's inputs nor its outputs: values go by position.
+            entries[kind].append({"name": f"#{i}", "dtype": str(t.numpy().dtype), "shape": list(t.shape), "file": path})
+    add("model.pt2", stripped(file))
+    add("io.json", json.dumps({"model": "model.pt2", "tolerance": "rtol 1e-4, atol 1e-5", "cases": [entries]}).encode())
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--hone", default="build/release/bin/hone")
     ap.add_argument("--only", default="")
     ap.add_argument("--core", action="store_true")
+    ap.add_argument("--store", default="")
     a = ap.parse_args()
+    store = io.BytesIO()
+    archive = tarfile.open(fileobj=store, mode="w") if a.store else None
     try:
         import torchvision  # noqa: F401
     except ImportError:
@@ -333,6 +394,8 @@ def main():
     good = bad = 0
     for name, (fn, inputs) in CASES.items():
         if a.only and not any(name.startswith(o) for o in a.only.split(",")):
+            continue
+        if a.store and name not in STORED:
             continue
         model = (fn if isinstance(fn, torch.nn.Module) else Wrapped(fn)).eval()
         for form in ("pt2", "core") if a.core else ("pt2",):
@@ -349,11 +412,17 @@ def main():
                     continue
                 try:
                     problem = check(expected, run_hone(a.hone, file, inputs, folder))
+                    if archive and not problem:
+                        stored_case(archive, name, file, inputs, expected)
                 except RuntimeError as e:
                     problem = str(e)
             if problem:
                 print(f"FAIL   {name} {form}: {problem}", flush=True)
             good, bad = good + (not problem), bad + bool(problem)
+    if archive:
+        archive.close()
+        with open(a.store, "wb") as f, gzip.GzipFile(fileobj=f, mode="wb", mtime=0, filename="") as z:
+            z.write(store.getvalue())
     print(f"{good} ok, {bad} failed")
     return 1 if bad else 0
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/file.hpp"
+#include "formats/conformance/conformance.hpp"
 #include "formats/pytorch/archive_samples_test.hpp"
 #include "formats/pytorch/mapping.hpp"
 #include "hone/error.hpp"
@@ -207,6 +208,15 @@ TEST(TorchExport, reads_the_layout_before_pytorch_2_8) {
   const Graph g = parse_torch_export(blob(zip(
       {{"version", "8.2"}, {"serialized_exported_program.json", p.json()}, {"serialized_state_dict.pt", weights}})));
   EXPECT_EQ(evaluate(g, {two_by_three})[0].tensor().to_doubles(), (std::vector<double>{11, 18, 33, 6, 25, 24}));
+}
+
+// Made by tests/peers/torch_operators.py --store: one case a family of operators, with PyTorch's outputs.
+TEST(TorchExport, computes_what_pytorch_computed) {
+  ConformanceOptions o;
+  o.isolate = false;
+  const ConformanceReport r = run_conformance(std::string(HONE_SOURCE_DIR) + "/tests/data/torch_export.tar.gz", o);
+  EXPECT_EQ(r.cases.size(), 23u);
+  for (const CaseResult& c : r.cases) EXPECT_EQ(c.status, CaseStatus::pass) << c.name << ": " << c.reason;
 }
 
 TEST(TorchExport, inputs_of_past_fuzzing_end_in_a_model_or_an_error) {
