@@ -48,8 +48,14 @@ int available_cores() {
 }
 
 struct ThreadPool::Impl {
+  // A worker claims its part of a loop before it begins. A part that nobody has claimed when the caller is done with its
+  // own is done by the caller: a worker that another process keeps off its core holds nobody up.
   struct alignas(64) Slot {
-    std::atomic<uint64_t> done{0};
+    std::atomic<uint64_t> claimed{0}, done{0};
+    bool claim(uint64_t e) {
+      uint64_t last = claimed.load(std::memory_order_relaxed);
+      return last < e && claimed.compare_exchange_strong(last, e, std::memory_order_acq_rel);
+    }
   };
   alignas(64) std::atomic<uint64_t> epoch{0};
   alignas(64) std::atomic<int64_t> next{0};
@@ -67,6 +73,7 @@ struct ThreadPool::Impl {
   std::vector<Slot> slots;
   std::vector<std::thread> workers;
 
+  // The part of worker `thread`, with its number, whoever computes it.
   void work(int thread) {
     if (dynamic) {
       for (int64_t b; (b = next.fetch_add(grain, std::memory_order_relaxed)) < n;) (*f)(b, std::min(n, b + grain), thread);
@@ -94,8 +101,10 @@ struct ThreadPool::Impl {
         }
       }
       seen = now;
+      Slot& slot = slots[size_t(thread)];
+      if (!slot.claim(seen)) continue;
       work(thread);
-      slots[size_t(thread)].done.store(seen, std::memory_order_release);
+      slot.done.store(seen, std::memory_order_release);
     }
   }
 
@@ -108,6 +117,11 @@ struct ThreadPool::Impl {
     }
     inside_pool = true;
     work(0);
+    for (size_t t = 1; t < slots.size(); ++t) {
+      if (!slots[t].claim(e)) continue;
+      work(int(t));
+      slots[t].done.store(e, std::memory_order_relaxed);
+    }
     inside_pool = false;
     for (size_t t = 1; t < slots.size(); ++t) {
       for (int spins = 0; slots[t].done.load(std::memory_order_acquire) != e; ++spins) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -39,9 +40,34 @@ TEST(ThreadPool, runs_nested_loops_inline) {
   ThreadPool pool(2);
   std::atomic<int> total = 0;
   pool.parallel_for(4, 1, [&](int64_t b, int64_t e, int) {
-    for (int64_t i = b; i < e; ++i) pool.parallel_for(8, 1, [&](int64_t b2, int64_t e2, int) { total += int(e2 - b2); });
+    for (int64_t i = b; i < e; ++i)
+      pool.parallel_for(8, 1, [&](int64_t b2, int64_t e2, int) { total += int(e2 - b2); });
   });
   EXPECT_EQ(total, 32);
+}
+
+TEST(ThreadPool, computes_every_part_of_short_loops_that_follow_each_other) {
+  // Shorter than a worker's way to them: the caller takes over parts that nobody has begun, while others just begin.
+  for (int threads : {2, 5}) {
+    ThreadPool pool(threads);
+    std::vector<int64_t> parts(size_t(threads), 0);
+    std::atomic<int64_t> total = 0;
+    int64_t want = 0;
+    for (int64_t k = 0; k < 20000; ++k) {
+      const int64_t n = 1 + k % 13;
+      want += n;
+      const auto count = [&](int64_t b, int64_t e, int t) {
+        parts[size_t(t)] += e - b;  // a number is in use once at a time
+        total.fetch_add(e - b, std::memory_order_relaxed);
+      };
+      if (k % 3 == 0)
+        pool.parallel_for_dynamic(n, 1, [&](int64_t b, int64_t e, int t) { count(b, e, t); });
+      else
+        pool.parallel_for(n, 1, [&](int64_t b, int64_t e, int t) { count(b, e, t); });
+      ASSERT_EQ(total, want) << "loop " << k;
+    }
+    EXPECT_EQ(std::accumulate(parts.begin(), parts.end(), int64_t(0)), want);
+  }
 }
 
 TEST(ThreadPool, wakes_after_sleeping) {
