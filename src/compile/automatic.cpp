@@ -61,10 +61,11 @@ bool changes_state(const Program& p) {
 
 Program compile_fastest(const Graph& graph, const CompileOptions& options, CompileReport& report) {
   const bool quantized = has_quantizers(graph);
+  // The last one counts as exact: f32, or the file's own integers with everything else in f32.
   std::vector<Precision> wanted;
   if (quantized) wanted.push_back(Precision::int8);
   if (cpu_has_bf16()) wanted.push_back(Precision::bf16);
-  wanted.push_back(Precision::f32);
+  wanted.push_back(quantized ? Precision::int8 : Precision::f32);
   CompileOptions one = options;
   if (options.tune_seconds <= 0) {
     one.precision = wanted.front();
@@ -78,12 +79,12 @@ Program compile_fastest(const Graph& graph, const CompileOptions& options, Compi
   for (Precision p : wanted) {
     Candidate c;
     c.precision = one.precision = p;
+    one.exact_rest = candidates.size() + 1 == wanted.size();
     c.program = std::make_shared<const Program>(compile_program(graph, one, &c.report));
     c.request = Session::create(c.program, session)->request();
     fill(*c.request, *c.program);
     candidates.push_back(std::move(c));
   }
-  // The arithmetic that counts as exact: the quantizers in f32 where the file has some.
   Candidate& exact = candidates.back();
   const auto deadline = Clock::now() + std::chrono::duration<double>(options.tune_seconds);
   for (int round = 0; round < 50; ++round) {
