@@ -1,5 +1,10 @@
 #include "ops/basic.hpp"
 
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
 #include "ops/family.hpp"
 
 namespace hone {
@@ -65,7 +70,48 @@ Types Convert::infer(InferCtx& ctx) const {
   if (auto c = ctx.content(0); c && is_integer(destination_type)) ctx.set_content(0, *c);
   return {Type(destination_type, ctx.shape(0))};
 }
-void Convert::eval(EvalCtx& ctx) const { ctx.set_output(0, ctx.input(0).converted(destination_type)); }
+namespace {
+
+// The shortest text that reads back as the same number, as NumPy and ONNX have it.
+std::string number_text(const Tensor& t, size_t i) {
+  if (t.element_type() == ElementType::boolean) return get_integer(t, i) ? "True" : "False";
+  if (!is_float(t.element_type())) return t.element_type() == ElementType::u64 ? std::to_string(static_cast<uint64_t>(get_integer(t, i))) : std::to_string(get_integer(t, i));
+  const double v = get_element(t, i);
+  if (std::isnan(v)) return "nan";
+  if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
+  char text[64];
+  const auto end = t.element_type() == ElementType::f64 ? std::to_chars(text, text + sizeof text, v).ptr : std::to_chars(text, text + sizeof text, static_cast<float>(v)).ptr;
+  std::string s(text, end);
+  return s.find_first_of(".e") == s.npos ? s + ".0" : s;
+}
+
+Tensor text_of(const Tensor& t) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < t.size(); ++i) out.push_back(number_text(t, i));
+  return Tensor::strings(t.shape(), std::move(out));
+}
+
+Tensor numbers_of(const Tensor& t, ElementType type, EvalCtx& ctx) {
+  Tensor out(type, t.shape());
+  for (size_t i = 0; i < t.size(); ++i) {
+    const std::string& s = t.strings()[i];
+    char* end = nullptr;
+    const bool whole = !is_float(type) && s.find_first_of(".eEnN") == s.npos;
+    if (whole && type == ElementType::u64) set_integer(out, i, static_cast<int64_t>(std::strtoull(s.c_str(), &end, 10)));
+    else if (whole) set_integer(out, i, std::strtoll(s.c_str(), &end, 10));
+    else set_element(out, i, std::strtod(s.c_str(), &end));
+    if (s.empty() || *end) ctx.fail("'" + s.substr(0, 40) + "' is no number");
+  }
+  return out;
+}
+
+}  // namespace
+
+void Convert::eval(EvalCtx& ctx) const {
+  const Tensor& x = ctx.input(0);
+  const bool from = x.element_type() == ElementType::string, to = destination_type == ElementType::string;
+  ctx.set_output(0, from == to ? x.converted(destination_type) : to ? text_of(x) : numbers_of(x, destination_type, ctx));
+}
 void Convert::grad(GradCtx& ctx) const {
   if (is_float(destination_type)) ctx.set(0, ctx.b(Convert{ctx.input(0).element_type()}, ctx.dout()));
 }

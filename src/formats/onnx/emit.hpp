@@ -43,6 +43,8 @@ class GraphWriter {
   std::string nodes;         ///< serialised NodeProtos, each with its field header
   std::string initializers;  ///< TensorProtos likewise
   std::unordered_map<ValueId, std::string> names;
+  /// The name of a value. A constant becomes an initializer when it is first asked for, so that none is written that nobody reads.
+  const std::string& name_of(const Graph& g, ValueId v);
 
   std::string fresh(const std::string& wanted);
   void emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out, const AttributeList& attributes,
@@ -74,7 +76,7 @@ class EmitContext {
   }
   size_t num_inputs() const { return node.num_inputs(); }
   bool has(size_t i) const { return static_cast<bool>(node.input(i)); }
-  std::string in(size_t i) const { return has(i) ? w.names.at(node.input(i).id) : std::string(); }
+  std::string in(size_t i) const { return has(i) ? w.name_of(g, node.input(i).id) : std::string(); }
   std::vector<std::string> ins() const;
   const std::string& out(size_t i = 0) const { return w.names.at(node.output(i).id); }
   bool used(size_t i) const { return i < node.num_outputs() && !node.output(i).uses().empty(); }

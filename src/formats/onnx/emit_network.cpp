@@ -52,7 +52,8 @@ std::string merged_weights(EmitContext& e) {
   if (const Tensor w = e.known(1)) {
     Shape full(w.shape().begin() + 1, w.shape().end());
     full[0] *= w.shape()[0];
-    return e.w.constant(w.reshaped(full), e.in(1));
+    const Value own = e.node.input(1);
+    return e.w.constant(w.reshaped(full), !own.names().empty() ? own.names()[0] : own.node().name());
   }
   for (int64_t d : shape) {
     if (d == 0) e.refuse("needs weights of known shape");

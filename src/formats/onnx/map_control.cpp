@@ -120,19 +120,21 @@ Values loop(NodeContext& n) {
 }
 
 // Scan = Loop whose body takes its slice of each scanned input by the iteration number.
-Values scan(NodeContext& n) {
-  if (n.version < 9) n.refuse("of operator set 8 is not offered; export with operator set 9 or newer");
+Values scan_values(NodeContext& n, const Values& given, const char* directions) {
   const auto scanned = static_cast<size_t>(n.i("num_scan_inputs"));
-  if (scanned == 0 || scanned > n.num_inputs()) n.fail("num_scan_inputs is out of range");
-  const size_t carried = n.num_inputs() - scanned;
+  if (scanned == 0 || scanned > given.size()) n.fail("num_scan_inputs is out of range");
+  const size_t carried = given.size() - scanned;
+  for (const Value& v : given) {
+    if (!v) n.fail("an input is missing");
+  }
   const auto in_axes = n.ints("scan_input_axes", std::vector<int64_t>(scanned, 0));
-  const auto in_directions = n.ints("scan_input_directions", std::vector<int64_t>(scanned, 0));
+  const auto in_directions = n.ints(directions, std::vector<int64_t>(scanned, 0));
   if (in_axes.size() != scanned || in_directions.size() != scanned) n.fail("scan_input_axes or directions have a wrong length");
   Types types;
-  for (size_t k = 0; k < carried; ++k) types.push_back(n.in(k).type());
+  for (size_t k = 0; k < carried; ++k) types.push_back(given[k].type());
   std::vector<int64_t> axes;
   for (size_t k = 0; k < scanned; ++k) {
-    const Value x = n.in(carried + k);
+    const Value x = given[carried + k];
     axes.push_back(n.axis(in_axes[k], x));
     std::vector<Dimension> dims = x.shape().dims();
     if (axes[k] >= std::ssize(dims)) n.fail("scan_input_axes is out of range");
@@ -155,7 +157,7 @@ Values scan(NodeContext& n) {
   const Values body_inputs = body.graph->inputs();
   for (size_t k = 0; k < carried; ++k) inner.push_back(b.parameter(body_inputs[k].type()));
   Values invariants;
-  for (size_t k = 0; k < scanned; ++k) invariants.push_back(b.parameter(n.in(carried + k).type()));
+  for (size_t k = 0; k < scanned; ++k) invariants.push_back(b.parameter(given[carried + k].type()));
   for (size_t k = 0; k < scanned; ++k) {
     Value at = iteration;
     if (in_directions[k]) {
@@ -169,9 +171,9 @@ Values scan(NodeContext& n) {
   b.result(b.scalar<bool>(true));
   for (const Value& v : results) b.result(v);
 
-  const Value trip = n.gather(n.shape_of(n.in(carried)), n.int_constant(axes[0]), 0);
+  const Value trip = n.gather(n.shape_of(given[carried]), n.int_constant(axes[0]), 0);
   Values in{trip, n.b.scalar<bool>(true)};
-  for (size_t k = 0; k < n.num_inputs(); ++k) in.push_back(n.in(k));
+  in.insert(in.end(), given.begin(), given.end());
   in.insert(in.end(), body.captured.begin(), body.captured.end());
   Loop l;
   l.num_carried = static_cast<int64_t>(carried);
@@ -192,6 +194,31 @@ Values scan(NodeContext& n) {
   }
   return out;
 }
+
+// Set 8 scans every sample of a batch by itself: batch on axis 0, time on axis 1, lengths of the sequences as the first input.
+Values scan_8(NodeContext& n) {
+  if (n.has(0)) n.refuse("of operator set 8 with lengths of sequences is not offered; export with operator set 9 or newer");
+  if (n.num_inputs() < 2) n.fail("has no inputs to scan");
+  const Values batched(n.inputs().begin() + 1, n.inputs().end());
+  for (const Value& v : batched) {
+    if (!v) n.fail("an input is missing");
+  }
+  const PartialShape& shape = batched.back().shape();
+  if (!shape.rank_known() || shape.rank() < 1 || shape[0].is_dynamic() || shape[0].get_length() > 256) n.refuse("of operator set 8 needs a static batch of at most 256");
+  std::vector<Values> parts;
+  for (int64_t i = 0; i < shape[0].get_length(); ++i) {
+    Values sample;
+    for (const Value& v : batched) sample.push_back(n.gather(v, n.int_constant(i), 0));
+    const Values out = scan_values(n, sample, "directions");
+    parts.resize(out.size());
+    for (size_t k = 0; k < out.size(); ++k) parts[k].push_back(n.unsqueeze(out[k], {0}));
+  }
+  Values out;
+  for (const Values& p : parts) out.push_back(n.concat(p, 0));
+  return out;
+}
+
+Values scan(NodeContext& n) { return n.version < 9 ? scan_8(n) : scan_values(n, n.inputs(), "scan_input_directions"); }
 
 constexpr OperatorRow rows[] = {
     {"If", 1, if_else},

@@ -84,8 +84,15 @@ template <class Op>
 Value transposed(NodeContext& n, Value x, Value w, size_t spatial) {
   Op op = windowed<Op>(n, spatial);
   op.output_padding = n.ints("output_padding", std::vector<int64_t>(spatial, 0));
-  if (!n.has_attribute("output_shape")) return n(op, x, w);
+  const bool same = op.auto_pad == AutoPad::same_upper || op.auto_pad == AutoPad::same_lower;
+  bool known = x.shape().rank_known() && w.shape().rank_known();
+  for (size_t k = 0; known && k < spatial; ++k) known = x.shape()[k + 2].is_static() && w.shape()[w.shape().rank() - spatial + k].is_static();
+  if (!n.has_attribute("output_shape") && !(same && known)) return n(op, x, w);
   auto shape = n.ints("output_shape");
+  if (shape.empty()) {
+    // SAME_*: the output is `strides` times the input.
+    for (size_t k = 0; k < spatial; ++k) shape.push_back(x.shape()[k + 2].get_length() * op.strides[k]);
+  }
   if (shape.size() == spatial + 2) shape.erase(shape.begin(), shape.begin() + 2);
   if (shape.size() != spatial) n.fail("output_shape must have one number for each spatial axis");
   // ONNX splits the total padding by auto_pad; without one the bigger half comes first.

@@ -24,6 +24,7 @@ const std::unordered_map<std::string_view, Domain>& table() {
     take("ai.onnx.preview", preview_rows());
     take("ai.onnx.preview.training", training_rows());
     take("com.microsoft", microsoft_rows());
+    take("com.microsoft", microsoft_attention_rows());
     // Quantizers give the standard operators in this domain as well.
     take("com.microsoft", quantization_rows());
     return t;

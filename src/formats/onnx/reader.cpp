@@ -143,7 +143,11 @@ class Reader : public Importer {
       if (!out) throw Error(ErrorCode::unreadable, "[onnx] output '" + std::string(v.name) + "' is not made by any node");
       b.set_name({});
       b.set_provenance({});
-      b.result(out, std::string(v.name));
+      const Node result = b.result(out, std::string(v.name));
+      if (!types && out.type().is_tensor() && !out.shape().rank_known() && !v.type.empty()) {
+        const Type said = parse_type_message(v.type);
+        if (said.is_tensor() && said.shape.rank_known()) b.graph().set_info(result.id, "onnx/shape", to_string(said.shape));
+      }
       name_value(out, v.name);
     }
   }

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <limits>
 #include <protozero/pbf_writer.hpp>
 
 #include "base/file.hpp"
 #include "formats/formats.hpp"
 #include "formats/onnx/emit.hpp"
+#include "formats/onnx/proto.hpp"
 #include "formats/onnx/writer.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
@@ -16,6 +18,7 @@
 #include "ops/binary.hpp"
 #include "ops/convolution.hpp"
 #include "ops/evaluate.hpp"
+#include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 
 namespace hone {
@@ -274,6 +277,64 @@ TEST(OnnxWriter, writes_fake_quantize_as_quantize_and_dequantize) {
   EXPECT_NE(owner->find("QuantizeLinear"), std::string::npos);
   const Tensor got = run(parse_onnx(*owner, owner), {in});
   for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(got.data<float>()[i], expected.data<float>()[i], 1e-6);
+}
+
+TEST(OnnxReader, casts_between_strings_and_numbers) {
+  File f;
+  f.opset = 13;
+  f.input("x", ElementType::f32, {4}).add(File::node("Cast", {"x"}, {"text"}, "", onnx::AttributeList().i("to", 8)));
+  f.add(File::node("Cast", {"text"}, {"y"}, "", onnx::AttributeList().i("to", 1))).output("text").output("y");
+  const std::string bytes = f.bytes();
+  const float x[] = {0.1f, 2, -1.5e-7f, std::numeric_limits<float>::infinity()};
+  const auto out = evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({4}, x)});
+  EXPECT_EQ(out[0].tensor().strings(), (std::vector<std::string>{"0.1", "2.0", "-1.5e-07", "inf"}));
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(out[1].tensor().data<float>()[i], x[i]);
+}
+
+TEST(OnnxReader, scans_each_sample_of_a_batch_in_set_8) {
+  File body, f;
+  body.input("sum", ElementType::f32, {1}).input("next", ElementType::f32, {1});
+  body.add(File::node("Add", {"sum", "next"}, {"total"})).add(File::node("Identity", {"total"}, {"part"})).output("total").output("part");
+  f.opset = 8;
+  f.input("start", ElementType::f32, {2, 1}).input("x", ElementType::f32, {2, 3, 1});
+  f.add(File::node("Scan", {"", "start", "x"}, {"y", "z"}, "", onnx::AttributeList().i("num_scan_inputs", 1).graph("body", body.graph))).output("y").output("z");
+  const std::string bytes = f.bytes();
+  const float start[] = {10, 20}, x[] = {1, 2, 3, 4, 5, 6};
+  const auto out = evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({2, 1}, start), Tensor::of<float>({2, 3, 1}, x)});
+  EXPECT_EQ(out[0].tensor().to_doubles(), (std::vector<double>{16, 35}));
+  EXPECT_EQ(out[1].tensor().shape(), (Shape{2, 3, 1}));
+  EXPECT_EQ(out[1].tensor().to_doubles(), (std::vector<double>{11, 13, 16, 24, 29, 35}));
+}
+
+TEST(OnnxReader, transposed_convolutions_with_same_padding_give_strides_times_the_input) {
+  File f;
+  f.opset = 11;
+  const Tensor w = Tensor(ElementType::f32, {1, 2, 3, 3});
+  f.input("x", ElementType::f32, {1, 1, 3, 3}).constant("w", w);
+  f.add(File::node("ConvTranspose", {"x", "w"}, {"y"}, "", onnx::AttributeList().s("auto_pad", "SAME_UPPER").ints("strides", {2, 2}))).output("y");
+  const std::string bytes = f.bytes();
+  EXPECT_EQ(parse_onnx(bytes, nullptr, "").outputs()[0].shape(), (PartialShape{1, 2, 6, 6}));
+}
+
+TEST(OnnxReader, activates_fused_convolutions) {
+  File f;
+  Tensor w(ElementType::f32, {1, 1, 1, 1});
+  w.data<float>()[0] = 2;
+  f.input("x", ElementType::f32, {1, 1, 1, 3}).constant("w", w);
+  f.add(File::node("FusedConv", {"x", "w"}, {"y"}, "com.microsoft", onnx::AttributeList().s("activation", "Clip").floats("activation_params", {-1, 3}))).output("y");
+  const std::string bytes = f.bytes();
+  const float x[] = {-4, 1, 7};
+  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 1, 1, 3}, x)})[0].tensor().to_doubles(), (std::vector<double>{-1, 2, 3}));
+}
+
+TEST(OnnxWriter, leaves_out_constants_that_no_node_reads) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{2, 3}, "x");
+  // ONNX has the order of Transpose as an attribute.
+  b.result(b(Add{}, b(Transpose{}, x, b.ints({1, 0})), b.constant(Tensor(ElementType::f32, {3, 2}))), "y");
+  const std::string bytes = to_onnx(g);
+  EXPECT_EQ(onnx::parse_graph_message(onnx::parse_model(bytes).graph).initializers.size(), 1u);
 }
 
 }  // namespace

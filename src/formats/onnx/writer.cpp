@@ -228,7 +228,6 @@ void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
       const std::string wanted = !own.empty() ? own[0] : n.name.empty() ? std::string(n.op->name) : n.name + (n.outputs.size() > 1 ? ":" + std::to_string(g.value(v).index) : "");
       if (const auto r = result_names.find(v); r != result_names.end()) names[v] = r->second;
       else if (!node.is<Constant>()) names[v] = fresh(wanted);
-      else names[v] = constant(node.as<Constant>()->value, wanted);
     }
     if (node.is<Constant>()) continue;
     EmitContext e(*this, g, id);
@@ -239,6 +238,15 @@ void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
   }
 }
 
+const std::string& GraphWriter::name_of(const Graph& g, ValueId v) {
+  const auto it = names.find(v);
+  if (it != names.end()) return it->second;
+  const Node node = g.value_handle(v).node();
+  const auto& own = g.value(v).names;
+  std::string name = constant(node.as<Constant>()->value, !own.empty() ? own[0] : node.name().empty() ? "constant" : node.name());
+  return names[v] = std::move(name);
+}
+
 std::string GraphWriter::finish(const Graph& g, size_t inputs) {
   std::string out = nodes;
   nodes.clear();
@@ -247,7 +255,7 @@ std::string GraphWriter::finish(const Graph& g, size_t inputs) {
   for (NodeId r : g.results()) {
     const ValueId v = g.node(r).inputs[0];
     const Node producer = g.value_handle(v).node();
-    std::string name = names.at(v);
+    std::string name = name_of(g, v);
     // An output that is an input or a constant, or that is given twice, passes through Identity.
     if (producer.is<Parameter>() || producer.is<Constant>() || !taken.insert(name).second) {
       const std::string own = fresh(!g.node(r).name.empty() ? g.node(r).name : name + "_out");
@@ -255,7 +263,11 @@ std::string GraphWriter::finish(const Graph& g, size_t inputs) {
       name = own;
       taken.insert(name);
     }
-    results.push_back(value_info(name, g.value(v).type));
+    Type type = g.value(v).type;
+    // The checker wants a shape of every output: the source file's, where inference does not know it.
+    const auto said = g.node(r).info.find("onnx/shape");
+    if (type.is_tensor() && !type.shape.rank_known() && said != g.node(r).info.end()) type.shape = PartialShape::parse(said->second);
+    results.push_back(value_info(name, type));
   }
   out += nodes;
   pbf_writer w(out);
@@ -320,7 +332,10 @@ void EmitContext::result_to(size_t output, const char* type, const std::vector<s
 }
 std::string EmitContext::cast(const std::string& v, ElementType t) {
   for (size_t i = 0; i < num_inputs(); ++i) {
-    if (has(i) && in(i) == v && element(i) == t) return v;
+    if (!has(i) || element(i) != t) continue;
+    // Asking for the name would write a constant that nobody may read.
+    const auto named = w.names.find(node.input(i).id);
+    if (named != w.names.end() && named->second == v) return v;
   }
   return op("Cast", {v}, AttributeList().i("to", onnx_data_type(t)));
 }

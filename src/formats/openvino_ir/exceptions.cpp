@@ -123,6 +123,9 @@ const LayerRow* find_layer_row(std::string_view type, int opset) {
   for (const LayerRow& r : rows) {
     if (r.type == t && opset >= r.first && opset <= r.last) return &r;
   }
+  for (const LayerRow& r : composed_rows()) {
+    if (r.type == t && opset >= r.first && opset <= r.last) return &r;
+  }
   return nullptr;
 }
 

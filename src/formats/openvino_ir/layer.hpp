@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "formats/openvino_ir/fields.hpp"
@@ -92,6 +93,8 @@ struct LayerRow {
   int first, last;
   Values (*build)(LayerContext&);
 };
+/// Layers that become several operators.
+std::span<const LayerRow> composed_rows();
 /// Null where the layer is the Hone operator of its name.
 const LayerRow* find_layer_row(std::string_view type, int opset);
 /// The Hone operator for a layer type, case-insensitively and with the IR's other spellings; null where there is none.

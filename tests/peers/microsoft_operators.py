@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Operators of the domain com.microsoft against ONNX Runtime on random inputs, one model an operator.
+
+    python3 tests/peers/microsoft_operators.py [--hone PATH]
+
+Needs onnx, onnxruntime and numpy; the same Python is then the peer of `hone compare`. Prints a line an operator; exit 1 where one differs.
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+rng = np.random.default_rng(0)
+
+
+def random(*shape):
+    return rng.random(shape, dtype=np.float32) - np.float32(.5)
+
+
+def cases():
+    """(name, operator, inputs, attributes, number of outputs); a string names an absent input, a tuple holds a constant."""
+    b, length, heads, size = 2, 5, 3, 4
+    width = heads * size
+    q, k, v = random(b, length, width), random(b, 6, width), random(b, 6, width)
+    yield "MultiHeadAttention", "MultiHeadAttention", [q, k, v], {"num_heads": heads}, 1
+    yield "MultiHeadAttention_bias", "MultiHeadAttention", [q, k, v, (random(3 * width),)], {"num_heads": heads, "scale": .3}, 1
+    yield "MultiHeadAttention_causal_past", "MultiHeadAttention", [
+        q, random(b, length, width), random(b, length, width), "", "", "", random(b, heads, 3, size), random(b, heads, 3, size)], {"num_heads": heads, "unidirectional": 1}, 3
+    yield "MultiHeadAttention_mask", "MultiHeadAttention", [
+        q, k, v, "", np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0]], np.int32)], {"num_heads": heads}, 1
+    yield "MultiHeadAttention_attention_bias", "MultiHeadAttention", [q, k, v, "", "", random(b, heads, length, 6)], {"num_heads": heads}, 1
+    x, w = random(b, length, 8), (random(8, 3 * width),)
+    yield "Attention", "Attention", [x, w, (random(3 * width),)], {"num_heads": heads}, 1
+    yield "Attention_lengths", "Attention", [x, w, (random(3 * width),), np.array([3, 5], np.int32)], {"num_heads": heads}, 1
+    yield "Attention_mask", "Attention", [
+        x, w, (random(3 * width),), np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)], {"num_heads": heads}, 1
+    yield "Attention_causal_past", "Attention", [x, w, (random(3 * width),), "", random(2, b, heads, 3, size)], {"num_heads": heads, "unidirectional": 1}, 2
+    caches = [(random(16, 4),), (random(16, 4),)]
+    for interleaved in (0, 1):
+        yield "RotaryEmbedding_%d" % interleaved, "RotaryEmbedding", [
+            random(b, length, 16), np.array([[0, 1, 2, 3, 4], [3, 4, 5, 6, 7]], np.int64)] + caches, {"interleaved": interleaved}, 1
+        yield "RotaryEmbedding_offset_%d" % interleaved, "RotaryEmbedding", [
+            random(b, 2, length, 8), np.array([2], np.int64)] + caches, {"interleaved": interleaved}, 1
+    yield "EmbedLayerNormalization", "EmbedLayerNormalization", [
+        np.array([[1, 2, 3], [4, 0, 1]], np.int32), np.array([[0, 0, 1], [1, 1, 0]], np.int32), (random(6, 8),), (random(4, 8),), (random(2, 8),),
+        (random(8),), (random(8),), np.array([[1, 1, 0], [1, 1, 1]], np.int32)], {"epsilon": 1e-5}, 2
+    for name, p in (("Relu", []), ("Tanh", []), ("Sigmoid", []), ("LeakyRelu", [.2]), ("Clip", [-.1, .3]), ("HardSigmoid", [.3, .4])):
+        yield "FusedConv_" + name, "FusedConv", [random(1, 3, 6, 6), (random(4, 3, 3, 3),), (random(4),)], {
+            "activation": name, "kernel_shape": [3, 3], "pads": [1, 1, 1, 1], **({"activation_params": p} if p else {})}, 1
+    yield "FusedConv_residual", "FusedConv", [random(1, 3, 6, 6), (random(4, 3, 3, 3),), (random(4),), random(1, 4, 4, 4)], {"activation": "Relu", "kernel_shape": [3, 3]}, 1
+    yield "FusedGemm", "FusedGemm", [random(3, 4), (random(4, 5),), (random(5),)], {"activation": "LeakyRelu", "activation_alpha": .1, "alpha": .5}, 1
+    yield "DynamicQuantizeMatMul", "DynamicQuantizeMatMul", [
+        random(3, 8), (rng.integers(-100, 100, (8, 5), dtype=np.int8),), (np.float32(.01),), (np.int8(3),), (random(5),)], {}, 1
+    yield "MatMulIntegerToFloat", "MatMulIntegerToFloat", [
+        rng.integers(0, 200, (3, 8), dtype=np.uint8), (rng.integers(-100, 100, (8, 5), dtype=np.int8),), (np.float32(.02),), (np.float32(.01),), (np.uint8(120),), (np.int8(3),)], {}, 1
+    yield "BiasGelu", "BiasGelu", [random(3, 8), (random(8),)], {}, 1
+    yield "FastGelu", "FastGelu", [random(3, 8), (random(8),)], {}, 1
+    yield "QuickGelu", "QuickGelu", [random(3, 8)], {"alpha": 1.5}, 1
+    yield "SkipLayerNormalization", "SkipLayerNormalization", [random(b, 3, 8), random(b, 3, 8), (random(8),), (random(8),), (random(8),)], {"epsilon": 1e-5}, 1
+    yield "SkipSimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization", [random(b, 3, 8), random(b, 3, 8), (random(8),)], {"epsilon": 1e-5}, 1
+    yield "MatMulNBits", "MatMulNBits", [
+        random(3, 64), (rng.integers(0, 255, (5, 2, 16), dtype=np.uint8),), (random(10),)], {"K": 64, "N": 5, "bits": 4, "block_size": 32}, 1
+    u8 = lambda *s: rng.integers(0, 255, s, dtype=np.uint8)
+    scale, zero = (np.float32(.02),), (np.uint8(120),)
+    yield "QLinearAdd", "QLinearAdd", [u8(3, 4), scale, zero, u8(3, 4), scale, zero, (np.float32(.03),), zero], {}, 1
+    yield "QLinearMul", "QLinearMul", [u8(3, 4), scale, zero, u8(3, 4), scale, zero, (np.float32(.03),), zero], {}, 1
+    yield "QLinearSigmoid", "QLinearSigmoid", [u8(3, 4), scale, zero, (np.float32(1 / 256),), (np.uint8(0),)], {}, 1
+    yield "QLinearLeakyRelu", "QLinearLeakyRelu", [u8(3, 4), scale, zero, scale, zero], {"alpha": .1}, 1
+    yield "QLinearConcat", "QLinearConcat", [scale, zero, u8(3, 4), scale, zero, u8(3, 2), scale, zero], {"axis": 1}, 1
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--hone", default=str(pathlib.Path(__file__).resolve().parents[2] / "build/release/bin/hone"))
+    o = p.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, op, inputs, attributes, outputs in cases():
+            names, infos, constants, call = [], [], [], []
+            for i, a in enumerate(inputs):
+                names.append("" if isinstance(a, str) else "x%d" % i)
+                if isinstance(a, str):
+                    continue
+                if isinstance(a, tuple):
+                    constants.append(numpy_helper.from_array(np.asarray(a[0]), "x%d" % i))
+                    continue
+                infos.append(helper.make_tensor_value_info("x%d" % i, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape))
+                np.save("%s/x%d.npy" % (folder, i), a)
+                call += ["--input", "x%d=%s/x%d.npy" % (i, folder, i)]
+            results = ["y%d" % i for i in range(outputs)]
+            kind = {"QLinear": TensorProto.UINT8}.get(op[:7], TensorProto.FLOAT)
+            kinds = [TensorProto.INT32 if op == "EmbedLayerNormalization" and i == 1 else kind for i in range(outputs)]
+            node = helper.make_node(op, names, results, domain="com.microsoft", **attributes)
+            graph = helper.make_graph([node], "g", infos, [helper.make_tensor_value_info(r, t, None) for r, t in zip(results, kinds)], constants)
+            model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+            onnx.save(model, folder + "/m.onnx")
+            tolerance = ["--atol", "1.01"] if kind == TensorProto.UINT8 else ["--atol", "1e-5"]  # a step, where a tie is rounded the other way
+            r = subprocess.run([o.hone, "compare", folder + "/m.onnx", "onnxruntime:", "--rtol", "1e-3"] + tolerance + call,
+                               capture_output=True, text=True, env={**os.environ, "HONE_PYTHON": sys.executable})
+            failed += r.returncode != 0
+            print("%-34s %s" % (name, "ok" if r.returncode == 0 else (r.stderr or r.stdout).strip().replace("\n", " | ")))
+    print("%d differ" % failed)
+    return failed > 0
+
+
+sys.exit(main())
