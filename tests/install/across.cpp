@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   hone::Core().save_model(model, folder + "/bytes.hone");
   hone::Core().compile_model(model).export_model(folder + "/program.hone");
   want(hone::Dimension::symbolic("N").symbol_name() == "N", "symbols are not shared");
-  want(hone::Tensor::of<float>({2}, {1.5f, -2}).converted(hone::ElementType::bf16).to_doubles()[0] == 1.5, "tensors do not convert");
+  want(hone::Tensor::of<float>({2}, {1.5f, -2}).converted(hone::ElementType::bf16).to_doubles()[0] == 1.5,
+       "tensors do not convert");
   std::puts(hone::version().c_str());
 }

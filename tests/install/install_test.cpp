@@ -1,5 +1,5 @@
-// What `cmake --install` lays out, as a user of it meets it: the components alone and together, their CMake package, programs built
-// against them, and what the libraries export.
+// What `cmake --install` lays out, as a user of it meets it: the components alone and together, their CMake package,
+// programs built against them, and what the libraries export.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,8 +26,10 @@ class Installed : public ::testing::Test {
     install("runtime", prefix());
     install("toolkit", prefix());
     const std::string build = (root() / "build").string();
-    built() = shell(std::string(HONE_CMAKE) + " -S " HONE_SOURCE_DIR "/tests/install -B " + build + " -G Ninja -DCMAKE_BUILD_TYPE=Release -DEXAMPLES=" HONE_SOURCE_DIR
-                    "/examples -DCMAKE_CXX_COMPILER=" HONE_CXX " -DCMAKE_CXX_COMPILER_LAUNCHER=" HONE_LAUNCHER " -DCMAKE_CXX_FLAGS='-Wall -Wextra -Werror' -DCMAKE_PREFIX_PATH=" +
+    built() = shell(std::string(HONE_CMAKE) + " -S " HONE_SOURCE_DIR "/tests/install -B " + build +
+                    " -G Ninja -DCMAKE_BUILD_TYPE=Release -DEXAMPLES=" HONE_SOURCE_DIR
+                    "/examples -DCMAKE_CXX_COMPILER=" HONE_CXX " -DCMAKE_CXX_COMPILER_LAUNCHER=" HONE_LAUNCHER
+                    " -DCMAKE_CXX_FLAGS='-Wall -Wextra -Werror' -DCMAKE_PREFIX_PATH=" +
                     prefix().string() + " && " HONE_CMAKE " --build " + build);
   }
   static void TearDownTestSuite() { fs::remove_all(root()); }
@@ -52,18 +54,22 @@ class Installed : public ::testing::Test {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "" : command + "\n" + text;
   }
   static void install(const char* component, const fs::path& to) {
-    ASSERT_EQ(shell(std::string(HONE_CMAKE) + " --install " HONE_BINARY_DIR " --component " + component + " --prefix " + to.string()), "");
+    ASSERT_EQ(shell(std::string(HONE_CMAKE) + " --install " HONE_BINARY_DIR " --component " + component + " --prefix " +
+                    to.string()),
+              "");
   }
   static std::string program(const std::string& name) { return (root() / "build" / name).string(); }
 };
 
 TEST_F(Installed, lays_out_bin_lib_include_and_share) {
-  for (const char* f : {"bin/hone", "bin/classify", "include/hone/hone.hpp", "include/hone/hone.h", "include/hone/preprocess.hpp", "include/hone/runtime.hpp", "share/hone/hone_picture.hpp"}) {
+  for (const char* f : {"bin/hone", "bin/classify", "include/hone/hone.hpp", "include/hone/hone.h",
+                        "include/hone/preprocess.hpp", "include/hone/runtime.hpp", "share/hone/hone_picture.hpp"}) {
     EXPECT_TRUE(fs::exists(prefix() / f)) << f;
   }
   std::set<std::string> libraries;
   for (const auto& e : fs::recursive_directory_iterator(prefix())) libraries.insert(e.path().filename().string());
-  for (const char* f : {"libhone.so", "libhone_runtime.so", "HoneConfig.cmake", "HoneConfigVersion.cmake"}) EXPECT_TRUE(libraries.contains(f)) << f;
+  for (const char* f : {"libhone.so", "libhone_runtime.so", "HoneConfig.cmake", "HoneConfigVersion.cmake"})
+    EXPECT_TRUE(libraries.contains(f)) << f;
   // The runtime component is of use alone and brings nothing of the toolkit.
   EXPECT_TRUE(fs::exists(root() / "runtime/include/hone/runtime.hpp"));
   EXPECT_FALSE(fs::exists(root() / "runtime/include/hone/hone.hpp"));
@@ -116,7 +122,8 @@ TEST_F(Installed, the_library_exports_the_public_api_alone) {
       if (name.starts_with(kind)) name = name.substr(std::string(kind).size());
     }
     EXPECT_TRUE(name.starts_with("hone::") || name.starts_with("hone_")) << name;
-    for (const char* internal : {"hone::Graph", "hone::Builder", "hone::data::", "hone::onnx::", "hone::ThreadPool"}) EXPECT_FALSE(name.starts_with(internal)) << name;
+    for (const char* internal : {"hone::Graph", "hone::Builder", "hone::data::", "hone::onnx::", "hone::ThreadPool"})
+      EXPECT_FALSE(name.starts_with(internal)) << name;
     ++symbols;
   }
   EXPECT_GT(symbols, 100u);
