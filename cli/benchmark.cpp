@@ -18,6 +18,7 @@ Work setup_benchmark(CLI::App& app) {
     BenchmarkOptions job;
     std::string seconds = "2";
     std::vector<std::string> shapes, peers;
+    std::string tune_budget = "2s";
     bool no_cache = false;
   };
   auto o = std::make_shared<Options>();
@@ -27,6 +28,7 @@ Work setup_benchmark(CLI::App& app) {
   app.add_option("--streams", o->job.streams, "Requests at a time (default: by hint)")->check(CLI::Range(1, 1024));
   app.add_option("--precision", o->job.precision, "f32, bf16, int8 or auto (default)");
   app.add_flag("--no-cache", o->no_cache, "Compile afresh");
+  app.add_option("--tune-budget", o->tune_budget, "Time to measure what --precision auto chooses from, like 2s (default); 0: by rule");
   app.add_option("-t,--time", o->seconds, "Time to measure, like 2s (default)");
   app.add_option("--shape", o->shapes, "NAME[1,3,224,224]: shape of an input; may be repeated");
   app.add_flag("--layers", o->job.per_layer, "Time of each layer");
@@ -36,15 +38,16 @@ Work setup_benchmark(CLI::App& app) {
     check_choice("--hint", o->job.hint, {"latency", "throughput"});
     check_choice("--precision", o->job.precision, {"f32", "bf16", "int8", "auto"});
     o->job.seconds = parse_seconds(o->seconds);
+    o->job.tune_seconds = parse_seconds(o->tune_budget);
     o->job.cache = !o->no_cache;
     o->job.peers = o->peers;
     for (const std::string& s : o->shapes) o->job.shapes.insert(parse_shape(s));
     const BenchmarkResult r = benchmark(o->job);
     const HostInfo host = host_info();
-    out.line(host.cpu + ", " + std::to_string(host.cores) + " cores, " + host.isa + ", " + std::to_string(r.threads) + " threads, " + r.precision);
+    out.line(host.cpu + ", " + std::to_string(host.cores) + " cores, " + host.isa + ", " + std::to_string(r.threads) + " threads, " + r.precision + (r.precision == "auto" ? " (" + r.taken + ")" : ""));
     out.table({{"", "median", "min", "p90", "p99"},
                {"latency, ms", short_number(r.median_ms), short_number(r.min_ms), short_number(r.p90_ms), short_number(r.p99_ms)}});
-    out.line("throughput " + short_number(r.throughput_fps) + " /s, load " + short_number(r.load_ms) + " ms, first inference " + short_number(r.first_inference_ms) +
+    out.line("throughput " + short_number(r.throughput_fps) + " /s, load " + short_number(r.load_ms) + " ms" + (r.from_cache ? " from the cache" : "") + ", first inference " + short_number(r.first_inference_ms) +
              " ms, peak memory " + short_number(r.peak_rss_mb) + " MB");
     nlohmann::json peers = nlohmann::json::array();
     if (!r.peers.empty()) {
@@ -88,6 +91,8 @@ Work setup_benchmark(CLI::App& app) {
                      {"first_inference_ms", r.first_inference_ms},
                      {"peak_rss_mb", r.peak_rss_mb},
                      {"precision", r.precision},
+                     {"taken", r.taken},
+                     {"from_cache", r.from_cache},
                      {"threads", r.threads},
                      {"host", {{"cpu", host.cpu}, {"cores", host.cores}, {"isa", host.isa}}}};
     if (o->job.per_layer) j["layers"] = layers;

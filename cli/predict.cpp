@@ -15,6 +15,7 @@ Work setup_predict(CLI::App& app) {
   app.add_option("--draw", o->draw, "Folder for the pictures with their label");
   app.add_option("--precision", o->precision, "f32, bf16, int8 or auto (default)");
   app.add_option("--threads", o->threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
+  app.add_flag("!--no-cache", o->cache, "Compile afresh");
   return [o](Output& out) {
     check_choice("--precision", o->precision, {"f32", "bf16", "int8", "auto"});
     nlohmann::json results = nlohmann::json::array();

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "hone/tools.hpp"
 #include "options.hpp"
@@ -54,14 +55,15 @@ Work setup_run(CLI::App& app) {
   app.add_option("--precision", o->run.precision, "f32 (default), bf16, int8 or auto");
   app.add_option("--threads", o->run.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_option("--seed", o->seed, "Seed of random inputs");
+  o->run.cache = true;
+  app.add_flag("!--no-cache", o->run.cache, "Compile afresh");
   app.add_option("--mean", o->picture.mean, "Per channel, for pictures")->delimiter(',');
   app.add_option("--scale", o->picture.scale, "Per channel, for pictures: (x - mean) / scale")->delimiter(',');
   app.add_option("--layout", o->picture.layout, "NCHW or NHWC, for pictures");
   return [o](Output& out) {
     check_choice("--precision", o->run.precision, {"f32", "bf16", "int8", "auto"});
-    const Model model = Core().read_model(o->model, o->network);
     std::map<std::string, Datum> inputs;
-    const auto ports = model.inputs();
+    std::optional<Model> model;  // read only where a picture has to become an input, or nothing is cached
     for (size_t i = 0; i < o->inputs.size(); ++i) {
       auto [name, file] = parse_assignment(o->inputs[i]);
       if (name.empty()) name = std::to_string(i);
@@ -69,14 +71,17 @@ Work setup_run(CLI::App& app) {
         inputs[name] = load_npy(file);
         continue;
       }
+      if (!model) model = Core().read_model(o->model, o->network);
+      const auto ports = model->inputs();
       size_t index = ports.size();
       for (size_t k = 0; k < ports.size(); ++k) {
         if (ports[k].name == name || std::to_string(k) == name) index = k;
       }
       if (index == ports.size()) throw Error(ErrorCode::usage, "[run] the model has no input '" + name + "'", o->model);
-      inputs[name] = load_input(model, index, file, o->picture);
+      inputs[name] = load_input(*model, index, file, o->picture);
     }
-    const auto values = run_model(model, inputs, o->run, o->seed);
+    o->run.network = o->network;
+    const auto values = run_file(o->model, inputs, o->run, o->seed);
     std::filesystem::create_directories(o->dir);
     nlohmann::json outputs = nlohmann::json::array();
     for (const NamedValue& v : values) {

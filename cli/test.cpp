@@ -15,6 +15,7 @@ Work setup_test(CLI::App& app) {
   app.add_option("--precision", o->precision, "f32, bf16, int8 or auto (default: f32; a quantized file: its own arithmetic)");
   app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_option("--threads", o->threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
+  app.add_flag("!--no-cache", o->cache, "Compile afresh");
   return [o](Output& out) {
     check_choice("--split", o->split, {"train", "val", "test", "all"});
     if (!o->precision.empty()) check_choice("--precision", o->precision, {"f32", "bf16", "int8", "auto"});

@@ -38,6 +38,7 @@ class Workspace : public ::testing::Environment {
   void SetUp() override {
     root() = fs::temp_directory_path() / ("hone_cli_" + std::to_string(::getpid()));
     fs::create_directories(root());
+    setenv("HONE_CACHE_DIR", (root() / "cache").c_str(), 1);  // not the user's own
     data::Random random{11};
     for (const char* label : {"cross", "disc", "stripes"}) {
       fs::create_directories(root() / "photos" / label);

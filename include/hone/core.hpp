@@ -17,7 +17,7 @@ namespace hone {
 ///   PERFORMANCE_HINT          LATENCY (default) | THROUGHPUT
 ///   INFERENCE_NUM_THREADS     0 = all cores (default)
 ///   NUM_STREAMS               requests that run at a time; 0 = chosen by the hint
-///   CACHE_DIR                 folder for compiled models; empty = none (default)
+///   CACHE_DIR                 folder for compiled models; empty = the environment's HONE_CACHE_DIR, else none (default)
 using Properties = std::map<std::string, std::string>;
 
 /// Time of one step of the last run.

@@ -84,6 +84,7 @@ struct TestOptions {
   std::string precision;       ///< f32 | bf16 | int8 | auto; empty: the file's own arithmetic
   std::string network;         ///< of a file of weights alone
   int threads = 0;             ///< 0: all cores
+  bool cache = true;           ///< compiled models are kept
   ProgressCallback progress;   ///< may be empty
 };
 /// One sample as a model sees it.
@@ -118,6 +119,7 @@ struct PredictOptions {
   std::string precision = "auto";  ///< f32 | bf16 | int8 | auto
   std::string draw;                ///< folder for pictures with their label; empty: none
   int threads = 0;                 ///< 0: all cores
+  bool cache = true;               ///< compiled models are kept
 };
 /// A label with its score.
 struct Prediction {
@@ -169,6 +171,7 @@ struct BenchmarkOptions {
   int streams = 0;                             ///< requests at a time; 0: by the hint
   double seconds = 2;                          ///< of measuring
   bool cache = true;                           ///< compiled models are kept
+  double tune_seconds = 2;                     ///< precision auto: time spent on measuring; 0: by rule
   std::map<std::string, PartialShape> shapes;  ///< by input name
   bool per_layer = false;                      ///< fills `layers`
   std::vector<std::string> peers;  ///< "openvino", "onnxruntime": measured in turns with Hone, each in a process of its own
@@ -208,7 +211,9 @@ struct BenchmarkResult {
   double load_ms = 0;                ///< reading and compiling
   double first_inference_ms = 0;     ///< the first run alone
   double peak_rss_mb = 0;            ///< of the process
-  std::string precision;             ///< that it ran in
+  std::string precision;             ///< as asked for
+  std::string taken;                 ///< of auto, what was chosen
+  bool from_cache = false;           ///< was it compiled before?
   int threads = 0;                   ///< that it ran on
   std::vector<LayerTime> layers;     ///< with `per_layer`, in order
   std::vector<PeerBenchmark> peers;  ///< in the order asked

@@ -30,6 +30,8 @@ struct RunOptions {
   std::string precision = "f32";  ///< f32 | bf16 | int8 | auto
   int threads = 0;                ///< 0: all cores
   int repeat = 1;                 ///< runs in one session, at least 1
+  bool cache = false;             ///< `run_file`: keep the compiled model in the cache folder
+  std::string network;            ///< `run_file`: of a file of weights alone, `NAME` or `NAME:key=value`
 };
 /// An output with its name.
 struct NamedValue {
@@ -39,6 +41,8 @@ struct NamedValue {
 /// Runs a model once (or `repeat` times in one session, states carried on); every output in the model's order. Inputs may name any tensor
 /// of the file: the graph is cut there. Missing inputs are random from `seed`.
 HONE_API std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs, const RunOptions& options = {}, uint64_t seed = 0);
+/// The same for a file, pictures aside. With `options.cache` a model that was compiled before is not even read.
+HONE_API std::vector<NamedValue> run_file(const std::string& path, const std::map<std::string, Datum>& inputs, const RunOptions& options = {}, uint64_t seed = 0);
 
 /// How far one output differs.
 struct OutputDifference {

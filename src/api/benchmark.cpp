@@ -7,6 +7,7 @@
 #include "cpu/features.hpp"
 #include "hone/error.hpp"
 #include "api/benchmark_job.hpp"
+#include "api/cached_model.hpp"
 #include "api/ports.hpp"
 #include "base/thread_pool.hpp"
 #include "hone/tools.hpp"
@@ -68,34 +69,41 @@ HostInfo host_info() {
   return h;
 }
 
-BenchmarkResult benchmark_graph(const Graph& model, Precision precision, const BenchmarkOptions& o) {
+namespace {
+
+ModelJob job_of(const BenchmarkOptions& o) {
+  ModelJob job;
+  job.precision = o.precision;
+  job.question = to_text(o.shapes);
+  job.prepare = [shapes = o.shapes](Graph& g) { settle_shapes(g, shapes, "benchmark"); };
+  job.accepts = [shapes = o.shapes](const Program& p, const auto&) {
+    for (const auto& [name, shape] : shapes) {
+      const bool same = std::any_of(p.inputs.begin(), p.inputs.end(), [&, n = &name](const ProgramPort& port) {
+        const bool named = port.name == *n || std::find(port.names.begin(), port.names.end(), *n) != port.names.end() || p.inputs.size() == 1;
+        return named && PartialShape(p[port.tensor].shape) == shape;
+      });
+      if (!same) return false;
+    }
+    return true;
+  };
+  job.options.threads = o.threads;
+  job.options.profile = o.per_layer;
+  job.options.tune_seconds = o.tune_seconds;
+  if (o.hint == "throughput") job.options.streams = o.streams > 0 ? o.streams : o.threads > 0 ? o.threads : available_cores();
+  return job;
+}
+
+BenchmarkResult benchmark_job(const ModelJob& job, const BenchmarkOptions& o) {
   BenchmarkResult r;
   const auto load_start = Clock::now();
-  Graph g = model;
-  std::map<ValueId, PartialShape> shapes;
-  for (const Value& v : g.inputs()) {
-    if (!v.type().is_tensor() || !v.shape().is_dynamic()) continue;
-    if (!v.shape().rank_known()) throw Error(ErrorCode::usage, "[benchmark] an input has no known shape", port_of(v, v.node().name()).name, "give it with --shape");
-    PartialShape s = v.shape();
-    for (size_t i = 0; i < s.rank(); ++i) {
-      if (s[i].is_dynamic()) s[i] = std::max<int64_t>(1, s[i].min());
-    }
-    shapes[v.id] = s;
-  }
-  for (const auto& [name, shape] : o.shapes) shapes[find_input(g, name).id] = shape;
-  if (!shapes.empty()) g.reshape(shapes);
-  CompileOptions c;
-  c.precision = precision;
-  c.threads = o.threads;
-  c.profile = o.per_layer;
+  LoadedModel model = load_model(job);
+  CompiledGraph& compiled = model.compiled;
   const bool streams = o.hint == "throughput";
-  if (streams) c.streams = o.streams > 0 ? o.streams : o.threads > 0 ? o.threads : available_cores();
-  CompiledGraph compiled = compile_model(g, c);
   r.load_ms = ms_since(load_start);
   std::vector<Datum> inputs;
   std::vector<Tensor> tensors;
-  for (const Value& v : g.inputs()) {
-    tensors.push_back(random_input(port_of(v, v.node().name()), 0));
+  for (const Port& p : model.inputs) {
+    tensors.push_back(random_input(p, 0));
     inputs.emplace_back(tensors.back());
   }
   Request* request = compiled.request();
@@ -132,7 +140,9 @@ BenchmarkResult benchmark_graph(const Graph& model, Precision precision, const B
   r.throughput_fps = static_cast<double>(batch) * 1e3 / r.median_ms;
   if (streams && compiled.session()) r.throughput_fps = static_cast<double>(batch) * throughput(*compiled.session(), tensors, o.seconds);
   r.peak_rss_mb = peak_rss_mb();
-  r.precision = name_of(precision);
+  r.precision = name_of(model.precision);
+  r.taken = name_of(model.taken);
+  r.from_cache = model.from_cache;
   r.threads = o.threads > 0 ? o.threads : available_cores();
   if (o.per_layer) {
     for (const StepProfile& s : compiled.profile()) r.layers.push_back({s.name, s.op, s.kernel, s.shortest / 1e3});
@@ -140,14 +150,23 @@ BenchmarkResult benchmark_graph(const Graph& model, Precision precision, const B
   return r;
 }
 
+}  // namespace
+
+BenchmarkResult benchmark_graph(const Graph& model, Precision precision, const BenchmarkOptions& o) {
+  ModelJob job = job_of(o);
+  job.graph = std::make_shared<const Graph>(model);
+  job.precision = name_of(precision);
+  job.choose = [precision](const Graph&) { return precision; };
+  return benchmark_job(job, o);
+}
+
 BenchmarkResult benchmark(const BenchmarkOptions& o) {
   if (!o.peers.empty()) return benchmark_with_peers(o);
-  const auto start = Clock::now();
-  const Graph g = read_any_model(o.model);
-  const double read_ms = ms_since(start);
-  BenchmarkResult r = benchmark_graph(g, choose_precision(o.precision, g, o.model), o);
-  r.load_ms += read_ms;
-  return r;
+  ModelJob job = job_of(o);
+  job.path = o.model;
+  job.choose = [&](const Graph& g) { return choose_precision(o.precision, g, o.model); };
+  job.cache_folder = cache_folder(o.cache);
+  return benchmark_job(job, o);
 }
 
 }  // namespace hone

@@ -50,6 +50,8 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   r.first_inference_ms = j.at("first_inference_ms");
   r.peak_rss_mb = j.at("peak_rss_mb");
   r.precision = j.at("precision");
+  r.taken = j.at("taken");
+  r.from_cache = j.at("from_cache");
   r.threads = j.at("threads");
   if (j.contains("layers")) {
     for (const auto& l : j.at("layers")) r.layers.push_back({l.at("name"), l.at("op"), l.at("kernel"), l.at("ms")});

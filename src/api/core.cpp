@@ -5,6 +5,7 @@
 #include <mutex>
 #include <sstream>
 
+#include "api/cached_model.hpp"
 #include "api/files.hpp"
 #include "api/job_support.hpp"
 #include "api/ports.hpp"
@@ -32,15 +33,15 @@ int to_int(const std::string& name, const std::string& value) {
 // A compiled graph with what the API promises about it. Requests of static graphs run side by side; others take turns.
 class CompiledModelImpl {
  public:
-  CompiledModelImpl(const Graph& g, const Properties& given) : graph(g), properties(defaults) {
+  /// Of the file at `path`, or of `g` where the path is empty.
+  CompiledModelImpl(std::string file, std::shared_ptr<const Graph> g, const Properties& given) : path(std::move(file)), source(std::move(g)), properties(defaults) {
     for (const auto& [k, v] : given) {
       if (!defaults.contains(k)) throw Error(ErrorCode::usage, "[compile] unknown property '" + k + "'");
       properties[k] = v;
     }
-    std::string precision = properties["INFERENCE_PRECISION_HINT"];
-    const bool own = precision == "f32" || precision.empty();
-    options.precision = own ? (is_quantized(g) ? Precision::int8 : Precision::f32) : precision_from(precision);
-    options.exact_rest = own;
+    const std::string precision = properties["INFERENCE_PRECISION_HINT"];
+    if (!precision.empty()) precision_from(precision);  // refuses other words before anything is read
+    options.exact_rest = precision == "f32" || precision.empty();
     options.threads = to_int("INFERENCE_NUM_THREADS", properties["INFERENCE_NUM_THREADS"]);
     const int streams = to_int("NUM_STREAMS", properties["NUM_STREAMS"]);
     const bool many = properties["PERFORMANCE_HINT"] == "THROUGHPUT";
@@ -48,13 +49,32 @@ class CompiledModelImpl {
     options.streams = streams > 0 ? streams : many ? (options.threads > 0 ? options.threads : available_cores()) : 1;
     options.explain = true;
     options.profile = true;
-    compiled = compile_model(g, options);
+    ModelJob job;
+    job.path = path;
+    job.graph = source;
+    job.precision = precision;
+    job.choose = [&](const Graph& model) { return precision == "f32" || precision.empty() ? (is_quantized(model) ? Precision::int8 : Precision::f32) : precision_from(precision); };
+    job.options = options;
+    job.cache_folder = properties["CACHE_DIR"];
+    if (const char* folder = std::getenv("HONE_CACHE_DIR"); folder && job.cache_folder.empty()) job.cache_folder = folder;
+    loaded = load_model(job);
+    options.precision = loaded.precision;
   }
 
-  Graph graph;
+  /// The model itself, read again where the program came from the cache.
+  const Graph& graph() {
+    std::lock_guard lock(reading);
+    if (!source) source = std::make_shared<const Graph>(read_any_model(path));
+    return *source;
+  }
+
+  std::string path;
+  std::shared_ptr<const Graph> source;
   Properties properties;
   CompileOptions options;
-  CompiledGraph compiled;
+  LoadedModel loaded;
+  CompiledGraph& compiled = loaded.compiled;
+  std::mutex reading;
   std::mutex serial;  // for graphs without a session of their own
 };
 
@@ -211,10 +231,10 @@ CompiledModel::CompiledModel() = default;
 CompiledModel::CompiledModel(std::shared_ptr<CompiledModelImpl> impl) : impl_(std::move(impl)) {}
 CompiledModel::~CompiledModel() = default;
 InferRequest CompiledModel::create_infer_request() const { return InferRequest(std::make_shared<InferRequestImpl>(impl_)); }
-std::vector<Port> CompiledModel::inputs() const { return Model(std::make_shared<Graph>(impl_->graph)).inputs(); }
-std::vector<Port> CompiledModel::outputs() const { return Model(std::make_shared<Graph>(impl_->graph)).outputs(); }
-const std::map<std::string, std::string>& CompiledModel::rt_info() const { return impl_->graph.info; }
-std::string CompiledModel::explain() const { return impl_->compiled.report().explanation; }
+std::vector<Port> CompiledModel::inputs() const { return impl_->loaded.inputs; }
+std::vector<Port> CompiledModel::outputs() const { return impl_->loaded.outputs; }
+const std::map<std::string, std::string>& CompiledModel::rt_info() const { return impl_->loaded.info; }
+std::string CompiledModel::explain() const { return impl_->loaded.explanation; }
 
 std::string CompiledModel::get_property(const std::string& name) const {
   if (name == "OPTIMAL_NUMBER_OF_INFER_REQUESTS" || name == "NUM_STREAMS") return std::to_string(impl_->options.streams);
@@ -224,7 +244,7 @@ std::string CompiledModel::get_property(const std::string& name) const {
   return it->second;
 }
 
-void CompiledModel::export_model(const std::string& path) const { save_compiled_model(impl_->graph, impl_->compiled, path); }
+void CompiledModel::export_model(const std::string& path) const { save_compiled_model(impl_->graph(), impl_->compiled, path); }
 
 Core::Core() = default;
 Core::~Core() = default;
@@ -236,11 +256,11 @@ static void check_device(const std::string& device) {
 }
 CompiledModel Core::compile_model(const Model& model, const std::string& device, const Properties& properties) const {
   check_device(device);
-  return CompiledModel(std::make_shared<CompiledModelImpl>(model.graph(), properties));
+  return CompiledModel(std::make_shared<CompiledModelImpl>("", std::make_shared<const Graph>(model.graph()), properties));
 }
 CompiledModel Core::compile_model(const std::string& path, const std::string& device, const Properties& properties) const {
   check_device(device);
-  return CompiledModel(std::make_shared<CompiledModelImpl>(read_any_model(path), properties));
+  return CompiledModel(std::make_shared<CompiledModelImpl>(path, nullptr, properties));
 }
 std::vector<std::string> Core::get_available_devices() const { return {"CPU"}; }
 std::string Core::get_property(const std::string& device, const std::string& name) const {

@@ -92,23 +92,31 @@ MakeRunner compiled_runner(int threads, Precision precision) {
 
 bool gives_probabilities(const Graph& g) { return !g.results().empty() && g.outputs()[0].node().is<Softmax>(); }
 
-ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                              Precision precision, int threads, const std::string& stage, const ProgressCallback& progress) {
+ClassificationMetrics measure(CompiledGraph& model, bool probabilities, const data::Dataset& data, const std::vector<uint32_t>& samples,
+                              const data::Preprocessing& preprocessing, const std::string& stage, const ProgressCallback& progress) {
   ClassificationMetrics m(data.classes().size());
-  const bool probabilities = gives_probabilities(g);
-  CompileOptions o;
-  o.precision = precision;
-  o.threads = threads;
   const auto report = [&](size_t done, size_t of) {
     return !progress || progress({stage, static_cast<double>(done), static_cast<double>(of), "pictures", "", -1});
   };
-  score_samples(g, data, samples, preprocessing, o, 100, [&](uint32_t i, int64_t label, std::span<const float> s) {
+  score_samples(model, data, samples, preprocessing, [&](uint32_t i, int64_t label, std::span<const float> s) {
     if (s.size() != data.classes().size()) {
       throw Error(ErrorCode::failed, "[test] the model gives " + std::to_string(s.size()) + " scores, the data have " + std::to_string(data.classes().size()) + " classes");
     }
     m.add(i, label, s, probabilities);
   }, report);
   return m;
+}
+
+ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
+                              Precision precision, int threads, const std::string& stage, const ProgressCallback& progress) {
+  if (samples.empty()) return ClassificationMetrics(data.classes().size());
+  CompileOptions o;
+  o.precision = precision;
+  o.threads = threads;
+  Graph model = g;
+  set_scoring_shape(model, preprocessing, std::min<int64_t>(score_batch, static_cast<int64_t>(samples.size())));
+  CompiledGraph compiled = compile_model(model, o);
+  return measure(compiled, gives_probabilities(g), data, samples, preprocessing, stage, progress);
 }
 
 TestResult test_result(const ClassificationMetrics& m, const data::Dataset& data, const std::vector<std::string>& labels, size_t worst) {

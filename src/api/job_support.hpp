@@ -37,6 +37,11 @@ MakeRunner compiled_runner(int threads, Precision precision = Precision::f32);
 /// Scores `samples`; softmaxed outputs are recognised. Throws what scoring throws.
 ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
                               Precision precision, int threads, const std::string& stage = "test", const ProgressCallback& progress = {});
+/// The same on a compiled model, which has one batch size.
+ClassificationMetrics measure(CompiledGraph& model, bool probabilities, const data::Dataset& data, const std::vector<uint32_t>& samples,
+                              const data::Preprocessing& preprocessing, const std::string& stage, const ProgressCallback& progress);
+/// Pictures that are scored at a time.
+inline constexpr int64_t score_batch = 100;
 TestResult test_result(const ClassificationMetrics& m, const data::Dataset& data, const std::vector<std::string>& labels, size_t worst = 24);
 
 /// Does the model end in a Softmax?

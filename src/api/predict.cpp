@@ -2,7 +2,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "api/files.hpp"
+#include "api/cached_model.hpp"
 #include "api/job_support.hpp"
 #include "hone/error.hpp"
 
@@ -43,19 +43,37 @@ Tensor as_input(const Tensor& picture, ElementType type) {
 }  // namespace
 
 std::vector<FilePredictions> predict(const PredictOptions& o) {
-  Graph g = read_any_model(o.model);
-  const ModelInfo info = require_info(g, o.model);
-  const Precision precision = choose_precision(o.precision, g, o.model);
-  if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[predict] a model with one input is expected", o.model);
-  g.reshape({{g.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
-  CompileOptions c;
-  c.precision = precision;
-  c.threads = o.threads;
-  CompiledGraph compiled = compile_model(g, c);
-  const bool probabilities = gives_probabilities(g);
+  const auto one_picture = [&](const std::map<std::string, std::string>& info) {
+    Graph carrier;
+    carrier.info = info;
+    return PartialShape(require_info(carrier, o.model).preprocessing.batch_shape(1));
+  };
+  ModelJob job;
+  job.path = o.model;
+  job.precision = o.precision;
+  job.question = "one picture\n";
+  job.choose = [&](const Graph& g) {
+    require_info(g, o.model);
+    return choose_precision(o.precision, g, o.model);
+  };
+  job.prepare = [&](Graph& g) {
+    if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[predict] a model with one input is expected", o.model);
+    g.reshape({{g.inputs()[0].id, one_picture(g.info)}});
+  };
+  job.accepts = [&](const Program& p, const std::map<std::string, std::string>& info) {
+    return p.inputs.size() == 1 && PartialShape(p[p.inputs[0].tensor].shape) == one_picture(info);
+  };
+  job.options.threads = o.threads;
+  job.cache_folder = cache_folder(o.cache);
+  LoadedModel model = load_model(job);
+  CompiledGraph& compiled = model.compiled;
+  Graph carrier;
+  carrier.info = model.info;
+  const ModelInfo info = require_info(carrier, o.model);
+  const bool probabilities = model.last_operator == "Softmax";
   if (!o.draw.empty()) make_folder(o.draw);
   std::vector<FilePredictions> out;
-  const ElementType taken = g.inputs()[0].element_type();  // bytes where the rest of the preprocessing is part of the graph
+  const ElementType taken = model.inputs[0].element_type;  // bytes where the rest of the preprocessing is part of the graph
   for (const std::string& file : o.files) {
     const Tensor y = compiled.infer({info.preprocessing.apply_file(file).converted(taken)})[0].tensor().converted(ElementType::f32);
     std::vector<double> score = y.to_doubles();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "api/cached_model.hpp"
 #include "api/files.hpp"
 #include "api/job_support.hpp"
 #include "api/model_run.hpp"
@@ -32,27 +33,33 @@ std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, c
   return out;
 }
 
-// Values that take other values' numbers: those not named as inputs get random ones.
-std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named, uint64_t seed) {
+// Values that take other values' numbers: those not named as inputs get random ones. A port answers to all of its names.
+std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named, uint64_t seed) {
   std::vector<Datum> out;
-  for (size_t i = 0; i < g.parameters().size(); ++i) {
-    const Value v = g.inputs()[i];
-    const Port p = port_of(v, v.node().name());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Port& p = inputs[i];
     const Datum* given = nullptr;
     for (const auto& [name, d] : named) {
-      if (name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end() || v.node().name() == name || name == std::to_string(i)) given = &d;
+      if (name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end() || name == std::to_string(i)) given = &d;
     }
-    if (given) {
-      if (given->is_tensor() && v.type().is_tensor() && given->tensor().element_type() != p.element_type) {
-        out.emplace_back(given->tensor().converted(p.element_type));  // what travelled wider comes back
-      } else {
-        out.push_back(*given);
-      }
-    } else {
+    if (!given) {
       out.emplace_back(random_input(p, seed + i));
+    } else if (given->is_tensor() && p.element_type != ElementType::dynamic && given->tensor().element_type() != p.element_type) {
+      out.emplace_back(given->tensor().converted(p.element_type));  // what travelled wider comes back
+    } else {
+      out.push_back(*given);
     }
   }
   return out;
+}
+
+std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named, uint64_t seed) {
+  std::vector<Port> ports;
+  for (const Value& v : g.inputs()) {
+    ports.push_back(port_of(v, v.node().name()));
+    ports.back().names.push_back(v.node().name());
+  }
+  return feeds(ports, named, seed);
 }
 
 Tensor load_npy(const std::string& path) { return read_npy(path); }
@@ -96,13 +103,14 @@ Tensor load_input(const Model& model, size_t index, const std::string& path, con
   return p.apply_file(path).converted(inputs[index].element_type);
 }
 
-std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs, const RunOptions& options, uint64_t seed) {
-  Graph g = model.graph();
+namespace {
+
+// Names inside of the graph cut it there; what fed only the cut disappears.
+void cut_at(Graph& g, const std::map<std::string, Datum>& inputs) {
   std::set<NodeId> unused;  // inputs that nothing reads stay inputs
   for (NodeId p : g.parameters()) {
     if (g.handle(p).output().uses().empty()) unused.insert(p);
   }
-  // Names inside of the graph cut it there; what fed only the cut disappears.
   for (const auto& [name, d] : inputs) {
     if (g.input(name) || std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); })) continue;
     const Value v = find_tensor(g, name);
@@ -114,7 +122,9 @@ std::vector<NamedValue> run_model(const Model& model, const std::map<std::string
   for (NodeId p : std::vector<NodeId>(g.parameters())) {
     if (g.handle(p).output().uses().empty() && !unused.contains(p)) g.remove(p);
   }
-  const auto in = feeds(g, inputs, seed);
+}
+
+void take_shapes(Graph& g, const std::vector<Datum>& in) {
   std::map<ValueId, PartialShape> shapes;
   for (size_t i = 0; i < in.size(); ++i) {
     const Value v = g.inputs()[i];
@@ -126,12 +136,52 @@ std::vector<NamedValue> run_model(const Model& model, const std::map<std::string
     if (given != v.shape()) shapes[v.id] = given;
   }
   if (!shapes.empty()) g.reshape(shapes);
+}
+
+}  // namespace
+
+std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs, const RunOptions& options, uint64_t seed) {
+  Graph g = model.graph();
+  cut_at(g, inputs);
+  const auto in = feeds(g, inputs, seed);
+  take_shapes(g, in);
   const auto out = run_graph(g, in, options);
   std::vector<NamedValue> named;
   for (size_t i = 0; i < out.size(); ++i) {
     const NodeId r = g.results()[i];
     named.push_back({port_of(g.handle(r).input(0), g.node(r).name).name, out[i]});
   }
+  return named;
+}
+
+std::vector<NamedValue> run_file(const std::string& path, const std::map<std::string, Datum>& inputs, const RunOptions& options, uint64_t seed) {
+  std::vector<Datum> in;
+  ModelJob job;
+  job.path = path;
+  job.network = options.network;
+  job.precision = options.precision == "f32" ? "" : options.precision;
+  job.question = "run\n";
+  for (const auto& [name, d] : inputs) {
+    job.question += "input " + name + " " + (d.is_tensor() ? std::string(name_of(d.tensor().element_type())) + to_string(d.tensor().shape()) : std::string("other")) + "\n";
+  }
+  job.choose = [&](const Graph& g) { return choose_precision(job.precision, g, path); };
+  job.prepare = [&](Graph& g) {
+    cut_at(g, inputs);
+    in = feeds(g, inputs, seed);
+    take_shapes(g, in);
+  };
+  job.options.threads = options.threads;
+  job.cache_folder = cache_folder(options.cache);
+  LoadedModel m = load_model(job);
+  if (m.from_cache) {
+    // The ports answer to the node's name as well.
+    for (size_t i = 0; i < m.inputs.size(); ++i) m.inputs[i].names.push_back(m.compiled.inputs()[i].name);
+    in = feeds(m.inputs, inputs, seed);
+  }
+  std::vector<Datum> out;
+  for (int i = 0; i < std::max(1, options.repeat); ++i) out = m.compiled.infer(in);
+  std::vector<NamedValue> named;
+  for (size_t i = 0; i < out.size(); ++i) named.push_back({m.outputs.at(i).name, out[i]});
   return named;
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/content_hash.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
@@ -43,6 +44,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
     f->data_ = static_cast<const uint8_t*>(p);
   }
   ::close(fd);
+  FileObserver::opened(path);
   return f;
 }
 

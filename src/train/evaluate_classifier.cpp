@@ -38,18 +38,22 @@ void score_samples(CompiledGraph& model, const data::Dataset& data, const std::v
   }
 }
 
-void score_samples(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                   const CompileOptions& options, int64_t batch, const ScoreSink& sink, const std::function<bool(size_t, size_t)>& progress) {
-  if (samples.empty()) return;
-  if (model.inputs().size() != 1 || model.outputs().empty()) throw Error(ErrorCode::unsupported, "[test] a model with one input and one output is expected");
-  Graph g = model;
+void set_scoring_shape(Graph& g, const data::Preprocessing& preprocessing, int64_t batch) {
+  if (g.inputs().size() != 1 || g.outputs().empty()) throw Error(ErrorCode::unsupported, "[test] a model with one input and one output is expected");
   const Value input = g.inputs()[0];
   if (!input.shape().rank_known() || input.shape().rank() != 4) throw Error(ErrorCode::unsupported, "[test] the model does not take pictures [N, C, H, W] but " + to_string(input.type()));
-  PartialShape shape(preprocessing.batch_shape(input.shape()[0].is_static() ? input.shape()[0].min() : std::min<int64_t>(batch, static_cast<int64_t>(samples.size()))));
+  PartialShape shape(preprocessing.batch_shape(input.shape()[0].is_static() ? input.shape()[0].min() : batch));
   if (!shape.compatible(input.shape())) {
     throw Error(ErrorCode::unsupported, "[test] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "", "train a model for these data");
   }
   if (input.shape() != shape) g.reshape({{input.id, shape}});
+}
+
+void score_samples(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
+                   const CompileOptions& options, int64_t batch, const ScoreSink& sink, const std::function<bool(size_t, size_t)>& progress) {
+  if (samples.empty()) return;
+  Graph g = model;
+  set_scoring_shape(g, preprocessing, std::min<int64_t>(batch, static_cast<int64_t>(samples.size())));
   CompiledGraph compiled = compile_model(g, options);
   score_samples(compiled, data, samples, preprocessing, sink, progress);
 }

@@ -21,6 +21,9 @@ void score_samples(const Graph& model, const data::Dataset& data, const std::vec
 void score_samples(CompiledGraph& model, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
                    const ScoreSink& sink, const std::function<bool(size_t, size_t)>& progress = {});
 
+/// Gives a classifier's input the size of preprocessed pictures and, where N is dynamic, this batch. Throws `Error` (unsupported).
+void set_scoring_shape(Graph& g, const data::Preprocessing& preprocessing, int64_t batch);
+
 /// Index of the largest score; the first of equals.
 int64_t best_class(std::span<const float> scores);
 
