@@ -35,6 +35,5 @@ Work setup_benchmark(CLI::App& app);
 Work setup_inspect(CLI::App& app);
 Work setup_package(CLI::App& app);
 Work setup_conformance(CLI::App& app);
-Work setup_tune(CLI::App& app);
 
 }  // namespace hone::cli

@@ -6,9 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <algorithm>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "base/content_hash.hpp"
+#include "base/file_pages.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
@@ -21,7 +25,29 @@ Error io_error(const std::string& path, const char* what) {
                code == ErrorCode::no_space ? "free some space or choose another --out" : "check the path and its permissions");
 }
 
+// All live maps, by their last byte: only there may pages be given back.
+struct Maps {
+  std::mutex mutex;
+  std::map<uintptr_t, uintptr_t> begin_of;
+};
+Maps& maps() {
+  static auto* m = new Maps;  // outlives every map
+  return *m;
+}
+
 }  // namespace
+
+void release_mapped(std::span<const uint8_t> bytes) noexcept {
+  constexpr uintptr_t page = 4096;
+  const auto at = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t first = (at + page - 1) / page * page, last = (at + bytes.size()) / page * page;
+  if (first >= last) return;
+  Maps& all = maps();
+  std::lock_guard lock(all.mutex);
+  const auto it = all.begin_of.lower_bound(last - 1);
+  if (it == all.begin_of.end() || it->second > first) return;
+  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -42,6 +68,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
       throw Error(ErrorCode::unreadable, std::string("[file] cannot map (") + std::strerror(e) + ")", path);
     }
     f->data_ = static_cast<const uint8_t*>(p);
+    const auto begin = reinterpret_cast<uintptr_t>(p);
+    std::lock_guard lock(maps().mutex);
+    maps().begin_of[begin + f->size_ - 1] = begin;
   }
   ::close(fd);
   FileObserver::opened(path);
@@ -49,7 +78,12 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 }
 
 MappedFile::~MappedFile() {
-  if (data_) munmap(const_cast<uint8_t*>(data_), size_);
+  if (!data_) return;
+  {
+    std::lock_guard lock(maps().mutex);
+    maps().begin_of.erase(reinterpret_cast<uintptr_t>(data_) + size_ - 1);
+  }
+  munmap(const_cast<uint8_t*>(data_), size_);
 }
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {

@@ -4,8 +4,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 
+#include "base/file_pages.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
@@ -47,6 +50,39 @@ TEST(File, names_a_missing_file_and_a_folder) {
       EXPECT_EQ(e.where(), path);
     }
   }
+}
+
+TEST(MappedFile, gives_pages_back_and_reads_them_again) {
+  const std::string path = temporary("pages");
+  std::string content(3 << 20, 'x');
+  for (size_t i = 0; i < content.size(); i += 977) content[i] = static_cast<char>('a' + i % 26);
+  write_file(path, content);
+  const auto map = MappedFile::open(path);
+  const auto bytes = map->bytes();
+  const auto same = [&] { return std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const uint8_t*>(content.data())); };
+  const auto resident = [&] {
+    std::vector<unsigned char> pages((bytes.size() + 4095) / 4096);
+    size_t mapped = 0;
+    std::ifstream map_file("/proc/self/pagemap", std::ios::binary);
+    for (size_t p = 0; p < pages.size(); ++p) {
+      uint64_t entry = 0;
+      map_file.seekg(static_cast<std::streamoff>((reinterpret_cast<uintptr_t>(bytes.data()) / 4096 + p) * 8));
+      map_file.read(reinterpret_cast<char*>(&entry), 8);
+      mapped += entry >> 63;
+    }
+    return mapped;
+  };
+  EXPECT_TRUE(same());
+  const size_t before = resident();
+  release_mapped(bytes.subspan(100, bytes.size() - 200));
+  const size_t after = resident();
+  if (before > 0) EXPECT_LE(after, 2u);  // the first page and the last
+  EXPECT_TRUE(same());
+  // Memory that is no file keeps what it holds.
+  std::vector<uint8_t> own(1 << 20, 7);
+  release_mapped(own);
+  EXPECT_EQ(std::count(own.begin(), own.end(), 7), 1 << 20);
+  fs::remove(path);
 }
 
 }  // namespace hone

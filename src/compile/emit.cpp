@@ -7,6 +7,7 @@
 #include <map>
 #include <unordered_set>
 
+#include "base/file_pages.hpp"
 #include "compile/memory_plan.hpp"
 #include "cpu/features.hpp"
 #include "hone/error.hpp"
@@ -175,6 +176,8 @@ class Emitter {
         Job& job = jobs[static_cast<size_t>(i)];
         try {
           *job.result = job.kernel->pack(job.query, job.pack);
+          const Tensor& plain = job.query.inputs[job.pack.input].value;
+          release_mapped({static_cast<const uint8_t*>(plain.raw()), plain.byte_size()});
         } catch (...) {
           job.error = std::current_exception();
         }

@@ -6,6 +6,7 @@
 
 #include "base/checked.hpp"
 #include "base/file.hpp"
+#include "base/file_pages.hpp"
 #include "formats/onnx/proto.hpp"
 
 namespace hone::onnx {
@@ -74,6 +75,7 @@ Tensor from_bytes(const TensorMessage& m, ElementType type, Bytes bytes, const s
   if (owner && size > 0 && reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0) return Tensor(type, m.dims, bytes.data(), owner);
   Tensor t(type, m.dims);
   if (size > 0) std::memcpy(t.raw(), bytes.data(), size);
+  release_mapped({reinterpret_cast<const uint8_t*>(bytes.data()), size});  // the copy serves from here on
   return t;
 }
 
