@@ -75,7 +75,7 @@ std::vector<FilePredictions> predict(const PredictOptions& o) {
   std::vector<FilePredictions> out;
   const ElementType taken = model.inputs[0].element_type;  // bytes where the rest of the preprocessing is part of the graph
   for (const std::string& file : o.files) {
-    const Tensor y = compiled.infer({info.preprocessing.apply_file(file).converted(taken)})[0].tensor().converted(ElementType::f32);
+    const Tensor y = compiled.infer({as_input(info.preprocessing.apply_file(file), taken)})[0].tensor().converted(ElementType::f32);
     std::vector<double> score = y.to_doubles();
     if (!probabilities) {
       const double top = *std::max_element(score.begin(), score.end());

@@ -171,6 +171,7 @@ std::vector<NamedValue> run_file(const std::string& path, const std::map<std::st
     take_shapes(g, in);
   };
   job.options.threads = options.threads;
+  job.options.exact_rest = job.precision.empty();
   job.cache_folder = cache_folder(options.cache);
   LoadedModel m = load_model(job);
   if (m.from_cache) {
