@@ -391,45 +391,77 @@ void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) 
     }
     return;
   }
-  // From planes: a stretch of one is converted, then spread out.
+  // From planes: a stretch of each is converted, then spread out.
   const int64_t source_bytes = int64_t(num_bytes(d.a_type));
   constexpr int64_t stretch = 512;
-  alignas(64) uint8_t converted[stretch * 4 + 64];
-  for (int64_t c = 0; c < channels; ++c) {
-    const uint8_t* plane = from + c * d.a_channel * source_bytes;
-    for (int64_t x = 0; x < pixels; x += stretch) {
-      const int64_t n = std::min(stretch, pixels - x);
-      const uint8_t* source = plane + x * d.a_pixel * source_bytes;
-      if (d.a_pixel != 1) {
-        for (int64_t i = 0; i < n; ++i) {
-          std::memcpy(converted + i * source_bytes, source + i * d.a_pixel * source_bytes, size_t(source_bytes));
-        }
-        source = converted;
-      }
-      spread(source, to + (x * channels + c) * a_bytes_, n, channels);
+  alignas(64) uint8_t buffer[3][stretch * 4 + 64];
+  for (int64_t x = 0; x < pixels; x += stretch) {
+    const int64_t n = std::min(stretch, pixels - x);
+    const auto plane = [&](int64_t c, uint8_t* to) {
+      const uint8_t* source = from + (c * d.a_channel + x * d.a_pixel) * source_bytes;
+      if (d.a_pixel == 1) return convert(source, to, n);
+      for (int64_t i = 0; i < n; ++i)
+        std::memcpy(to + i * source_bytes, source + i * d.a_pixel * source_bytes, size_t(source_bytes));
+      return convert(to, to, n);
+    };
+    uint8_t* out = to + x * channels * a_bytes_;
+    if (channels == 3) {
+      interleave(plane(0, buffer[0]), plane(1, buffer[1]), plane(2, buffer[2]), out, n);
+      continue;
+    }
+    for (int64_t c = 0; c < channels; ++c) {
+      const uint8_t* values = plane(c, buffer[0]);
+      for (int64_t i = 0; i < n; ++i)
+        std::memcpy(out + (i * channels + c) * a_bytes_, values + i * a_bytes_, size_t(a_bytes_));
     }
   }
 }
 
-// n values of A, converted, `step` elements apart.
-void DenseKernel::spread(const uint8_t* from, uint8_t* to, int64_t n, int64_t step) const {
+// n values as the tiles read them: converted to `to`, which may be `from`, or where they lie.
+const uint8_t* DenseKernel::convert(const uint8_t* from, uint8_t* to, int64_t n) const {
   const DenseSpec& d = spec_;
-  alignas(64) uint8_t converted[512 * 4 + 64];
-  const auto put = [&](const auto* values, auto* out) {
-    for (int64_t i = 0; i < n; ++i) out[i * step] = values[i];
-  };
+  const auto* words = reinterpret_cast<const uint16_t*>(from);
   if (d.kind == DenseKind::f32) {
-    auto* values = reinterpret_cast<float*>(converted);
-    if (d.a_type == Num::f16) isa_.f16_to_f32(reinterpret_cast<const uint16_t*>(from), values, n);
-    if (d.a_type == Num::bf16) isa_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), values, n);
-    put(d.a_type == Num::f32 ? reinterpret_cast<const float*>(from) : values, reinterpret_cast<float*>(to));
+    if (d.a_type == Num::f32) return from;
+    // 16 bits to 32: not in place.
+    alignas(64) uint16_t copy[512 + 32];
+    std::memcpy(copy, words, size_t(n) * 2);
+    (d.a_type == Num::f16 ? isa_.f16_to_f32 : isa_.bf16_to_f32)(copy, reinterpret_cast<float*>(to), n);
   } else if (d.kind == DenseKind::bf16) {
-    auto* values = reinterpret_cast<uint16_t*>(converted);
-    if (d.a_type == Num::f32) isa_.f32_to_bf16(reinterpret_cast<const float*>(from), values, n);
-    put(d.a_type == Num::bf16 ? reinterpret_cast<const uint16_t*>(from) : values, reinterpret_cast<uint16_t*>(to));
+    if (d.a_type == Num::bf16) return from;
+    isa_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), n);
   } else {
-    const uint8_t flip = d.a_type == Num::s8 ? 0x80 : 0;
-    for (int64_t i = 0; i < n; ++i) to[i * step] = from[i] ^ flip;
+    if (d.a_type != Num::s8) return from;
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i] ^ 0x80;
+  }
+  return to;
+}
+
+// Three planes to pixels. Pixels of 16 bits are written as 8 bytes, of which the next pixel overwrites two: there is
+// room behind the last.
+void DenseKernel::interleave(const uint8_t* a, const uint8_t* b, const uint8_t* c, uint8_t* to, int64_t n) const {
+  if (a_bytes_ == 2) {
+    const auto *x = reinterpret_cast<const uint16_t*>(a), *y = reinterpret_cast<const uint16_t*>(b),
+               *z = reinterpret_cast<const uint16_t*>(c);
+    for (int64_t i = 0; i < n; ++i) {
+      const uint64_t pixel = uint64_t(x[i]) | uint64_t(y[i]) << 16 | uint64_t(z[i]) << 32;
+      std::memcpy(to + i * 6, &pixel, 8);
+    }
+    return;
+  }
+  const auto each = [&](auto* out) {
+    using T = std::remove_pointer_t<decltype(out)>;
+    const T *x = reinterpret_cast<const T*>(a), *y = reinterpret_cast<const T*>(b), *z = reinterpret_cast<const T*>(c);
+    for (int64_t i = 0; i < n; ++i) {
+      out[i * 3] = x[i];
+      out[i * 3 + 1] = y[i];
+      out[i * 3 + 2] = z[i];
+    }
+  };
+  if (a_bytes_ == 4) {
+    each(reinterpret_cast<float*>(to));
+  } else {
+    each(to);
   }
 }
 
