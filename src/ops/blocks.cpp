@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "ops/axes.hpp"
+#include "ops/basic.hpp"
+#include "ops/binary.hpp"
 #include "ops/family.hpp"
+#include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/strided_copy.hpp"
 #include "ops/unary.hpp"
@@ -60,6 +63,19 @@ Types unknown_like(const InferCtx& ctx) {
       Type(ctx.element(0), ctx.shape(0).rank_known() ? PartialShape::dynamic(ctx.shape(0).rank()) : PartialShape())};
 }
 
+// Element `k` of a list as a list of one.
+Value at(Builder& b, Value list, size_t k) {
+  return b(Gather{}, list, b.ints({static_cast<int64_t>(k)}), b.scalar<int64_t>(0));
+}
+Value joined(Builder& b, const Values& lists) {
+  return b.all(Concat{0}, lists)[0];
+}
+size_t known_rank(const char* op, Value v) {
+  if (!v.shape().rank_known() || v.shape().rank() < 1)
+    throw Error(ErrorCode::unsupported, std::string("[") + op + "] needs data of known rank to be expanded");
+  return v.shape().rank();
+}
+
 }  // namespace
 
 Types BatchToSpace::infer(InferCtx& ctx) const {
@@ -97,6 +113,28 @@ void BatchToSpace::eval(EvalCtx& ctx) const {
 }
 void BatchToSpace::grad(GradCtx& ctx) const {
   if (ctx.needs(0)) ctx.set(0, ctx.b(SpaceToBatch{}, ctx.dout(), ctx.input(1), ctx.input(2), ctx.input(3)));
+}
+// [b1, b2..., N, d1, d2...] to [N, d1, b1, d2, b2...], joined and cropped.
+Values BatchToSpace::expand(Builder& b, const Values& in) const {
+  const size_t rank = known_rank(name, in[0]);
+  const Value shape = b(ShapeOf{}, in[0]), block = b(Convert{ElementType::i64}, in[1]);
+  Values apart, whole{b.ints({-1})};
+  std::vector<int64_t> order{static_cast<int64_t>(rank) - 1};
+  for (size_t k = 1; k < rank; ++k) apart.push_back(at(b, block, k));
+  apart.push_back(b.ints({-1}));
+  for (size_t k = 1; k < rank; ++k) {
+    apart.push_back(at(b, shape, k));
+    order.push_back(static_cast<int64_t>(rank - 1 + k));
+    order.push_back(static_cast<int64_t>(k) - 1);
+    whole.push_back(b(Multiply{}, at(b, shape, k), at(b, block, k)));
+  }
+  const Value moved = b(Transpose{}, b(Reshape{}, in[0], joined(b, apart)), b.ints(order));
+  const Value y = b(Reshape{}, moved, joined(b, whole)), size = b(ShapeOf{}, y);
+  std::vector<int64_t> axes, ones(rank, 1);
+  for (size_t k = 0; k < rank; ++k) axes.push_back(static_cast<int64_t>(k));
+  const Value begin = b(Convert{ElementType::i64}, in[2]),
+              end = b(Subtract{}, size, b(Convert{ElementType::i64}, in[3]));
+  return {b(Slice{}, y, begin, end, b.ints(ones), b.ints(axes))};
 }
 Samples BatchToSpace::samples() {
   return {sample(BatchToSpace{},
@@ -147,6 +185,25 @@ void SpaceToBatch::eval(EvalCtx& ctx) const {
 }
 void SpaceToBatch::grad(GradCtx& ctx) const {
   if (ctx.needs(0)) ctx.set(0, ctx.b(BatchToSpace{}, ctx.dout(), ctx.input(1), ctx.input(2), ctx.input(3)));
+}
+// Padded, [N, d1 / b1, b1, d2 / b2, b2...] to [b1, b2..., N, d1 / b1, d2 / b2...].
+Values SpaceToBatch::expand(Builder& b, const Values& in) const {
+  const size_t rank = known_rank(name, in[0]);
+  const Value block = b(Convert{ElementType::i64}, in[1]);
+  const Value padded =
+      b(Pad{}, in[0], b(Convert{ElementType::i64}, in[2]), b(Convert{ElementType::i64}, in[3]), b.like(in[0], 0));
+  const Value parts = b(Divide{}, b(ShapeOf{}, padded), block);
+  Values apart{at(b, parts, 0)}, whole{b.ints({-1})};
+  std::vector<int64_t> order;
+  for (size_t k = 1; k < rank; ++k) {
+    apart.push_back(at(b, parts, k));
+    apart.push_back(at(b, block, k));
+    whole.push_back(at(b, parts, k));
+    order.push_back(2 * static_cast<int64_t>(k));
+  }
+  for (size_t k = 0; k < rank; ++k) order.push_back(k == 0 ? 0 : 2 * static_cast<int64_t>(k) - 1);
+  const Value moved = b(Transpose{}, b(Reshape{}, padded, joined(b, apart)), b.ints(order));
+  return {b(Reshape{}, moved, joined(b, whole))};
 }
 Samples SpaceToBatch::samples() {
   return {sample(SpaceToBatch{},

@@ -7,11 +7,11 @@ namespace hone {
 /// Inputs: data, block shape, crops begin, crops end (one number an axis; those of axis 0 are 1 and 0). Moves blocks of
 /// the batch into space.
 struct BatchToSpace {
-  HONE_OP("BatchToSpace") HONE_GRAD
+  HONE_OP("BatchToSpace") HONE_EXPAND HONE_GRAD
 };
 /// The inverse. Inputs: data, block shape, pads begin, pads end.
 struct SpaceToBatch {
-  HONE_OP("SpaceToBatch") HONE_GRAD
+  HONE_OP("SpaceToBatch") HONE_EXPAND HONE_GRAD
 };
 /// Adds patches back into an image. Inputs: data [N, C * kernel elements, positions], output size, kernel size. Output:
 /// [N, C, spatial...].

@@ -73,7 +73,11 @@ void group_convolution(EmitContext& e) {
 template <class Op>
 void transposed(EmitContext& e, const std::string& weights, size_t spatial, int64_t group) {
   const auto& op = e.as<Op>();
-  AttributeList a = window(op, spatial);
+  // ONNX gives the two names to the halves of the padding of a transposed convolution the other way round.
+  Op turned = op;
+  if (op.auto_pad == AutoPad::same_upper) turned.auto_pad = AutoPad::same_lower;
+  if (op.auto_pad == AutoPad::same_lower) turned.auto_pad = AutoPad::same_upper;
+  AttributeList a = window(turned, spatial);
   a.i("group", group);
   if (e.has(2)) a.ints("output_shape", e.must_know(2, "the output shape").to_ints());
   else a.ints("output_padding", filled(op.output_padding, spatial, 0));

@@ -201,8 +201,15 @@ void scatter_nd(EmitContext& e) { e.result("ScatterND", {e.in(0), e.cast(e.in(1)
 
 void one_hot(EmitContext& e) {
   const auto on = e.op("Reshape", {e.in(2), e.ints({1})}), off = e.op("Reshape", {e.in(3), e.ints({1})});
-  e.result("OneHot", {e.in(0), e.op("Reshape", {e.in(1), e.ints({1})}), e.op("Concat", {off, on}, AttributeList().i("axis", 0))},
-           AttributeList().i("axis", e.as<OneHot>().axis));
+  std::string index = e.in(0);
+  const auto depth = e.op("Reshape", {e.in(1), e.ints({1})});
+  if (e.as<OneHot>().negative_indices_mode == NegativeIndices::ignore_negative) {
+    // ONNX counts negative indices from the end: moved behind it they give off values.
+    index = e.cast(index, ElementType::i64);
+    const auto scalar = [&](const std::string& v) { return e.op("Reshape", {v, e.ints({})}); };
+    index = e.op("Where", {e.op("Less", {index, scalar(e.ints({0}))}), scalar(e.cast(e.in(1), ElementType::i64)), index});
+  }
+  e.result("OneHot", {index, depth, e.op("Concat", {off, on}, AttributeList().i("axis", 0))}, AttributeList().i("axis", e.as<OneHot>().axis));
 }
 void top_k(EmitContext& e) {
   const auto& op = e.as<TopK>();

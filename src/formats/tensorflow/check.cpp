@@ -1,12 +1,19 @@
-// Which operators of a graph have no row in the mapping table.
+// What a graph asks for: which of its operators have no row in the mapping table, and what was made of those that have.
 #include <algorithm>
 
 #include "formats/tensorflow/importer.hpp"
 #include "formats/tensorflow/mapping.hpp"
 #include "hone/error.hpp"
+#include "ops/basic.hpp"
 
 namespace hone::tensorflow {
 namespace {
+
+constexpr std::string_view callers[] = {"PartitionedCall", "StatefulPartitionedCall", "If",   "StatelessIf",
+                                        "While",           "StatelessWhile",          "Case", "StatelessCase"};
+bool is_caller(Bytes op) {
+  return std::find(std::begin(callers), std::end(callers), op) != std::end(callers);
+}
 
 struct Search {
   Library& library;
@@ -30,10 +37,7 @@ struct Search {
       const std::string label = prefix + std::string(n.name);
       if (find_row(n.op)) {
         // Functions that other operators name (of data sets, of gradients) are never built.
-        static constexpr std::string_view callers[] = {
-            "PartitionedCall", "StatefulPartitionedCall", "If",   "StatelessIf",
-            "While",           "StatelessWhile",          "Case", "StatelessCase"};
-        if (std::find(std::begin(callers), std::end(callers), n.op) == std::end(callers)) continue;
+        if (!is_caller(n.op)) continue;
         for (const auto& [key, value] : n.attributes) references(parse_attribute(value), label + "/");
       } else if (library.find(n.op)) {
         function(n.op, label + "/");
@@ -45,6 +49,19 @@ struct Search {
 };
 
 }  // namespace
+
+void note_import(Builder& b, size_t before, Bytes op, const std::string& label) {
+  if (is_caller(op) || op == "Const" || op == "Identity") return;
+  const Graph& g = b.graph();
+  std::string to;
+  size_t operators = 0;
+  for (size_t k = before; k < b.added().size(); ++k) {
+    const NodeId id = b.added()[k];
+    if (!g.alive(id) || g.node(id).op == &op_def<Constant>()) continue;
+    to += (operators++ ? " + " : "") + std::string(g.node(id).op->name);
+  }
+  if (operators != 1) ImportNotes::add({label, std::string(op), operators ? to : "nothing"});
+}
 
 void check_operators(const Body& body, const std::vector<Ref>& roots, Library& library) {
   Search s{library, {}, {}};

@@ -329,12 +329,14 @@ Items Session::node(GraphScope& scope, Names& names, uint32_t index, const Items
   Items out;
   try {
     NodeContext context(*this, b, n, inputs, names.root().attributes);
+    const size_t before = b.added().size();
     if (const OperatorRow* row = find_row(n.op))
       out = row->build(context);
     else if (library_.find(n.op))
       out = call(context, {std::string(n.op), n.attributes}, inputs);
     else
       context.refuse("is not known");
+    if (ImportNotes::wanted()) note_import(b, before, n.op, label);
   } catch (const Error& e) {
     if (e.where().starts_with("node '")) throw;
     throw e.at("node '" + label + "' (" + std::string(n.op) + ")");

@@ -3,6 +3,7 @@
 #include <functional>
 #include <set>
 
+#include "formats/import_notes.hpp"
 #include "formats/tensorflow/body.hpp"
 #include "formats/tensorflow/node.hpp"
 
@@ -116,6 +117,9 @@ class Session : public Importer {
   Tables tables_;
   size_t built_ = 0;
 };
+
+/// Reports the nodes that a builder has added since `before` as what stands for an operator, where somebody asks.
+void note_import(Builder& b, size_t before, Bytes op, const std::string& label);
 
 /// All operators that lack a row, with the nodes that need them. Throws `Error` (unsupported) where there are any.
 void check_operators(const Body& body, const std::vector<Ref>& roots, Library& library);

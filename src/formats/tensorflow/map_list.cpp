@@ -32,7 +32,7 @@ Value materialized(Builder& b, const PendingList& p, const Type& like) {
 
 ListWrite list_write(Value v) {
   const Node n = v.node();
-  if (!n.is<ScatterUpdate>()) return {};
+  if (!n.is<ScatterNDUpdate>()) return {};
   Value list = n.input(0);
   if (list.node().is<Broadcast>()) list = list.node().input(0);
   const Node item = n.input(2).node();
@@ -98,8 +98,8 @@ Item written(NodeContext& n, const Item& x, Value index, Value element) {
     const bool scalar = give.rank_known() && give.rank() == 0;
     list = n(Broadcast{BroadcastMode::bidirectional}, list, scalar ? size : n.concat({size, n.shape_of(element)}, 0));
   }
-  const Value y = n(ScatterUpdate{}, list, n.reshape(n.cast(index, ElementType::i64), {1}), n.unsqueeze(element, {0}),
-                    n.int_constant(0));
+  const Value y =
+      n(ScatterNDUpdate{}, list, n.reshape(n.cast(index, ElementType::i64), {1, 1}), n.unsqueeze(element, {0}));
   Item out(y);
   out.pending = x.pending;  // remembers how it was made
   return out;
@@ -132,7 +132,7 @@ Item scattered(NodeContext& n, const Item& x, Value indices, Value values) {
     base = n(Broadcast{BroadcastMode::bidirectional}, list,
              n.concat({n.dims(list, 0, 1), n.dims(values, 1, static_cast<int64_t>(n.rank(values)))}, 0));
   }
-  return Item(n(ScatterUpdate{}, base, n.vector(indices), values, n.int_constant(0)));
+  return Item(n(ScatterNDUpdate{}, base, n.unsqueeze(n.vector(indices), {1}), values));
 }
 
 // TensorList

@@ -172,7 +172,7 @@ TEST(TensorFlow, values_that_a_loop_writes_one_by_one_are_collected) {
              {"next:z:0", "set:output_handle:0", "m", "v"});
   const Graph g = m.read();
   EXPECT_EQ(g.outputs()[0].shape(), PartialShape(Shape{3, 2}));
-  EXPECT_EQ(count(g, "ScatterUpdate"), 0u);
+  EXPECT_EQ(count(g, "ScatterNDUpdate"), 0u);
   EXPECT_EQ(run(g, {Tensor::of<float>({2}, {1, 2})}), (std::vector<double>{0, 0, 1, 2, 2, 4}));
 }
 
