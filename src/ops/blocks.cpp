@@ -70,6 +70,9 @@ Value at(Builder& b, Value list, size_t k) {
 Value joined(Builder& b, const Values& lists) {
   return b.all(Concat{0}, lists)[0];
 }
+Value as_i64(Builder& b, Value v) {
+  return v.element_type() == ElementType::i64 ? v : b(Convert{ElementType::i64}, v);
+}
 size_t known_rank(const char* op, Value v) {
   if (!v.shape().rank_known() || v.shape().rank() < 1)
     throw Error(ErrorCode::unsupported, std::string("[") + op + "] needs data of known rank to be expanded");
@@ -117,7 +120,7 @@ void BatchToSpace::grad(GradCtx& ctx) const {
 // [b1, b2..., N, d1, d2...] to [N, d1, b1, d2, b2...], joined and cropped.
 Values BatchToSpace::expand(Builder& b, const Values& in) const {
   const size_t rank = known_rank(name, in[0]);
-  const Value shape = b(ShapeOf{}, in[0]), block = b(Convert{ElementType::i64}, in[1]);
+  const Value shape = b(ShapeOf{}, in[0]), block = as_i64(b, in[1]);
   Values apart, whole{b.ints({-1})};
   std::vector<int64_t> order{static_cast<int64_t>(rank) - 1};
   for (size_t k = 1; k < rank; ++k) apart.push_back(at(b, block, k));
@@ -132,8 +135,7 @@ Values BatchToSpace::expand(Builder& b, const Values& in) const {
   const Value y = b(Reshape{}, moved, joined(b, whole)), size = b(ShapeOf{}, y);
   std::vector<int64_t> axes, ones(rank, 1);
   for (size_t k = 0; k < rank; ++k) axes.push_back(static_cast<int64_t>(k));
-  const Value begin = b(Convert{ElementType::i64}, in[2]),
-              end = b(Subtract{}, size, b(Convert{ElementType::i64}, in[3]));
+  const Value begin = as_i64(b, in[2]), end = b(Subtract{}, size, as_i64(b, in[3]));
   return {b(Slice{}, y, begin, end, b.ints(ones), b.ints(axes))};
 }
 Samples BatchToSpace::samples() {
@@ -189,9 +191,8 @@ void SpaceToBatch::grad(GradCtx& ctx) const {
 // Padded, [N, d1 / b1, b1, d2 / b2, b2...] to [b1, b2..., N, d1 / b1, d2 / b2...].
 Values SpaceToBatch::expand(Builder& b, const Values& in) const {
   const size_t rank = known_rank(name, in[0]);
-  const Value block = b(Convert{ElementType::i64}, in[1]);
-  const Value padded =
-      b(Pad{}, in[0], b(Convert{ElementType::i64}, in[2]), b(Convert{ElementType::i64}, in[3]), b.like(in[0], 0));
+  const Value block = as_i64(b, in[1]);
+  const Value padded = b(Pad{}, in[0], as_i64(b, in[2]), as_i64(b, in[3]), b.like(in[0], 0));
   const Value parts = b(Divide{}, b(ShapeOf{}, padded), block);
   Values apart{at(b, parts, 0)}, whole{b.ints({-1})};
   std::vector<int64_t> order;

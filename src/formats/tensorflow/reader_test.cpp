@@ -8,6 +8,8 @@
 #include "base/file.hpp"
 #include "formats/conformance/conformance.hpp"
 #include "formats/formats.hpp"
+#include "formats/onnx/reader.hpp"
+#include "formats/onnx/writer.hpp"
 #include "formats/tensorflow/graph_maker_test.hpp"
 #include "formats/tensorflow/mapping.hpp"
 #include "hone/error.hpp"
@@ -210,6 +212,57 @@ TEST(TensorFlow, a_saved_model_has_the_inputs_and_outputs_of_its_signature) {
   EXPECT_EQ(g.handle(g.parameters()[0]).name(), "input_2");
   EXPECT_EQ(g.outputs().size(), 3u);
   EXPECT_EQ(g.outputs()[0].shape(), (PartialShape{Dimension(), 172, 264}));
+}
+
+// The same graph through an ONNX file.
+Graph through_onnx(const Graph& g) {
+  const auto bytes = std::make_shared<const std::string>(to_onnx(g));
+  return parse_onnx(*bytes, bytes);
+}
+
+TEST(TensorFlow, odd_padding_of_a_transposed_convolution_is_the_same_for_any_batch_and_in_onnx) {
+  const auto network = [](int64_t batch) {
+    GraphMaker m;
+    m.input("x", {batch, 3, 3, 1})
+        .constant("w", {3, 3, 1, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9})
+        .ints("size", {4}, {1, 6, 6, 1});
+    m.node("y", "Conv2DBackpropInput", {"size", "w", "x"},
+           {ints_attribute("strides", {1, 2, 2, 1}), text_attribute("padding", "SAME")});
+    return m.read();
+  };
+  const Tensor x = Tensor::of<float>({1, 3, 3, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  const auto fixed = run(network(1), {x});
+  // Without padding before: the first element is that of the first window alone.
+  EXPECT_EQ(fixed[0], 1);
+  EXPECT_EQ(run(network(-1), {x}), fixed);
+  EXPECT_EQ(run(through_onnx(network(-1)), {x}), fixed);
+}
+
+TEST(TensorFlow, one_hot_of_indices_outside_gives_the_off_value_in_onnx_too) {
+  GraphMaker m;
+  m.input("i", {3}, 3).ints("depth", {}, {2}).constant("on", {}, {5}).constant("off", {}, {1});
+  m.node("y", "OneHot", {"i", "depth", "on", "off"}, {int_attribute("axis", -1)});
+  const std::vector<double> expected{1, 1, 5, 1, 1, 1};
+  const Tensor i = Tensor::of<int32_t>({3}, {-1, 0, 2});
+  EXPECT_EQ(run(m.read(), {i}), expected);
+  EXPECT_EQ(run(through_onnx(m.read()), {i}), expected);
+}
+
+TEST(TensorFlow, blocks_in_the_batch_are_written_as_reshapes_to_onnx) {
+  GraphMaker m;
+  m.input("x", {1, 3, 1})
+      .ints("block", {1}, {2})
+      .ints("pads", {1, 2}, {1, 0})
+      .node("b", "SpaceToBatchND", {"x", "block", "pads"});
+  m.node("y", "BatchToSpaceND", {"b", "block", "pads"});
+  const Tensor x = Tensor::of<float>({1, 3, 1}, {1, 2, 3});
+  EXPECT_EQ(run(through_onnx(m.read()), {x}), (std::vector<double>{1, 2, 3}));
+  GraphMaker half;
+  half.input("x", {1, 3, 1})
+      .ints("block", {1}, {2})
+      .ints("pads", {1, 2}, {1, 0})
+      .node("y", "SpaceToBatchND", {"x", "block", "pads"});
+  EXPECT_EQ(run(through_onnx(half.read()), {x}), (std::vector<double>{0, 2, 1, 3}));
 }
 
 TEST(TensorFlow, inputs_of_past_fuzzing_end_in_a_model_or_an_error) {
