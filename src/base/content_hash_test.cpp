@@ -1,6 +1,7 @@
 #include "base/content_hash.hpp"
 
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -76,7 +76,9 @@ TEST(MappedFile, gives_pages_back_and_reads_them_again) {
   const size_t before = resident();
   release_mapped(bytes.subspan(100, bytes.size() - 200));
   const size_t after = resident();
-  if (before > 0) EXPECT_LE(after, 2u);  // the first page and the last
+  if (before > 0) {
+    EXPECT_LE(after, 2u);  // the first page and the last
+  }
   EXPECT_TRUE(same());
   // Memory that is no file keeps what it holds.
   std::vector<uint8_t> own(1 << 20, 7);
