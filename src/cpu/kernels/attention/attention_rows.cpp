@@ -93,7 +93,7 @@ Support supports_row(const KernelQuery& q, const DenseRow& r) {
   return Support::yes();
 }
 
-AttentionIsa isa_of(const DenseRow& r) {
+AttentionIsa isa_of([[maybe_unused]] const DenseRow& r) {
 #define HONE_ATTENTION_FNS(NS)                                                                                    \
   AttentionIsa {                                                                                                  \
     NS::attention_columns, NS::attention_panel, NS::attention_pairs, NS::attention_softmax, NS::attention_result, \

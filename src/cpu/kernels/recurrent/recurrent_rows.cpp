@@ -152,7 +152,7 @@ Support supports_row(const KernelQuery& q, const DenseRow& r) {
 }
 
 // The gates of the tiles' instruction set, or what every CPU with them has.
-RecurrentKernel::GatesFn gates_of(const DenseRow& r) {
+RecurrentKernel::GatesFn gates_of([[maybe_unused]] const DenseRow& r) {
 #if defined(__x86_64__)
   const bool avx2_only = r.has == &Features::avx2 || !features().avx512;
   return avx2_only ? avx2::recurrent_gates : avx512::recurrent_gates;
