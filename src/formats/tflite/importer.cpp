@@ -11,7 +11,8 @@ namespace {
 
 constexpr int max_depth = 32;
 constexpr size_t max_nodes = 2'000'000;
-constexpr int32_t call = 31, call_once = 129, if_else = 118, while_loop = 119, var_handle = 142, composite = 206;
+constexpr int32_t call = 31, call_once = 129, if_else = 118, while_loop = 119, var_handle = 142, composite = 206,
+                  assign_variable = 144, table_import = 138;
 
 // Every face of the result keeps the scale where all numbers read have it.
 bool keeps_scale(NodeContext& n, const TensorInfo& out) {
@@ -121,6 +122,8 @@ void SubgraphImporter::node(const SubgraphInfo& g, TensorValues& values, const O
     const OperatorRow* row = o.code == 32 ? nullptr : find_row(o.code);
     const CustomRow* custom = o.code == 32 ? find_custom(o.custom) : nullptr;
     if (!row && !custom) n.refuse("is not known");
+    const bool may_be_silent = !called(o).empty() || o.code == assign_variable || o.code == table_import;
+    if (o.outputs.empty() && !may_be_silent) n.fail("has no outputs");
     const Values results = row ? row->build(n) : custom->build(n);
     take(n, row, results, values, g, o);
     b.set_name({});

@@ -157,6 +157,7 @@ Values while_loop(NodeContext& n) {
   const Values out = n.all(op, in, {region});
   take_variables(n, p, out);
   size_t next = 0;
+  if (n.num_outputs() > p.inputs.size()) n.fail("has more outputs than inputs");
   for (size_t k = 0; k < n.num_outputs(); ++k) {
     if (k < p.inputs.size() && !p.inputs[k].resource.empty()) n.give(k, p.inputs[k]);
     else n.give_stored(k, out.at(next++));

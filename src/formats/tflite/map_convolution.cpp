@@ -123,6 +123,7 @@ class Products {
 // Channels of input `i`; where shapes hang on data, those that the file states.
 int64_t channels(NodeContext& n, size_t i) {
   const Value image = n.in(i);
+  if (n.rank(image) < 3) n.fail("wants images, has data of rank " + std::to_string(n.rank(image)));
   const Dimension& d = image.shape()[n.rank(image) - 1];
   if (d.is_static()) return d.get_length();
   const auto& stated = n.info(i).shape;
@@ -138,7 +139,8 @@ Values conv_2d(NodeContext& n) {
   if (!w.shape().is_static()) n.refuse("needs weights of a known shape");
   const Shape s = w.shape().to_shape();
   const auto strides = positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), dilations = positive(n, {n.i(5, 1), n.i(4, 1)}, "dilations");
-  const Dimension& c = x.shape()[n.rank(x) - 1];
+  if (n.rank(x) != 4) n.fail("wants images, has data of rank " + std::to_string(n.rank(x)));
+  const Dimension& c = x.shape()[3];
   const int64_t in = c.is_static() ? c.get_length() : s[1];
   Value y;
   if (in == s[1]) {

@@ -104,7 +104,7 @@ class Lstm {
  public:
   Lstm(NodeContext& n, const LstmInputs& at, int8_t activation, float cell_clip, float projection_clip)
       : n_(n), at_(at), activation_(activation), cell_clip_(cell_clip), projection_clip_(projection_clip) {
-    quantized_ = n.scales(at.data) && n.info(at.cell).type == TensorType::i16;
+    quantized_ = n.scales(at.data) && n.info(at.cell).type == TensorType::i16 && n.scales(at.cell);
     coupled_ = !n.has(at.weights);
     for (size_t g = 0; g < 4; ++g) normed_ |= n.has(at.norm + g);
   }
@@ -146,6 +146,9 @@ class Lstm {
       bias.push_back(n_.in(at_.bias + g));
     }
     const auto stacked = [&](const Values& v) { return n_.unsqueeze(n_.concat(v, 0), {0}); };
+    for (size_t k = 0; k < 4; ++k) {
+      if (n_.rank(w[k]) != 2 || n_.rank(r[k]) != 2 || n_.rank(bias[k]) != 1) n_.fail("wants matrices of weights and vectors of biases");
+    }
     LSTMSequence op;
     op.hidden_size = w[0].shape()[0].get_length();
     const std::string name = activation_ == 1 ? "relu" : "tanh";
@@ -308,7 +311,7 @@ Values bidirectional_rnn(NodeContext& n) {
 // Each filter has a feature vector and a memory of its last outputs; a unit sums `rank` filters over time.
 Values svdf(NodeContext& n) {
   const Value x = n.in(0), feature = n.in(1), time = n.in(2);
-  if (!time.shape().is_static() || n.i(0) < 1) n.refuse("needs weights of a known shape");
+  if (!time.shape().is_static() || n.rank(time) != 2 || n.i(0) < 1) n.refuse("needs weights of a known shape");
   const int64_t filters = time.shape()[0].get_length(), memory = time.shape()[1].get_length();
   const int64_t rank = n.i(0);
   if (filters % rank != 0 || memory < 1) n.fail("the rank does not divide the filters");

@@ -360,6 +360,16 @@ TEST(TfliteReader, damaged_files_are_refused_not_run_into) {
   EXPECT_GT(refused, 500u);
 }
 
+// Files that once ran into something.
+TEST(TfliteReader, files_of_the_regression_corpus_are_refused) {
+  size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(HONE_SOURCE_DIR) / "tests/fuzz/corpus/tflite")) {
+    ++files;
+    EXPECT_THROW(read_tflite(entry.path().string()), Error) << entry.path();
+  }
+  EXPECT_GE(files, 3u);
+}
+
 TEST(TfliteReader, labels_and_normalization_come_with_the_file) {
   // Metadata: one input image with mean 127.5 and deviation 63.75, one output with labels in labels.txt.
   flatbuffers::FlatBufferBuilder b;

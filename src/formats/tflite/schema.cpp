@@ -39,7 +39,7 @@ Scales scales_of(const Table& q, Budget& budget, std::string_view name) {
   s.scale = budget.take(q.numbers<float>(2));
   s.zero = budget.take(q.numbers<int64_t>(3));
   s.axis = q.get<int32_t>(6);
-  if (s.scale.size() == 1 && s.zero.empty()) s.zero = {0};
+  if (s.zero.empty()) s.zero.assign(s.scale.size(), 0);
   if (!s.zero.empty() && s.zero.size() != s.scale.size()) {
     if (s.zero.size() == 1) s.zero.assign(s.scale.size(), s.zero[0]);
     else if (!s.scale.empty()) unreadable("scales and zero points differ in number", name);
