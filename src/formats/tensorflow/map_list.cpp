@@ -153,8 +153,19 @@ Items stack(NodeContext& n) {
 Items get_item(NodeContext& n) {
   return {read(n, n.item(0), n.in(1))};
 }
+// Lists of dynamic size grow to the index that is written.
+Item grown(NodeContext& n, const Item& x, Value index, Value element) {
+  const Value list = list_of(n, x, element), wanted = n(Add{}, n.scalar(index), n.int_constant(1));
+  const Value missing = n(Maximum{}, n(Subtract{}, wanted, n.dim(list, 0)), n.int_constant(0));
+  const size_t r = n.rank(list);
+  Values after{n.reshape(missing, {1})};
+  if (r > 1) after.push_back(n.ints_constant(std::vector<int64_t>(r - 1, 0)));
+  const Value end = r > 1 ? n.concat(after, 0) : after[0];
+  return n(Pad{}, list, n.ints_constant(std::vector<int64_t>(r, 0)), end, n.like(list, 0));
+}
 Items set_item(NodeContext& n) {
-  return {written(n, n.item(0), n.in(1), n.in(2))};
+  const bool grows = n.flag("resize_if_input_not_big_enough", false);
+  return {written(n, grows ? grown(n, n.item(0), n.in(1), n.in(2)) : n.item(0), n.in(1), n.in(2))};
 }
 Items length(NodeContext& n) {
   const Item& x = n.item(0);

@@ -178,6 +178,16 @@ TEST(TensorFlow, values_that_a_loop_writes_one_by_one_are_collected) {
   EXPECT_EQ(run(g, {Tensor::of<float>({2}, {1, 2})}), (std::vector<double>{0, 0, 1, 2, 2, 4}));
 }
 
+TEST(TensorFlow, a_list_of_dynamic_size_grows_to_the_index_written) {
+  GraphMaker m;
+  m.input("x", {2}).ints("none", {}, {0}).ints("two", {}, {2}).ints("shape", {}, {-1});
+  m.node("list", "TensorListReserve", {"shape", "none"}, {type_attribute("element_dtype", 1)});
+  m.node("set", "TensorListSetItem", {"list", "two", "x"},
+         {type_attribute("element_dtype", 1), flag_attribute("resize_if_input_not_big_enough", true)});
+  m.node("y", "TensorListStack", {"set", "shape"}, {type_attribute("element_dtype", 1)});
+  EXPECT_EQ(run(m.read(), {Tensor::of<float>({2}, {3, 4})}), (std::vector<double>{0, 0, 0, 0, 3, 4}));
+}
+
 TEST(TensorFlow, malformed_graphs_are_refused) {
   EXPECT_NE(message_of(GraphMaker().input("x", {2}).node("y", "Relu", {"z"})).find("lacks a node 'z'"),
             std::string::npos);
