@@ -148,6 +148,8 @@ constexpr OperatorRow rows[] = {
     {"relu", activation<Relu>},
     {"relu6", relu6},
     {"rrelu", rrelu},
+    {"rrelu_with_noise", rrelu},
+    {"rrelu_with_noise_functional", rrelu},
     {"selu", selu},
     {"sigmoid", sigmoid},
     {"silu", activation<Swish>},
