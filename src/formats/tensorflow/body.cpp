@@ -37,6 +37,13 @@ bool is_next(const NodeMessage& n) {
   return n.op == "NextIteration" || n.op == "RefNextIteration";
 }
 
+// A context by its number, which control flow without structure may leave out of range.
+template <class V>
+auto& checked(V& contexts, int i) {
+  if (i < 0 || i >= static_cast<int>(contexts.size())) malformed("loops and conditions without structure", {});
+  return contexts[static_cast<size_t>(i)];
+}
+
 constexpr int not_placed = -2;
 constexpr int max_contexts = 8000, max_nesting = 32;
 
@@ -145,15 +152,16 @@ std::vector<uint32_t> Body::needed(const std::vector<Ref>& roots) const {
 }
 
 bool Body::inside(int context, int ancestor) const {
-  while (context >= 0 && contexts_[static_cast<size_t>(context)].depth > contexts_[static_cast<size_t>(ancestor)].depth)
-    context = contexts_[static_cast<size_t>(context)].parent;
+  while (context >= 0 && checked(contexts_, context).depth > checked(contexts_, ancestor).depth)
+    context = checked(contexts_, context).parent;
   return context == ancestor;
 }
 
 int Body::common(int a, int b) const {
   while (a != b) {
-    int& deeper = contexts_[static_cast<size_t>(a)].depth >= contexts_[static_cast<size_t>(b)].depth ? a : b;
-    deeper = contexts_[static_cast<size_t>(deeper)].parent;
+    if (a < 0 || b < 0) malformed("a Merge without structure", {});
+    int& deeper = checked(contexts_, a).depth >= checked(contexts_, b).depth ? a : b;
+    deeper = checked(contexts_, deeper).parent;
   }
   return a;
 }
@@ -178,6 +186,7 @@ int Body::child(const Context& c) {
 }
 
 Ref Body::predicate_of(uint32_t node) const {
+  if (inputs_[node].size() < 2) malformed("a Switch without a predicate", nodes_[node].name);
   Ref r = inputs_[node][1];
   for (int k = 0; k < 16 && r.node != Ref::argument && nodes_[r.node].op == "Identity" && !inputs_[r.node].empty();
        ++k) {
@@ -187,9 +196,10 @@ Ref Body::predicate_of(uint32_t node) const {
 }
 
 int Body::context_of(Ref r) const {
-  if (r.node == Ref::argument) return 0;
+  if (r.node >= nodes_.size()) return 0;  // an argument
   const NodeMessage& n = nodes_[r.node];
   const int at = home_[r.node];
+  if (at == not_placed) malformed("a loop without structure", n.name);
   if (!is_switch(n) || inputs_[r.node].size() < 2) return at;
   const Ref predicate = predicate_of(r.node);
   if (predicate.node != Ref::argument && nodes_[predicate.node].op == "LoopCond") return at;
@@ -265,10 +275,12 @@ void Body::place(uint32_t i) {
     bool found[2] = {false, false};
     for (uint32_t k = 0; k < 2; ++k) {
       int b = in[k];
-      while (b != parent && contexts_[static_cast<size_t>(b)].parent != parent)
-        b = contexts_[static_cast<size_t>(b)].parent;
-      if (b == parent || contexts_[static_cast<size_t>(b)].kind != Context::branch) continue;
-      const Context& c = contexts_[static_cast<size_t>(b)];
+      while (b != parent && checked(contexts_, b).parent != parent) {
+        b = checked(contexts_, b).parent;
+        if (b < 0) malformed("a Merge without structure", n.name);
+      }
+      if (b == parent || checked(contexts_, b).kind != Context::branch) continue;
+      const Context& c = checked(contexts_, b);
       if (found[c.side]) continue;
       found[c.side] = true;
       j.branch[c.side] = b;
@@ -279,7 +291,7 @@ void Body::place(uint32_t i) {
     for (int side = 0; side < 2; ++side) {
       // A side that takes its value from outside of the condition.
       if (found[side]) continue;
-      Context c = contexts_[static_cast<size_t>(j.branch[1 - side])];
+      Context c = checked(contexts_, j.branch[1 - side]);
       c.side = side == 1;
       j.branch[side] = child(c);
       j.input[side] = 1 - j.input[1 - side];
@@ -290,7 +302,7 @@ void Body::place(uint32_t i) {
   }
   for (const Ref r : inputs_[i]) at = deepest(at, context_of(r), i);
   for (const uint32_t c : controls_[i]) {
-    if (home_[c] == not_placed) continue;
+    if (c >= nodes_.size() || home_[c] == not_placed) continue;
     // The pivots of a condition are Switch outputs seen through Identity, so their own context says the branch.
     const int from = home_[c];
     if (inside(from, at)) at = from;
@@ -299,7 +311,7 @@ void Body::place(uint32_t i) {
     Context c;
     c.kind = Context::loop;
     c.parent = at;
-    c.depth = contexts_[static_cast<size_t>(at)].depth + 1;
+    c.depth = checked(contexts_, at).depth + 1;
     for (const auto& [key, value] : n.attributes) {
       if (key == "frame_name") c.frame = parse_attribute(value).s;
     }
@@ -308,11 +320,10 @@ void Body::place(uint32_t i) {
     return;
   }
   if (is_exit(n)) {
-    while (at > 0 && contexts_[static_cast<size_t>(at)].kind != Context::loop)
-      at = contexts_[static_cast<size_t>(at)].parent;
+    while (at > 0 && checked(contexts_, at).kind != Context::loop) at = checked(contexts_, at).parent;
     if (at == 0) malformed("an Exit outside of a loop", n.name);
     exits_[at].push_back(i);
-    home_[i] = contexts_[static_cast<size_t>(at)].parent;
+    home_[i] = checked(contexts_, at).parent;
     return;
   }
   if (n.op == "LoopCond") conditions_[at] = i;
@@ -324,7 +335,7 @@ void Body::place(uint32_t i) {
       Context c;
       c.kind = Context::branch;
       c.parent = at;
-      c.depth = contexts_[static_cast<size_t>(at)].depth + 1;
+      c.depth = checked(contexts_, at).depth + 1;
       c.predicate = predicate;
       c.side = side;
       child(c);
@@ -348,7 +359,7 @@ const std::vector<uint32_t>& Body::exits(int context) const {
 }
 uint32_t Body::loop_condition(int context) const {
   const auto it = conditions_.find(context);
-  if (it == conditions_.end()) malformed("a loop has no LoopCond", contexts_[static_cast<size_t>(context)].frame);
+  if (it == conditions_.end()) malformed("a loop has no LoopCond", checked(contexts_, context).frame);
   return it->second;
 }
 const Body::Join& Body::join(uint32_t merge) const {
