@@ -4,7 +4,8 @@
 # than libjpeg-turbo and libpng: packaged models come with it. The sources are those of the toolkit, one after the other, in
 # a namespace of their own (`hone_picture`), so that a program may also use the toolkit's headers.
 set(sources
-  include/hone/export.hpp include/hone/error.hpp src/base/error.cpp src/base/file.hpp src/base/file.cpp include/hone/shape.hpp
+  include/hone/export.hpp include/hone/error.hpp src/base/error.cpp src/base/file.hpp src/base/file_pages.hpp src/base/file_observer.hpp
+  src/base/file_observer.cpp src/base/file.cpp include/hone/shape.hpp
   src/data/image.hpp src/data/codecs.hpp src/data/image.cpp src/data/exif.cpp src/data/jpeg.cpp src/data/png.cpp
   src/data/bmp.cpp src/data/picture_without_webp.cpp src/data/resize.hpp src/data/resize.cpp src/data/geometry.hpp
   src/data/geometry.cpp src/data/preprocess.hpp src/data/preprocess.cpp src/data/picture_fields.hpp)

@@ -26,8 +26,6 @@ uint64_t finish(uint64_t h) {
   return h ^ (h >> 32);
 }
 
-thread_local FileObserver* innermost = nullptr;
-
 }  // namespace
 
 std::string ContentHash::hex() const {
@@ -103,18 +101,6 @@ bool is_settled(const FileStamp& s) {
   clock_gettime(CLOCK_REALTIME, &now);
   const int64_t age = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec - std::max(s.modified_ns, s.changed_ns);
   return s.changed_ns % 1'000'000 != 0 && age > 20'000'000;
-}
-
-FileObserver::FileObserver() : outer_(innermost) {
-  innermost = this;
-}
-FileObserver::~FileObserver() {
-  innermost = outer_;
-}
-void FileObserver::opened(const std::string& path) {
-  for (FileObserver* o = innermost; o; o = o->outer_) {
-    if (std::find(o->paths_.begin(), o->paths_.end(), path) == o->paths_.end()) o->paths_.push_back(path);
-  }
 }
 
 }  // namespace hone

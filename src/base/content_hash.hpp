@@ -34,20 +34,4 @@ std::optional<FileStamp> file_stamp(const std::string& path);
 /// milliseconds; those that keep it in coarser units are never settled.
 bool is_settled(const FileStamp& stamp);
 
-/// Collects the paths of all files that this thread maps while it lives; they nest.
-class FileObserver {
- public:
-  FileObserver();
-  ~FileObserver();
-  FileObserver(const FileObserver&) = delete;
-  FileObserver& operator=(const FileObserver&) = delete;
-  const std::vector<std::string>& paths() const { return paths_; }
-  /// Tells the observers of this thread.
-  static void opened(const std::string& path);
-
- private:
-  std::vector<std::string> paths_;
-  FileObserver* outer_;
-};
-
 }  // namespace hone

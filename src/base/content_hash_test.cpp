@@ -1,4 +1,5 @@
 #include "base/content_hash.hpp"
+#include "base/file_observer.hpp"
 
 #include <gtest/gtest.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 #include <map>
 #include <mutex>
 
-#include "base/content_hash.hpp"
+#include "base/file_observer.hpp"
 #include "base/file_pages.hpp"
 #include "hone/error.hpp"
 
