@@ -7,6 +7,7 @@
 #include "api/files.hpp"
 #include "api/ports.hpp"
 #include "base/file.hpp"
+#include "base/file_observer.hpp"
 #include "base/log.hpp"
 #include "base/thread_pool.hpp"
 #include "compile/model_cache.hpp"
