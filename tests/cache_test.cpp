@@ -40,6 +40,11 @@ class ModelCaching : public testing_command::CommandTest {
     EXPECT_EQ(o.code, 0) << o.err;
     return read_npy(at("out/" + o.parsed()["outputs"][0]["file"].get<std::string>())).to_doubles();
   }
+  static size_t warnings(const std::string& text) {
+    size_t n = 0;
+    for (size_t at = text.find("warning:"); at != std::string::npos; at = text.find("warning:", at + 1)) ++n;
+    return n;
+  }
   std::string only_entry() const {
     std::vector<std::string> all;
     for (const auto& e : fs::directory_iterator(at("cache"))) {
@@ -63,8 +68,8 @@ TEST_F(ModelCaching, loads_what_was_compiled_before_in_every_precision) {
     EXPECT_EQ(second.parsed()["precision"], precision);
   }
   EXPECT_FALSE(benchmark("--precision f32 --no-cache").parsed()["from_cache"].get<bool>());
-  EXPECT_FALSE(benchmark("--precision f32 --shape [2,3,16,16]").parsed()["from_cache"].get<bool>());
-  EXPECT_TRUE(benchmark("--precision f32 --shape [2,3,16,16]").parsed()["from_cache"].get<bool>());
+  EXPECT_FALSE(benchmark("--precision f32 --shape '0[2,3,16,16]'").parsed()["from_cache"].get<bool>());
+  EXPECT_TRUE(benchmark("--precision f32 --shape '0[2,3,16,16]'").parsed()["from_cache"].get<bool>());
 }
 
 TEST_F(ModelCaching, gives_the_same_numbers) {
@@ -100,9 +105,9 @@ TEST_F(ModelCaching, survives_damage_with_one_warning) {
     }
     const Outcome o = run("");
     EXPECT_EQ(result(o), plain) << how;
-    EXPECT_EQ(lines(o.err), 1u) << how << ": " << o.err;
+    EXPECT_EQ(warnings(o.err), 1u) << how << ": " << o.err;
     EXPECT_NE(o.err.find("[cache]"), std::string::npos) << o.err;
-    EXPECT_EQ(lines(run("").err), 0u) << how;  // compiled anew and stored
+    EXPECT_EQ(warnings(run("").err), 0u) << how;  // compiled anew and stored
   }
 }
 
@@ -111,14 +116,14 @@ TEST_F(ModelCaching, goes_on_without_a_usable_folder) {
   write_file(at("cache"), "in the way");
   const Outcome o = run("");
   EXPECT_EQ(result(o), plain);
-  EXPECT_EQ(lines(o.err), 1u) << o.err;
+  EXPECT_EQ(warnings(o.err), 1u) << o.err;
   fs::remove(at("cache"));
   const Outcome wrong = benchmark("--precision f32", "HONE_CACHE_SIZE=lots");
   EXPECT_EQ(wrong.code, 2) << wrong.err;
   const Outcome full = shell("ulimit -f 8; " + environment() + " " + std::string(HONE_BINARY) + " run " + at("net.onnx") + " --output-dir " + at("out") +
                              " --seed 3 --threads 1 --json");
   EXPECT_EQ(result(full), plain);
-  EXPECT_EQ(lines(full.err), 1u) << full.err;
+  EXPECT_EQ(warnings(full.err), 1u) << full.err;
 }
 
 TEST_F(ModelCaching, compiles_for_the_isa_at_hand) {

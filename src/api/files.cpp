@@ -28,8 +28,9 @@ std::string head_of(const std::string& path) {
 bool is_hone_path(const std::string& path) { return path.ends_with(".hone"); }
 
 Graph read_any_model(const std::string& path, const std::string& network) {
-  if (is_weights_file(head_of(path), path)) return read_network(path, network);
-  if (!network.empty()) throw Error(ErrorCode::usage, "[network] the file holds a whole model, not weights alone", path, "leave --network away");
+  const auto head = head_of(path);
+  if (is_weights_file(head, path)) return read_network(path, network);
+  if (!network.empty() && !head.empty()) throw Error(ErrorCode::usage, "[network] the file holds a whole model, not weights alone", path, "leave --network away");
   if (!is_hone_path(path)) return read_model(path);
   const HoneFile f = read_hone(path);
   if (f.graph.empty()) throw Error(ErrorCode::unsupported, "[hone] the file holds programs only, its graph was stripped", path, "use the file that it was made from");
