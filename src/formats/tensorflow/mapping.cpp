@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "formats/nearest_names.hpp"
+
 namespace hone::tensorflow {
 namespace {
 
@@ -21,22 +23,6 @@ const Table& table() {
   return index;
 }
 
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t same = std::tolower(a[i - 1]) == std::tolower(b[j - 1]) ? 0 : 1;
-      const size_t next = std::min({row[j] + 1, row[j - 1] + 1, diagonal + same});
-      diagonal = row[j];
-      row[j] = next;
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 const OperatorRow* find_row(std::string_view op) {
@@ -49,17 +35,9 @@ size_t num_rows() {
 }
 
 std::vector<std::string> nearest_names(std::string_view op) {
-  std::vector<std::pair<size_t, std::string>> near;
-  for (const auto& [name, row] : table()) {
-    size_t distance = edit_distance(op.substr(0, 64), name);
-    if (op.size() > 3 && (name.find(op) != name.npos || op.find(name) != op.npos))
-      distance = std::min<size_t>(distance, 2);
-    if (distance <= std::max<size_t>(2, op.size() / 3)) near.emplace_back(distance, name);
-  }
-  std::sort(near.begin(), near.end());
-  std::vector<std::string> out;
-  for (size_t i = 0; i < std::min<size_t>(3, near.size()); ++i) out.push_back(near[i].second);
-  return out;
+  std::vector<std::string_view> known;
+  for (const auto& [name, row] : table()) known.push_back(name);
+  return hone::nearest_names(op, known);
 }
 
 int output_index(std::string_view op, std::string_view output, int64_t number) {

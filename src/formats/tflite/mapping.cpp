@@ -4,6 +4,8 @@
 #include <cctype>
 #include <unordered_map>
 
+#include "formats/nearest_names.hpp"
+
 namespace hone::tflite {
 namespace {
 
@@ -26,22 +28,6 @@ constexpr std::pair<int32_t, std::string_view> others[] = {
     {174, "STABLEHLO_REDUCE"},       {190, "STABLEHLO_SCATTER"},     {198, "STABLEHLO_REDUCE_WINDOW"},    {199, "STABLEHLO_SORT"},
     {200, "STABLEHLO_WHILE"},        {201, "STABLEHLO_GATHER"},      {204, "STABLEHLO_RNG_BIT_GENERATOR"}, {205, "REDUCE_WINDOW"},
 };
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t same = std::toupper(static_cast<unsigned char>(a[i - 1])) == std::toupper(static_cast<unsigned char>(b[j - 1])) ? 0 : 1;
-      const size_t next = std::min({row[j] + 1, row[j - 1] + 1, diagonal + same});
-      diagonal = row[j];
-      row[j] = next;
-    }
-  }
-  return row[b.size()];
-}
 
 }  // namespace
 
@@ -70,19 +56,12 @@ std::string operator_name(const OperatorInfo& o) {
 
 std::vector<std::string> nearest_names(std::string_view op) {
   if (op.starts_with("Flex")) op.remove_prefix(4);
-  std::vector<std::pair<size_t, std::string>> near;
-  const auto look = [&](std::string_view name) {
-    const size_t distance = edit_distance(op.substr(0, 64), name);
-    if (distance <= std::max<size_t>(2, op.size() / 3)) near.emplace_back(distance, name);
-  };
-  for (const auto& [code, row] : table()) look(row->name);
+  std::vector<std::string_view> known;
+  for (const auto& [code, row] : table()) known.push_back(row->name);
   for (auto rows : {convolution_customs(), detection_customs()}) {
-    for (const CustomRow& r : rows) look(r.name);
+    for (const CustomRow& r : rows) known.push_back(r.name);
   }
-  std::sort(near.begin(), near.end());
-  std::vector<std::string> out;
-  for (size_t i = 0; i < std::min<size_t>(3, near.size()); ++i) out.push_back(near[i].second);
-  return out;
+  return hone::nearest_names(op, known);
 }
 
 }  // namespace hone::tflite
