@@ -25,7 +25,7 @@ class Emitter {
   Values all(Op op, const Values& in, std::vector<Region> regions = {}) {
     return add(Op::name, std::make_shared<Op>(std::move(op)), in, std::move(regions)).outputs();
   }
-  Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions);
+  virtual Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions);
 
   /// The numbers of a value where they are known: a constant, or shape arithmetic. An empty tensor otherwise.
   static Tensor known(Value v);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "formats/emitter.hpp"
 #include "formats/onnx/proto.hpp"
 #include "graph/builder.hpp"
 #include "ops/registry.hpp"
@@ -26,12 +27,11 @@ class Importer {
   virtual const Storage& storage() const = 0;
 };
 
-class NodeContext {
+class NodeContext : public Emitter {
  public:
   NodeContext(Importer& importer, Builder& builder, const NodeMessage& node, Values inputs, int64_t opset)
-      : b(builder), version(opset), importer_(importer), node_(node), inputs_(std::move(inputs)) {}
+      : Emitter(builder), version(opset), importer_(importer), node_(node), inputs_(std::move(inputs)) {}
 
-  Builder& b;
   int64_t version;  ///< operator set of the node's domain
 
   Bytes op() const { return node_.op; }
@@ -62,38 +62,15 @@ class NodeContext {
 
   /// The numbers of input `i` where they are known at import: a constant, or shape arithmetic. An empty tensor otherwise.
   Tensor constant(size_t i) const { return has(i) ? known(inputs_[i]) : Tensor(); }
-  static Tensor known(Value v);
   /// Rank of a value; throws `Error` where it is not known.
   size_t rank(Value v) const;
   /// `axis` counted from the front.
   int64_t axis(int64_t axis, Value v) const;
 
-  // Building. Operators are found by name, so a build without an operator refuses the models that need it.
-  template <class Op, class... V>
-    requires(std::is_same_v<V, Value> && ...)
-  Value operator()(Op op, V... in) {
-    return add(Op::name, std::make_shared<Op>(std::move(op)), {in...}, {}).output(0);
-  }
-  template <class Op>
-  Values all(Op op, const Values& in, std::vector<Region> regions = {}) {
-    return add(Op::name, std::make_shared<Op>(std::move(op)), in, std::move(regions)).outputs();
-  }
-  Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions);
-  Value ints_constant(std::vector<int64_t> v) { return b.ints(std::move(v)); }
-  Value int_constant(int64_t v) { return b.scalar<int64_t>(v); }
-  /// A scalar of the element type of `v`.
-  Value like(Value v, double x) { return b.like(v, x); }
-  Value cast(Value v, ElementType t);
+  // Building, beside Emitter's short forms.
+  Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions) override;
   Value reshape(Value v, std::vector<int64_t> shape, bool zero_copies = false);
-  Value unsqueeze(Value v, std::vector<int64_t> axes);
-  Value squeeze(Value v, std::vector<int64_t> axes);
   Value transpose(Value v, std::vector<int64_t> order);
-  /// The shape of `v` as an i64 vector, and dimensions [begin, end) of it.
-  Value shape_of(Value v);
-  Value dims(Value v, int64_t begin, int64_t end);
-  Value gather(Value v, Value indices, int64_t axis);
-  Value slice(Value v, int64_t axis, int64_t begin, int64_t end, int64_t step = 1);
-  Value concat(const Values& v, int64_t axis);
 
   [[noreturn]] void fail(const std::string& what) const;
   [[noreturn]] void refuse(const std::string& what) const;  ///< well-formed, but not offered

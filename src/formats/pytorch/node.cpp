@@ -234,20 +234,6 @@ ElementType NodeContext::promoted(std::string_view a, std::string_view b) const 
   return category(weak.type) > category(strong.type) ? weak.type : strong.type;
 }
 
-Tensor NodeContext::known(Value v) {
-  if (!v) return {};
-  if (Tensor t = v.constant()) return t;
-  const ValueData& d = v.graph->value(v.id);
-  if (!d.content || !d.type.is_static()) return {};
-  Tensor t(d.type.element, d.type.shape.to_shape());
-  if (t.size() != d.content->size()) return {};
-  for (size_t k = 0; k < t.size(); ++k) {
-    if ((*d.content)[k].is_dynamic()) return {};
-    set_integer(t, k, (*d.content)[k].min());
-  }
-  return t;
-}
-
 size_t NodeContext::rank(Value v) const {
   if (!v.type().is_tensor() || !v.shape().rank_known()) refuse("needs to know the rank of its input");
   return v.shape().rank();
@@ -285,35 +271,14 @@ Value NodeContext::reshape(Value v, std::vector<int64_t> shape) {
 Value NodeContext::reshape_to(Value v, Value shape) {
   return (*this)(Reshape{}, v, shape);
 }
-Value NodeContext::unsqueeze(Value v, std::vector<int64_t> axes) {
-  return (*this)(Unsqueeze{}, v, b.ints(std::move(axes)));
-}
-Value NodeContext::squeeze(Value v, std::vector<int64_t> axes) {
-  return (*this)(Squeeze{}, v, b.ints(std::move(axes)));
-}
 Value NodeContext::transpose(Value v, std::vector<int64_t> order) {
   return (*this)(Transpose{}, v, b.ints(std::move(order)));
-}
-Value NodeContext::shape_of(Value v) {
-  return (*this)(ShapeOf{}, v);
 }
 Value NodeContext::dim(Value v, int64_t axis) {
   return gather(shape_of(v), int_constant(axis), 0);
 }
-Value NodeContext::dims(Value v, int64_t begin, int64_t end) {
-  return slice(shape_of(v), 0, begin, end);
-}
-Value NodeContext::gather(Value v, Value indices, int64_t axis) {
-  return (*this)(Gather{}, v, indices, int_constant(axis));
-}
-Value NodeContext::slice(Value v, int64_t axis, int64_t begin, int64_t end, int64_t step) {
-  return (*this)(Slice{}, v, b.ints({begin}), b.ints({end}), b.ints({step}), b.ints({axis}));
-}
 Value NodeContext::slice(Value v, int64_t axis, Value begin, Value end, Value step) {
   return (*this)(Slice{}, v, reshape(begin, {1}), reshape(end, {1}), reshape(step, {1}), b.ints({axis}));
-}
-Value NodeContext::concat(const Values& v, int64_t axis) {
-  return all(Concat{axis}, v)[0];
 }
 Value NodeContext::broadcast(Value v, Value shape) {
   return (*this)(Broadcast{}, v, shape);

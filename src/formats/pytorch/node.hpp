@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "formats/emitter.hpp"
 #include "formats/pytorch/exported_program.hpp"
 #include "graph/builder.hpp"
 #include "ops/registry.hpp"
@@ -26,12 +27,11 @@ class Importer {
   virtual Values inlined(const GraphMessage& g, const Values& inputs) = 0;
 };
 
-class NodeContext {
+class NodeContext : public Emitter {
  public:
   NodeContext(Importer& importer, Builder& builder, const NodeMessage& node, std::string_view op)
-      : b(builder), importer_(importer), node_(node), op_(op) {}
+      : Emitter(builder), importer_(importer), node_(node), op_(op) {}
 
-  Builder& b;
 
   std::string_view op() const { return op_; }  ///< the operator's name without overload
   size_t num_outputs() const { return node_.outputs.size(); }
@@ -69,38 +69,20 @@ class NodeContext {
   ElementType promoted(std::string_view a, std::string_view b) const;
 
   /// The numbers of a value where they are known at import: a constant, or shape arithmetic. An empty tensor otherwise.
-  static Tensor known(Value v);
   size_t rank(Value v) const;
   int64_t axis(int64_t axis, Value v) const;  ///< counted from the front, checked; 0 for a scalar
   std::vector<int64_t> axes(std::vector<int64_t> axes, Value v) const;
 
-  // Building. Operators are found by name, so a build without an operator refuses the models that need it.
-  template <class Op, class... V>
-  requires(std::is_same_v<V, Value>&&...) Value operator()(Op op, V... in) {
-    return add(Op::name, std::make_shared<Op>(std::move(op)), {in...}, {}).output(0);
-  }
-  template <class Op>
-  Values all(Op op, const Values& in, std::vector<Region> regions = {}) {
-    return add(Op::name, std::make_shared<Op>(std::move(op)), in, std::move(regions)).outputs();
-  }
-  Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions);
-  Value ints_constant(std::vector<int64_t> v) { return b.ints(std::move(v)); }
-  Value int_constant(int64_t v) { return b.scalar<int64_t>(v); }
-  Value like(Value v, double x) { return b.like(v, x); }
+  // Building, beside Emitter's short forms.
+  Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions) override;
   Value scalar_of(ElementType t, double x);
   Value cast(Value v, ElementType t);
   Value reshape(Value v, std::vector<int64_t> shape);
   Value reshape_to(Value v, Value shape);
-  Value unsqueeze(Value v, std::vector<int64_t> axes);
-  Value squeeze(Value v, std::vector<int64_t> axes);
   Value transpose(Value v, std::vector<int64_t> order);
-  Value shape_of(Value v);
   Value dim(Value v, int64_t axis);  ///< i64 scalar
-  Value dims(Value v, int64_t begin, int64_t end);
-  Value gather(Value v, Value indices, int64_t axis);
-  Value slice(Value v, int64_t axis, int64_t begin, int64_t end, int64_t step = 1);
+  using Emitter::slice;
   Value slice(Value v, int64_t axis, Value begin, Value end, Value step);  ///< i64 scalars
-  Value concat(const Values& v, int64_t axis);
   Value broadcast(Value v, Value shape);
   Value filled(Value shape, Value scalar) { return broadcast(scalar, shape); }
 

@@ -153,20 +153,6 @@ void NodeContext::keep(size_t i, Value v) {
   importer_.assign(state_name(graph_, op_.inputs[i]), v);
 }
 
-Tensor NodeContext::known(Value v) {
-  if (!v) return {};
-  if (Tensor t = v.constant()) return t;
-  const ValueData& d = v.graph->value(v.id);
-  if (!d.content || !d.type.is_static()) return {};
-  Tensor t(d.type.element, d.type.shape.to_shape());
-  if (t.size() != d.content->size()) return {};
-  for (size_t k = 0; k < t.size(); ++k) {
-    if ((*d.content)[k].is_dynamic()) return {};
-    set_integer(t, k, (*d.content)[k].min());
-  }
-  return t;
-}
-
 Tensor NodeContext::constant(size_t i) { return has(i) && inputs_[i].resource.empty() ? known(any(i)) : Tensor(); }
 
 std::vector<int64_t> NodeContext::ints(size_t i, const char* what) {
@@ -200,10 +186,7 @@ Node NodeContext::add(const char* op, Attributes attributes, const Values& in, s
   return b.add(*def, std::move(attributes), in, std::move(regions));
 }
 
-Value NodeContext::cast(Value v, ElementType t) { return v.element_type() == t ? v : (*this)(Convert{t}, v); }
 Value NodeContext::reshape(Value v, std::vector<int64_t> shape, bool zero_copies) { return (*this)(Reshape{zero_copies}, v, b.ints(std::move(shape))); }
-Value NodeContext::unsqueeze(Value v, std::vector<int64_t> axes) { return (*this)(Unsqueeze{}, v, b.ints(std::move(axes))); }
-Value NodeContext::squeeze(Value v, std::vector<int64_t> axes) { return (*this)(Squeeze{}, v, b.ints(std::move(axes))); }
 Value NodeContext::transpose(Value v, std::vector<int64_t> order) { return (*this)(Transpose{}, v, b.ints(std::move(order))); }
 
 Value NodeContext::channels_first(Value v) {
@@ -223,12 +206,6 @@ Value NodeContext::channels_last(Value v) {
   return transpose(v, order);
 }
 
-Value NodeContext::shape_of(Value v) { return (*this)(ShapeOf{}, v); }
-Value NodeContext::dims(Value v, int64_t begin, int64_t end) { return slice(shape_of(v), 0, begin, end); }
-Value NodeContext::gather(Value v, Value indices, int64_t axis) { return (*this)(Gather{}, v, indices, int_constant(axis)); }
-Value NodeContext::slice(Value v, int64_t axis, int64_t begin, int64_t end, int64_t step) {
-  return (*this)(Slice{}, v, b.ints({begin}), b.ints({end}), b.ints({step}), b.ints({axis}));
-}
 Value NodeContext::concat(const Values& v, int64_t axis) { return v.size() == 1 ? v[0] : all(Concat{axis}, v)[0]; }
 
 Value NodeContext::activated(Value v, int8_t code) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "formats/emitter.hpp"
 #include "formats/tflite/schema.hpp"
 #include "graph/builder.hpp"
 #include "ops/registry.hpp"
@@ -58,12 +59,11 @@ class Importer {
   virtual std::string fresh_state(const std::string& purpose) = 0;
 };
 
-class NodeContext {
+class NodeContext : public Emitter {
  public:
   NodeContext(Importer& importer, Builder& builder, const SubgraphInfo& graph, const OperatorInfo& op, TensorValues inputs, bool in_region)
-      : b(builder), in_region(in_region), importer_(importer), graph_(graph), op_(op), inputs_(std::move(inputs)), given_(op.outputs.size()) {}
+      : Emitter(builder), in_region(in_region), importer_(importer), graph_(graph), op_(op), inputs_(std::move(inputs)), given_(op.outputs.size()) {}
 
-  Builder& b;
   const bool in_region;
 
   Importer& importer() { return importer_; }
@@ -130,7 +130,6 @@ class NodeContext {
 
   /// The numbers of input `i` where they are known at import; an empty tensor otherwise.
   Tensor constant(size_t i);
-  static Tensor known(Value v);
   /// Constant integers; refuses others.
   std::vector<int64_t> ints(size_t i, const char* what);
   size_t rank(Value v) const;
@@ -138,32 +137,13 @@ class NodeContext {
   /// Input `i` as an i64 vector.
   Value index_vector(size_t i);
 
-  // Building. Operators are found by name, so a build without an operator refuses the models that need it.
-  template <class Op, class... V>
-    requires(std::is_same_v<V, Value> && ...)
-  Value operator()(Op op, V... in) {
-    return add(Op::name, std::make_shared<Op>(std::move(op)), {in...}, {}).output(0);
-  }
-  template <class Op>
-  Values all(Op op, const Values& in, std::vector<Region> regions = {}) {
-    return add(Op::name, std::make_shared<Op>(std::move(op)), in, std::move(regions)).outputs();
-  }
-  Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions);
-  Value ints_constant(std::vector<int64_t> v) { return b.ints(std::move(v)); }
-  Value int_constant(int64_t v) { return b.scalar<int64_t>(v); }
-  Value like(Value v, double x) { return b.like(v, x); }
-  Value cast(Value v, ElementType t);
+  // Building, beside Emitter's short forms.
+  Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions) override;
   Value reshape(Value v, std::vector<int64_t> shape, bool zero_copies = false);
-  Value unsqueeze(Value v, std::vector<int64_t> axes);
-  Value squeeze(Value v, std::vector<int64_t> axes);
   Value transpose(Value v, std::vector<int64_t> order);
   /// [N, spatial..., C] to [N, C, spatial...] and back.
   Value channels_first(Value v);
   Value channels_last(Value v);
-  Value shape_of(Value v);
-  Value dims(Value v, int64_t begin, int64_t end);
-  Value gather(Value v, Value indices, int64_t axis);
-  Value slice(Value v, int64_t axis, int64_t begin, int64_t end, int64_t step = 1);
   Value concat(const Values& v, int64_t axis);
   /// The fused activation of the option `code`.
   Value activated(Value v, int8_t code);
