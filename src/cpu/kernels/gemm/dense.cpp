@@ -20,6 +20,51 @@ int64_t part_begin(int64_t n, int64_t part, int64_t parts) {
   return n * part / parts;
 }
 
+// n values, of `bytes` each, to every `channels`-th place.
+void spread_one(const uint8_t* from, int64_t bytes, uint8_t* to, int64_t channels, int64_t n) {
+  const auto each = [&](const auto* x, auto* y) {
+    for (int64_t i = 0; i < n; ++i) y[i * channels] = x[i];
+  };
+  if (bytes == 4) {
+    each(reinterpret_cast<const uint32_t*>(from), reinterpret_cast<uint32_t*>(to));
+  } else if (bytes == 2) {
+    each(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<uint16_t*>(to));
+  } else {
+    each(from, to);
+  }
+}
+
+// Four planes of n values to four neighbours in each pixel of `pixel` bytes: one store a pixel.
+void spread_four(const uint8_t* const* from, int64_t bytes, uint8_t* to, int64_t pixel, int64_t n) {
+  if (bytes == 1) {
+    const uint8_t *a = from[0], *b = from[1], *c = from[2], *d = from[3];
+    for (int64_t i = 0; i < n; ++i, to += pixel) {
+      const uint32_t four = uint32_t(a[i]) | uint32_t(b[i]) << 8 | uint32_t(c[i]) << 16 | uint32_t(d[i]) << 24;
+      std::memcpy(to, &four, 4);
+    }
+    return;
+  }
+  const auto words = [&](auto* a, auto* b, auto* c, auto* d, int shift) {
+    for (int64_t i = 0; i < n; ++i, to += pixel) {
+      const uint64_t low = uint64_t(a[i]) | uint64_t(b[i]) << shift, high = uint64_t(c[i]) | uint64_t(d[i]) << shift;
+      if (shift == 16) {
+        const uint64_t four = low | high << 32;
+        std::memcpy(to, &four, 8);
+      } else {
+        std::memcpy(to, &low, 8);
+        std::memcpy(to + 8, &high, 8);
+      }
+    }
+  };
+  if (bytes == 2) {
+    const auto* p = reinterpret_cast<const uint16_t* const*>(from);
+    words(p[0], p[1], p[2], p[3], 16);
+  } else {
+    const auto* p = reinterpret_cast<const uint32_t* const*>(from);
+    words(p[0], p[1], p[2], p[3], 32);
+  }
+}
+
 }  // namespace
 
 PackedB DenseSpec::packed() const {
@@ -114,6 +159,13 @@ void DenseKernel::cut_strips() {
   const bool much = threads_ > 1 && products > 5e7;
   const int64_t most = much ? strip_target_pixels / 4 : strip_target_pixels;
   int64_t rows = std::max<int64_t>(1, std::min(strip_target_bytes / row_bytes, most / std::max<int64_t>(1, s.out_w)));
+  // Neighbouring strips copy the rows that their windows share: four times as many of their own leave little to copy
+  // twice.
+  const int64_t shared = (s.kernel_h - 1) * s.dilation_h + 1 - s.stride_h;
+  if (copy_ && shared > 0) {
+    const int64_t wanted = (4 * shared + s.stride_h - 1) / s.stride_h;
+    rows = std::max(rows, std::min(wanted, strip_target_bytes / row_bytes));
+  }
   if (rows >= s.out_h && same_b && s.images > 1) {
     // Whole images, as many as fit, but enough strips to share them out evenly.
     int64_t per = std::max<int64_t>(1, rows / s.out_h);
@@ -394,7 +446,7 @@ void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) 
   // From planes: a stretch of each is converted, then spread out.
   const int64_t source_bytes = int64_t(num_bytes(d.a_type));
   constexpr int64_t stretch = 512;
-  alignas(64) uint8_t buffer[3][stretch * 4 + 64];
+  alignas(64) uint8_t buffer[4][stretch * 4 + 64];
   for (int64_t x = 0; x < pixels; x += stretch) {
     const int64_t n = std::min(stretch, pixels - x);
     const auto plane = [&](int64_t c, uint8_t* to) {
@@ -409,11 +461,13 @@ void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) 
       interleave(plane(0, buffer[0]), plane(1, buffer[1]), plane(2, buffer[2]), out, n);
       continue;
     }
-    for (int64_t c = 0; c < channels; ++c) {
-      const uint8_t* values = plane(c, buffer[0]);
-      for (int64_t i = 0; i < n; ++i)
-        std::memcpy(out + (i * channels + c) * a_bytes_, values + i * a_bytes_, size_t(a_bytes_));
+    int64_t c = 0;
+    for (; c + 4 <= channels; c += 4) {
+      const uint8_t* planes[4];
+      for (int k = 0; k < 4; ++k) planes[k] = plane(c + k, buffer[k]);
+      spread_four(planes, a_bytes_, out + c * a_bytes_, channels * a_bytes_, n);
     }
+    for (; c < channels; ++c) spread_one(plane(c, buffer[0]), a_bytes_, out + c * a_bytes_, channels, n);
   }
 }
 
