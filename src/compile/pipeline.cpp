@@ -97,7 +97,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
   // The parts of attention are recognized in f32 and without epilogues; its masks are folded with the rest.
-  passes.push_back(strided_attention_pass({precision.accepts}));
+  passes.push_back(strided_attention_pass({precision.accepts, int8}));
   passes.push_back(dead_code_pass());
   if (int8) {
     passes.push_back(channel_quantizers_pass());

@@ -8,7 +8,8 @@ namespace hone {
 
 /// softmax(Q K^T * scale + mask) V for each index of `batch`, where Q, K and V are matrices inside of larger tensors.
 /// Inputs: the tensors that hold Q, K and V (they may be the same one), mask (optional, added, broadcast to
-/// [batch..., L, S]). The compiler makes it of attention between reshapes, slices and transpositions.
+/// [batch..., L, S]), late mask (optional, the same, added to rounded scores). The compiler makes it of attention
+/// between reshapes, slices and transpositions.
 struct StridedAttention {
   std::vector<int64_t> batch{};  ///< such as sequences and heads
   std::vector<int64_t> sizes{};  ///< L, S, features of Q and K, features of V
@@ -22,6 +23,9 @@ struct StridedAttention {
   double scale = 1;
   bool causal = false;           ///< row i sees keys up to i
   bool zero_empty_rows = false;  ///< rows without a sum (all -inf, or not a number) give zeros
+  /// Quantizers between the products, each {step, low, high}: x becomes clamp(round(x / step), low, high) * step.
+  /// Empty, or those of Q, K, V and the weights, and perhaps one of the scores, scaled and with the first mask.
+  std::vector<double> levels{};
   static void fields(auto& o, auto&& f) {
     f("batch", o.batch);
     f("sizes", o.sizes);
@@ -33,6 +37,7 @@ struct StridedAttention {
     f("scale", o.scale);
     f("causal", o.causal);
     f("zero_empty_rows", o.zero_empty_rows);
+    f("levels", o.levels);
   }
   HONE_OP("StridedAttention") HONE_NO_GRAD("made when a graph is compiled")
 };

@@ -66,7 +66,8 @@ class Quantizer {
       const auto scale = splat_value(dq.input(1));
       if (!scale || (type != ElementType::u8 && type != ElementType::i8)) continue;
       if (dq.output().element_type() != ElementType::f32 || !leads_to_integers(dq.output().id)) continue;
-      const double zero = dq.input(2) ? splat_value(dq.input(2)).value_or(0.5) : 0, low = type == ElementType::u8 ? 0 : -128;
+      const double zero = dq.input(2) ? splat_value(dq.input(2)).value_or(0.5) : 0,
+                   low = type == ElementType::u8 ? 0 : -128;
       if (zero != std::nearbyint(zero)) continue;
       Builder b(g_);
       b.set_name(dq.name());
@@ -252,8 +253,8 @@ class Quantizer {
     return dequantized_[v] = y.id;
   }
 
-  // Pooling and means round to the next quantizer's integers themselves; a quantizer of what has these integers already
-  // is nothing.
+  // Pooling, means and attention round to the next quantizer's integers themselves; a quantizer of what has these
+  // integers already is nothing.
   void absorb_quantizers() {
     for (NodeId id : g_.topological_order()) {
       const Node q = g_.handle(id);
@@ -267,8 +268,9 @@ class Quantizer {
         continue;
       }
       const std::string_view op = p.op().name;
-      if ((op != "AvgPool" && op != "ReduceMean" && op != "AdaptiveAvgPool") || !is_quantized(p.input(0).id) ||
-          x.uses().size() != 1)
+      const bool attention = op == "StridedAttention";
+      if ((op != "AvgPool" && op != "ReduceMean" && op != "AdaptiveAvgPool" && !attention) ||
+          (!attention && !is_quantized(p.input(0).id)) || x.uses().size() != 1)
         continue;
       if (q.as<Quantize>()->low < q.as<Quantize>()->high) continue;  // fewer levels than the type has
       Transaction t(g_);

@@ -12,8 +12,10 @@
 #include "ops/indexing.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/quantize.hpp"
 #include "ops/strided_attention.hpp"
 #include "passes/facts.hpp"
+#include "passes/quantizers.hpp"
 
 namespace hone {
 namespace {
@@ -25,6 +27,19 @@ std::optional<Shape> static_shape(Value v) {
   return v.shape().to_shape();
 }
 
+// A quantizer: x becomes clamp(round(x / step), low, high) * step; none where the step is 0.
+struct Levels {
+  double step = 0, low = 0, high = 0;
+};
+
+std::optional<Levels> levels_of(Node n) {
+  const auto form = n.is<FakeQuantize>() ? activation_form(n) : std::nullopt;
+  if (!form || form->quantization->scales.size() != 1) return std::nullopt;
+  const double zero = form->quantization->zero_point(0);
+  return Levels{form->quantization->scales[0], static_cast<double>(form->low) - zero,
+                static_cast<double>(form->high) - zero};
+}
+
 // A tensor inside of another one.
 struct View {
   Value base;
@@ -32,6 +47,7 @@ struct View {
   Shape dims;
   std::vector<int64_t> steps;
   double factor = 1;  // the elements are this times those of the base
+  Levels levels;      // to which those of the base are rounded first
 };
 
 std::vector<int64_t> dense_steps(const Shape& s) {
@@ -143,8 +159,21 @@ bool part(View& v, Node n, size_t output) {
   return true;
 }
 
+// The view behind a quantizer. Of two in a row the second must leave the levels of the first as they are.
+bool round_view(View& v, Node quantizer) {
+  auto levels = levels_of(quantizer);
+  if (!levels || v.factor <= 0) return false;
+  levels->step /= v.factor;
+  if (v.levels.step != 0) {
+    return std::fabs(v.levels.step - levels->step) < 1e-4 * levels->step && levels->low <= v.levels.low &&
+           levels->high >= v.levels.high;
+  }
+  v.levels = *levels;
+  return true;
+}
+
 // What v is of a tensor further back.
-View view_of(Value v, int steps = most_steps) {
+View view_of(Value v, bool quantizers, int steps = most_steps) {
   View whole;
   whole.base = v;
   whole.dims = v.shape().to_shape();
@@ -156,16 +185,20 @@ View view_of(Value v, int steps = most_steps) {
       const auto c = splat_value(n.input(i));
       const Value other = n.input(1 - i);
       if (!c || !same_shape(other.shape(), v.shape()) || other.element_type() != v.element_type()) continue;
-      View scaled = view_of(other, steps - 1);
+      View scaled = view_of(other, quantizers, steps - 1);
       scaled.factor *= *c;
       return scaled;
     }
     return whole;
   }
+  if (n.is<FakeQuantize>() && quantizers) {
+    View in = view_of(n.input(0), quantizers, steps - 1);
+    return round_view(in, n) ? in : whole;
+  }
   const bool moves = n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>() || n.is<Transpose>() || n.is<Slice>() ||
                      n.is<Gather>() || n.is<Split>() || n.is<VariadicSplit>();
   if (!moves || n.input(0).constant()) return whole;
-  View in = view_of(n.input(0), steps - 1);
+  View in = view_of(n.input(0), quantizers, steps - 1);
   bool good = false;
   if (n.is<Transpose>()) {
     auto order = known_ints(n.input(1));
@@ -205,25 +238,33 @@ struct Mask {
 struct Found {
   Node product;
   double factor = 1;
-  std::vector<Mask> masks;
+  std::vector<Mask> masks, late_masks;  // the late ones are added behind the quantizer
+  Levels levels;                        // of the scores
 };
 
 // From what Softmax reads back to the product.
-std::optional<Found> find_product(Value v, int depth = 0) {
+std::optional<Found> find_product(Value v, bool quantizers, int depth = 0) {
   const auto shape = static_shape(v);
   if (!shape || shape->size() < 2 || !used_once(v) || depth > 8) return std::nullopt;
   const Node n = v.node();
-  if (n.is<MatMul>()) return Found{n, 1, {}};
+  if (n.is<MatMul>()) return Found{n, 1, {}, {}, {}};
   const auto reached = [&](Value in) -> std::optional<Found> {
     if (!in || in.constant() || in.element_type() != v.element_type()) return std::nullopt;
-    return find_product(in, depth + 1);
+    return find_product(in, quantizers, depth + 1);
   };
+  if (n.is<FakeQuantize>() && quantizers) {
+    const auto levels = levels_of(n);
+    auto f = levels ? reached(n.input(0)) : std::nullopt;
+    if (!f || f->levels.step != 0) return std::nullopt;
+    f->levels = *levels;
+    return f;
+  }
   if (n.is<Multiply>() || n.is<Divide>()) {
     for (size_t i = 0; i < (n.is<Divide>() ? 1u : 2u); ++i) {
       const auto c = splat_value(n.input(1 - i));
       if (!c || (n.is<Divide>() && *c == 0) || !same_shape(n.input(i).shape(), v.shape())) continue;
       auto f = reached(n.input(i));
-      if (!f || !f->masks.empty()) continue;
+      if (!f || !f->masks.empty() || f->levels.step != 0) continue;
       f->factor *= n.is<Divide>() ? 1 / *c : *c;
       return f;
     }
@@ -236,7 +277,7 @@ std::optional<Found> find_product(Value v, int depth = 0) {
         continue;
       auto f = reached(n.input(i));
       if (!f) continue;
-      f->masks.push_back({mask, *shape});
+      (f->levels.step != 0 ? f->late_masks : f->masks).push_back({mask, *shape});
       return f;
     }
     return std::nullopt;
@@ -288,8 +329,9 @@ class Maker {
     Shape batch;
     double scale = 1;
     bool causal = false, zero_empty_rows = false;
-    std::vector<Mask> masks;
+    std::vector<Mask> masks, late_masks;
     Shape scores;
+    Levels weight_levels, score_levels;
   };
 
   bool from_products(Node root) {
@@ -315,7 +357,13 @@ class Maker {
       n = weights.node();
     }
     // The scores may come in other batch dimensions than the weights leave in.
-    while (n.is<Reshape>()) {
+    const auto quantizer = [&] {
+      const auto levels = options_.quantizers && p.weight_levels.step == 0 ? levels_of(n) : std::nullopt;
+      if (!levels || !used_once(n.input(0))) return false;
+      p.weight_levels = *levels;
+      return true;
+    };
+    while (n.is<Reshape>() || quantizer()) {
       const auto from = static_shape(n.input(0));
       if (!from || from->size() < 2 || !used_once(n.input(0)) ||
           !std::equal(from->end() - 2, from->end(), weights_shape->end() - 2))
@@ -325,7 +373,7 @@ class Maker {
     if (!n.is<Softmax>()) return false;
     const auto axis = positive_axes({n.as<Softmax>()->axis}, n.input(0).shape());
     if (!axis || (*axis)[0] != static_cast<int64_t>(n.input(0).shape().rank()) - 1) return false;
-    auto found = find_product(n.input(0));
+    auto found = find_product(n.input(0), options_.quantizers);
     if (!found || g_.node(found->product.id).epilogue) return false;
     const Node product = found->product;
     const auto& first = *product.as<MatMul>();
@@ -336,10 +384,12 @@ class Maker {
       return false;
     p.scale = found->factor;
     p.masks = found->masks;
+    p.late_masks = found->late_masks;
+    p.score_levels = found->levels;
     p.scores = *scores;
-    p.q = view_of(product.input(0));
-    p.k = view_of(product.input(1));
-    p.v = view_of(root.input(1));
+    p.q = view_of(product.input(0), options_.quantizers);
+    p.k = view_of(product.input(1), options_.quantizers);
+    p.v = view_of(root.input(1), options_.quantizers);
     if (first.transpose_a) swap_last(p.q);
     if (!first.transpose_b) swap_last(p.k);
     if (second.transpose_b) swap_last(p.v);
@@ -355,9 +405,9 @@ class Maker {
       const auto s = static_shape(root.input(i));
       if (!out || !s || s->size() != out->size() || s->size() < 2) return false;
     }
-    p.q = view_of(root.input(0));
-    p.k = view_of(root.input(1));
-    p.v = view_of(root.input(2));
+    p.q = view_of(root.input(0), options_.quantizers);
+    p.k = view_of(root.input(1), options_.quantizers);
+    p.v = view_of(root.input(2), options_.quantizers);
     p.causal = root.as<ScaledDotProductAttention>()->causal;
     p.scale = 1 / std::sqrt(static_cast<double>(p.q.dims.back()));
     if (root.num_inputs() > 4 && root.input(4)) {
@@ -401,12 +451,20 @@ class Maker {
 
   bool replace(Node root, Parts& p) {
     const ElementType e = root.output(0).element_type();
+    const bool rounded = p.q.levels.step != 0;
     for (const View* v : {&p.q, &p.k, &p.v}) {
-      if (v->base.element_type() != e || !is_float(e) || quantized(v->base) || v->base.type().quantization)
+      if ((v->levels.step != 0) != rounded || v->base.element_type() != e || !is_float(e) || quantized(v->base) ||
+          v->base.type().quantization)
         return false;
     }
+    if ((p.weight_levels.step != 0) != rounded || (p.score_levels.step != 0 && !rounded)) return false;
     const size_t rank = p.batch.size() + 2;
     StridedAttention op;
+    if (rounded) {
+      for (const Levels& l : {p.q.levels, p.k.levels, p.v.levels, p.weight_levels, p.score_levels}) {
+        if (l.step != 0) op.levels.insert(op.levels.end(), {l.step, l.low, l.high});
+      }
+    }
     op.batch = p.batch;
     op.sizes = {p.q.dims[rank - 2], p.k.dims[rank - 2], p.q.dims[rank - 1], p.v.dims[rank - 1]};
     const auto q = place(p.q, p.batch), k = place(p.k, p.batch), v = place(p.v, p.batch);
@@ -423,6 +481,14 @@ class Maker {
     Shape shape = last.shape().to_shape();
     op.shape = shape;
     std::vector<int64_t> steps = dense_steps(shape);
+    Node quantizer;  // of the result; it rounds the same numbers behind the transposition
+    if (used_once(last)) {
+      const Node reader = g_.handle(last.uses()[0].node);
+      if (rounded && levels_of(reader) && reader.input(0).id == last.id) {
+        quantizer = reader;
+        last = reader.output(0);
+      }
+    }
     if (used_once(last)) {
       const Node reader = g_.handle(last.uses()[0].node);
       const auto order = reader.is<Transpose>() ? known_ints(reader.input(1)) : std::nullopt;
@@ -441,11 +507,19 @@ class Maker {
     b.set_name(root.name());
     b.set_provenance(g_.node(root.id).provenance);
     try {
-      Value mask;
-      if (!sum_of_masks(b, p.masks, p.scores, mask)) return false;
-      const Value y = b(std::move(op), Values{p.q.base, p.k.base, p.v.base, mask});
+      Value mask, late_mask;
+      if (!sum_of_masks(b, p.masks, p.scores, mask) || !sum_of_masks(b, p.late_masks, p.scores, late_mask))
+        return false;
+      Values inputs{p.q.base, p.k.base, p.v.base, mask};
+      if (late_mask) inputs.push_back(late_mask);
+      Value y = b(std::move(op), inputs);
       const auto names = last.names();
       if (options_.accepts && !options_.accepts(g_, y.node().id)) return false;
+      if (quantizer) {
+        b.set_name(quantizer.name());
+        y = b(*quantizer.as<FakeQuantize>(), y, quantizer.input(1), quantizer.input(2), quantizer.input(3),
+              quantizer.input(4));
+      }
       g_.replace_uses(last.id, y.id);
       if (!names.empty()) g_.set_names(y.id, names);
     } catch (const Error&) {

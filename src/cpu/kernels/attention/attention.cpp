@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/kernels/epilogue.hpp"
+
 namespace hone::cpu {
 namespace {
 
@@ -33,6 +35,18 @@ PackedB packed(DenseKind kind, int64_t columns, int64_t k) {
   return b;
 }
 
+int64_t bytes_of(DenseKind kind) {
+  return kind == DenseKind::f32 ? 4 : kind == DenseKind::bf16 ? 2 : 1;
+}
+
+AttentionLevels levels_of(const AttentionSpec::Level& l, double shift) {
+  return {float(1 / l.step), float(l.low), float(l.high), int32_t(shift)};
+}
+// What makes signed bytes of levels that reach further.
+double shift_of(const AttentionSpec::Level& l) {
+  return l.low >= -128 && l.high <= 127 ? 0 : l.low + 128;
+}
+
 }  // namespace
 
 struct AttentionKernel::Scratch {
@@ -42,6 +56,7 @@ struct AttentionKernel::Scratch {
   float* scores;
   uint8_t* weights;
   float *factors, *sums;
+  int32_t* comp;  // of the columns of integer scores
   const uint8_t** pointers;
   int64_t bytes;
 };
@@ -58,11 +73,18 @@ AttentionKernel::AttentionKernel(AttentionSpec spec, const DenseIsa& dense, cons
       tile_rows_ = std::min(tile_rows_, dense_.max_rows[n - 1]);
     }
   }
-  padded_keys_ = round_up(spec_.keys, 32);
+  const int64_t vector = is_int8() ? 64 : 32;  // elements that a tile may read at once
+  padded_keys_ = round_up(spec_.keys, vector);
   const bool same = (spec_.kind == DenseKind::f32) == (spec_.type == Num::f32);
-  copies_q_ = !same || (spec_.kind == DenseKind::bf16 && spec_.features % 2 != 0);
-  q_pitch_ = round_up(spec_.features, 32);
-  wide_ = round_up(std::max(spec_.features, spec_.width), 32);
+  copies_q_ = is_int8() || !same || (spec_.kind == DenseKind::bf16 && spec_.features % 2 != 0);
+  q_pitch_ = round_up(spec_.features, vector);
+  wide_ = round_up(std::max(spec_.features, spec_.width), vector);
+  if (is_int8()) {
+    // Q unsigned, K and V signed. A shift of K changes all scores of a row alike, and so not their softmax.
+    q_levels_ = levels_of(spec_.levels[0], spec_.levels[0].low);
+    k_levels_ = levels_of(spec_.levels[1], shift_of(spec_.levels[1]));
+    v_levels_ = levels_of(spec_.levels[2], shift_of(spec_.levels[2]));
+  }
   const int64_t matrices = int64_t(spec_.q.size());
   const int64_t most = std::max<int64_t>(1, spec_.rows / rows_worth_packing);
   const auto even = [&](int64_t parts) {
@@ -76,17 +98,18 @@ AttentionKernel::AttentionKernel(AttentionSpec spec, const DenseIsa& dense, cons
 AttentionKernel::Scratch AttentionKernel::cut(void* memory, int part) const {
   Scratch s{};
   Cutter from{memory ? static_cast<uint8_t*>(memory) + part * thread_bytes_ : nullptr};
-  const int64_t element = spec_.kind == DenseKind::f32 ? 4 : 2;
+  const int64_t element = bytes_of(spec_.kind);
   s.scores = from.take<float>((tile_rows_ + max_tile_rows) * (padded_keys_ + 64));
   s.weights = from.take<uint8_t>((tile_rows_ * padded_keys_ + 64) * element);
   s.factors = from.take<float>(max_tile_rows);
   s.sums = from.take<float>((tile_rows_ + max_tile_rows) * (wide_ + 64));
   s.q = from.take<uint8_t>(max_tile_rows * q_pitch_ * 4 + 64);
   s.pointers = from.take<const uint8_t*>(2 * max_tile_rows);
-  if (spec_.rows > few_rows) {
+  if (is_int8()) s.comp = from.take<int32_t>(k_.panels() * 16);
+  if (!few()) {
     s.k = from.take<uint8_t>(k_.group_stride() + 64);
     s.v = from.take<uint8_t>(v_.group_stride() + 64);
-    s.copy = from.take<uint8_t>(copies_q_ ? std::max<int64_t>(16, spec_.keys) * wide_ * element + 64 : 0);
+    s.copy = from.take<uint8_t>(copies_q_ ? (std::max<int64_t>(16, spec_.keys) + 3) * wide_ * element + 64 : 0);
   }
   s.bytes = from.used;
   return s;
@@ -140,6 +163,40 @@ void AttentionKernel::pack(const KernelArgs& args, const Scratch& s, int64_t mat
   }
 }
 
+// The same of bytes; rows behind the last key are zero.
+void AttentionKernel::pack_bytes(const KernelArgs& args, const Scratch& s, int64_t matrix, bool keys,
+                                 bool values) const {
+  const int64_t source = spec_.type == Num::f32 ? 4 : 2;
+  const auto round = [&](size_t input, int64_t at, int64_t row, int64_t n, const AttentionLevels& levels) {
+    const uint8_t* from = static_cast<const uint8_t*>(args.inputs[input]) + at * source;
+    for (int64_t i = 0; i < spec_.keys; ++i) {
+      uint8_t* to = s.copy + i * wide_;
+      if (n % 16 != 0) std::memset(to + n / 16 * 16, 0, 16);
+      isa_.quantize(from + i * row * source, spec_.type, n, levels, to);
+    }
+    std::memset(s.copy + spec_.keys * wide_, 0, size_t(3 * wide_));
+  };
+  if (keys) {
+    round(1, spec_.k[size_t(matrix)], spec_.k_row, spec_.features, k_levels_);
+    const auto low = int32_t(spec_.levels[0].low);
+    for (int64_t p = 0; p < k_.panels(); ++p) {
+      uint8_t* to = s.k + p * k_.panel_stride();
+      const int n = int(std::min<int64_t>(16, spec_.keys - p * 16));
+      isa_.columns(s.copy + p * 16 * wide_, wide_, n, k_.steps(), reinterpret_cast<uint32_t*>(to));
+      std::memset(to + k_.steps() * 64, 0, size_t(k_.padded_steps() - k_.steps()) * 64);
+      isa_.sums(to, k_.steps(), s.comp + p * 16);
+      for (int c = 0; c < 16; ++c) s.comp[p * 16 + c] *= low;
+    }
+  }
+  if (!values) return;
+  round(2, spec_.v[size_t(matrix)], spec_.v_row, spec_.width, v_levels_);
+  for (int64_t p = 0; p < v_.panels(); ++p) {
+    uint8_t* to = s.v + p * v_.panel_stride();
+    isa_.quads(s.copy + p * 16, wide_, spec_.keys, to);
+    std::memset(to + v_.steps() * 64, 0, size_t(v_.padded_steps() - v_.steps()) * 64);
+  }
+}
+
 // Rows of A times all panels: to[block of panels][tile rows][columns of the block].
 void AttentionKernel::multiply(const PackedB& b, const uint8_t* packed, const uint8_t* const* a, int rows,
                                int64_t columns, int64_t steps, float* to) const {
@@ -162,72 +219,107 @@ void AttentionKernel::multiply(const PackedB& b, const uint8_t* packed, const ui
   }
 }
 
+const uint8_t* AttentionKernel::query_row(const Scratch& s, const uint8_t* from, int r) const {
+  if (!copies_q_) return from;
+  const int64_t element = bytes_of(spec_.kind);
+  uint8_t* to = s.q + r * q_pitch_ * element;
+  std::memset(to, 0, size_t(q_pitch_ * element));
+  if (is_int8()) {
+    isa_.quantize(from, spec_.type, spec_.features, q_levels_, to);
+  } else if (spec_.kind == DenseKind::f32) {
+    dense_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), spec_.features);
+  } else if (spec_.type == Num::f32) {
+    dense_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), spec_.features);
+  } else {
+    std::memcpy(to, from, size_t(spec_.features * element));
+  }
+  return to;
+}
+
+// Softmax of the scores of rows from `first` on.
+void AttentionKernel::weigh(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t first, int rows,
+                            int64_t keys) const {
+  AttentionRows a{};
+  a.scores = s.scores;
+  a.rows = rows;
+  a.keys = spec_.keys;
+  a.padded = padded_keys_;
+  a.scale = spec_.scale;
+  if (spec_.masked)
+    a.mask = static_cast<const float*>(args.inputs[3]) + spec_.mask[size_t(matrix)] + first * spec_.mask_row;
+  a.mask_row = spec_.mask_row;
+  a.mask_column = spec_.mask_column;
+  a.causal = spec_.causal;
+  a.seen = first + 1;
+  a.weights = s.weights;
+  a.ld = padded_keys_;
+  a.bf16 = spec_.kind == DenseKind::bf16;
+  a.zero_empty_rows = spec_.zero_empty_rows;
+  a.factors = s.factors;
+  a.block = 16 * dense_.max_panels;
+  a.height = tile_rows_ + max_tile_rows;
+  a.last_block = (keys + 15) / 16 * 16 / a.block * a.block;
+  a.last_width = (keys + 15) / 16 * 16 - a.last_block;
+  if (!is_int8()) return isa_.softmax(a);
+  const auto& l = spec_.levels;
+  a.scale *= float(l[0].step * l[1].step);
+  a.comp = s.comp;
+  if (spec_.late_masked) {
+    a.late_mask =
+        static_cast<const float*>(args.inputs[4]) + spec_.late_mask[size_t(matrix)] + first * spec_.late_mask_row;
+    a.late_mask_row = spec_.late_mask_row;
+    a.late_mask_column = spec_.late_mask_column;
+  }
+  a.weight_levels = levels_of(l[3], 0);
+  a.score_step = float(l[4].step);
+  if (l[4].step != 0) a.score_levels = levels_of(l[4], 0);
+  isa_.softmax_int8(a);
+  // A shift of V is missing once for each weight.
+  for (int r = 0; r < rows; ++r) s.factors[r] *= float(v_levels_.shift);
+}
+
+void AttentionKernel::put(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t first, int rows) const {
+  const int64_t bytes = int64_t(num_bytes(spec_.result)), block = 16 * dense_.max_panels;
+  uint8_t* y = static_cast<uint8_t*>(args.outputs[0]) + spec_.y[size_t(matrix)] * bytes;
+  for (int64_t c = 0; c < spec_.width; c += block) {
+    AttentionResult out{};
+    out.columns = int(std::min(block, spec_.width - c));
+    out.tile = s.sums + c * (tile_rows_ + max_tile_rows);
+    out.ld_tile = round_up(out.columns, 16);
+    out.rows = rows;
+    out.factors = s.factors;
+    out.out = y + (first * spec_.y_row + c) * bytes;
+    out.type = spec_.result;
+    out.ld = spec_.y_row;
+    if (!is_int8()) {
+      isa_.result(out);
+      continue;
+    }
+    out.offsets = s.factors;
+    out.factor = float(spec_.levels[2].step * spec_.levels[3].step);
+    out.inverse_scale = 1 / spec_.result_scale;
+    out.zero = spec_.result_zero;
+    isa_.result_int8(out);
+  }
+}
+
 void AttentionKernel::run_rows(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t begin,
                                int64_t end) const {
-  const int64_t element = spec_.kind == DenseKind::f32 ? 4 : 2, source = spec_.type == Num::f32 ? 4 : 2;
+  const int64_t element = bytes_of(spec_.kind), source = spec_.type == Num::f32 ? 4 : 2;
   const uint8_t* q = static_cast<const uint8_t*>(args.inputs[0]) + spec_.q[size_t(matrix)] * source;
-  uint8_t* y = static_cast<uint8_t*>(args.outputs[0]) + spec_.y[size_t(matrix)] * source;
-  const float* mask = spec_.masked ? static_cast<const float*>(args.inputs[3]) + spec_.mask[size_t(matrix)] : nullptr;
-  const int64_t tiles = (end - begin + tile_rows_ - 1) / tile_rows_, all_rows = tile_rows_ + max_tile_rows;
+  const int64_t tiles = (end - begin + tile_rows_ - 1) / tile_rows_;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t first = begin + (end - begin) * i / tiles;
     const int rows = int(begin + (end - begin) * (i + 1) / tiles - first);
-    for (int r = 0; r < rows; ++r) {
-      const uint8_t* from = q + (first + r) * spec_.q_row * source;
-      s.pointers[r] = from;
-      if (!copies_q_) continue;
-      uint8_t* to = s.q + r * q_pitch_ * element;
-      std::memset(to, 0, size_t(q_pitch_ * element));
-      if (spec_.kind == DenseKind::f32) {
-        dense_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), spec_.features);
-      } else if (spec_.type == Num::f32) {
-        dense_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), spec_.features);
-      } else {
-        std::memcpy(to, from, size_t(spec_.features * element));
-      }
-      s.pointers[r] = to;
-    }
+    for (int r = 0; r < rows; ++r) s.pointers[r] = query_row(s, q + (first + r) * spec_.q_row * source, r);
     for (int r = rows; r < rows + max_tile_rows; ++r) s.pointers[r] = s.pointers[rows - 1];
     const int64_t keys = spec_.causal ? std::min(spec_.keys, first + rows) : spec_.keys;
     multiply(k_, s.k, s.pointers, rows, keys, k_.steps(), s.scores);
-
-    AttentionRows a{};
-    a.scores = s.scores;
-    a.rows = rows;
-    a.keys = spec_.keys;
-    a.padded = padded_keys_;
-    a.scale = spec_.scale;
-    a.mask = mask ? mask + first * spec_.mask_row : nullptr;
-    a.mask_row = spec_.mask_row;
-    a.mask_column = spec_.mask_column;
-    a.causal = spec_.causal;
-    a.seen = first + 1;
-    a.weights = s.weights;
-    a.ld = padded_keys_;
-    a.bf16 = spec_.kind == DenseKind::bf16;
-    a.zero_empty_rows = spec_.zero_empty_rows;
-    a.factors = s.factors;
-    a.block = 16 * dense_.max_panels;
-    a.height = all_rows;
-    a.last_block = (keys + 15) / 16 * 16 / a.block * a.block;
-    a.last_width = (keys + 15) / 16 * 16 - a.last_block;
-    isa_.softmax(a);
-
+    weigh(args, s, matrix, first, rows, keys);
     for (int r = 0; r < rows + max_tile_rows; ++r)
       s.pointers[r] = s.weights + std::min(r, rows - 1) * padded_keys_ * element;
     multiply(v_, s.v, s.pointers, rows, spec_.width, (keys + v_.values_per_step() - 1) / v_.values_per_step(), s.sums);
-    for (int64_t c = 0; c < spec_.width; c += a.block) {
-      AttentionResult out{};
-      out.columns = int(std::min(a.block, spec_.width - c));
-      out.tile = s.sums + c * all_rows;
-      out.ld_tile = round_up(out.columns, 16);
-      out.rows = rows;
-      out.factors = s.factors;
-      out.out = y + (first * spec_.y_row + c) * source;
-      out.type = spec_.type;
-      out.ld = spec_.y_row;
-      isa_.result(out);
-    }
+    put(args, s, matrix, first, rows);
   }
 }
 
@@ -266,7 +358,7 @@ void AttentionKernel::run_few_rows(const KernelArgs& args, const Scratch& s, int
     out.columns = int(spec_.width);
     out.factors = s.factors;
     out.out = static_cast<uint8_t*>(args.outputs[0]) + (spec_.y[size_t(matrix)] + r * spec_.y_row) * source;
-    out.type = spec_.type;
+    out.type = spec_.result;
     isa_.result(out);
   }
 }
@@ -280,15 +372,16 @@ void AttentionKernel::run(const KernelArgs& args) noexcept {
       int64_t packed = -1;
       for (int64_t i = items * part / threads_; i < items * (part + 1) / threads_; ++i) {
         const int64_t matrix = i / parts_, p = i % parts_;
-        if (spec_.rows <= few_rows) {
+        if (few()) {
           run_few_rows(args, s, matrix);
           continue;
         }
         if (packed != matrix) {
           // Heads that share K and V (grouped queries) follow each other.
           const bool first = packed < 0;
-          pack(args, s, matrix, first || spec_.k[size_t(packed)] != spec_.k[size_t(matrix)],
-               first || spec_.v[size_t(packed)] != spec_.v[size_t(matrix)]);
+          const bool keys = first || spec_.k[size_t(packed)] != spec_.k[size_t(matrix)],
+                     values = first || spec_.v[size_t(packed)] != spec_.v[size_t(matrix)];
+          is_int8() ? pack_bytes(args, s, matrix, keys, values) : pack(args, s, matrix, keys, values);
           packed = matrix;
         }
         run_rows(args, s, matrix, spec_.rows * p / parts_, spec_.rows * (p + 1) / parts_);

@@ -2,7 +2,10 @@
 // while they are in L1, so the scores never reach memory. K and V of a head are packed once by the thread that takes
 // its rows; heads are read where they lie. With one or two rows (a token at a time) packing would cost more than the
 // products: those run on vectors.
+// Quantized attention rounds Q, K and V to bytes on the way in, the weights on the way between the products, and both
+// products are of integers.
 #pragma once
+#include <array>
 #include <vector>
 
 #include "cpu/kernels/attention/attention_view.hpp"
@@ -14,13 +17,20 @@ namespace hone::cpu {
 
 struct AttentionSpec {
   DenseKind kind = DenseKind::f32;
-  Num type = Num::f32;  ///< of Q, K, V and the result
+  Num type = Num::f32;  ///< of Q, K and V
+  Num result = Num::f32;
+  float result_scale = 1, result_zero = 0;
   int64_t rows = 0, keys = 0, features = 0, width = 0;
-  std::vector<int64_t> q, k, v, y, mask;  ///< elements before each matrix
+  std::vector<int64_t> q, k, v, y, mask, late_mask;  ///< elements before each matrix
   int64_t q_row = 0, k_row = 0, v_row = 0, y_row = 0;
-  int64_t mask_row = 0, mask_column = 0;
+  int64_t mask_row = 0, mask_column = 0, late_mask_row = 0, late_mask_column = 0;
   float scale = 1;
-  bool masked = false, causal = false, zero_empty_rows = false;
+  bool masked = false, late_masked = false, causal = false, zero_empty_rows = false;
+  /// Of quantized attention: of Q, K, V and the weights, and of the scores where their step is not 0.
+  struct Level {
+    double step = 0, low = 0, high = 0;
+  };
+  std::array<Level, 5> levels{};
 };
 
 struct AttentionIsa {
@@ -32,6 +42,11 @@ struct AttentionIsa {
   decltype(avx2::attention_dots)* dots;
   decltype(avx2::attention_mix)* mix;
   decltype(avx2::attention_widen)* widen;
+  decltype(avx2::attention_quantize)* quantize;
+  decltype(avx2::attention_quads)* quads;
+  decltype(avx2::attention_sums)* sums;
+  decltype(avx2::attention_softmax_int8)* softmax_int8;
+  decltype(avx2::attention_result_int8)* result_int8;
 };
 
 class AttentionKernel : public PreparedKernel {
@@ -46,7 +61,14 @@ class AttentionKernel : public PreparedKernel {
   struct Scratch;
   Scratch cut(void* memory, int part) const;
   void pack(const KernelArgs& args, const Scratch& s, int64_t matrix, bool keys, bool values) const;
+  void pack_bytes(const KernelArgs& args, const Scratch& s, int64_t matrix, bool keys, bool values) const;
   void run_rows(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t begin, int64_t end) const;
+  /// The row of Q as the products read it.
+  const uint8_t* query_row(const Scratch& s, const uint8_t* from, int r) const;
+  void weigh(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t first, int rows, int64_t keys) const;
+  void put(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t first, int rows) const;
+  bool is_int8() const { return spec_.kind == DenseKind::int8; }
+  bool few() const { return !is_int8() && spec_.rows <= few_rows; }
   void run_few_rows(const KernelArgs& args, const Scratch& s, int64_t matrix) const;
   void multiply(const PackedB& b, const uint8_t* packed, const uint8_t* const* a, int rows, int64_t columns,
                 int64_t steps, float* to) const;
@@ -61,6 +83,7 @@ class AttentionKernel : public PreparedKernel {
   int64_t padded_keys_ = 0;
   bool copies_q_ = false;
   int64_t q_pitch_ = 0, wide_ = 0;
+  AttentionLevels q_levels_{}, k_levels_{}, v_levels_{};
   int64_t thread_bytes_ = 0;
 };
 

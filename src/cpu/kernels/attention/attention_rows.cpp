@@ -1,4 +1,5 @@
 // Rows of StridedAttention.
+#include <cmath>
 #include <utility>
 
 #include "cpu/kernels/attention/attention.hpp"
@@ -53,22 +54,51 @@ std::optional<AttentionSpec> spec_of(const KernelQuery& q, DenseKind kind, const
   s.scale = float(op.scale);
   s.causal = op.causal;
   s.zero_empty_rows = op.zero_empty_rows;
-  s.masked = q.inputs.size() > 3 && q.inputs[3].present;
-  if (s.masked) {
+  const auto mask = [&](size_t input, std::vector<int64_t>& offsets, int64_t& row, int64_t& column) {
     Shape scores = op.batch;
     scores.insert(scores.end(), {s.rows, s.keys});
-    const auto steps = mask_steps(q.inputs[3].shape, scores);
-    if (!steps) return *why = "the mask does not fit", std::nullopt;
-    StridedAttention at = op;
+    const auto steps = mask_steps(q.inputs[input].shape, scores);
+    if (!steps) return false;
     std::vector<int64_t> place{0};
     place.insert(place.end(), steps->begin(), steps->end() - 2);
     place.push_back(0);
-    s.mask = *attention_offsets(at, place, 1, 1, size(3));
-    s.mask_row = (*steps)[steps->size() - 2];
-    s.mask_column = steps->back();
-  }
+    offsets = *attention_offsets(op, place, 1, 1, size(input));
+    row = (*steps)[steps->size() - 2];
+    column = steps->back();
+    return true;
+  };
+  const auto has = [&](size_t input) { return q.inputs.size() > input && q.inputs[input].present; };
+  s.masked = has(3);
+  s.late_masked = has(4);
+  if ((s.masked && !mask(3, s.mask, s.mask_row, s.mask_column)) ||
+      (s.late_masked && !mask(4, s.late_mask, s.late_mask_row, s.late_mask_column)))
+    return *why = "the mask does not fit", std::nullopt;
   s.type = *num_of(q.inputs[0].type);
+  s.result = *num_of(q.outputs[0].type);
+  const OperandView result = operand_of(q.outputs[0]);
+  s.result_scale = result.scale;
+  s.result_zero = result.zero;
+  for (size_t i = 0; i < op.levels.size(); ++i) {
+    auto& l = s.levels[i / 3];
+    (i % 3 == 0 ? l.step : i % 3 == 1 ? l.low : l.high) = op.levels[i];
+  }
   return s;
+}
+
+// Bytes for all that is multiplied.
+const char* why_not_bytes(const StridedAttention& op) {
+  if (op.levels.size() < 12) return "query, key, value and weights are not all rounded to levels";
+  for (size_t i = 0; i < 4; ++i) {
+    const double low = op.levels[3 * i + 1], high = op.levels[3 * i + 2];
+    if (low != std::nearbyint(low) || high != std::nearbyint(high) || high - low > 255 || low < -255 || high > 255)
+      return "the levels are not those of a byte";
+  }
+  if (op.levels[10] > 0 || op.levels[11] < 0) return "the weights have no level at zero";
+  // A shift of K is the same for all scores of a row, but rounded scores see it.
+  if (op.levels.size() > 12 && (op.levels[4] < -128 || op.levels[5] > 127))
+    return "the scores are rounded and the levels of the key are not signed bytes";
+  if (op.sizes[1] > 60000) return "sums of more than 60000 weights may leave 32 bits";
+  return nullptr;
 }
 
 Support supports_row(const KernelQuery& q, const DenseRow& r) {
@@ -82,10 +112,22 @@ Support supports_row(const KernelQuery& q, const DenseRow& r) {
     if (!d.present) continue;
     if (d.layout != Layout::plain) return Support::no("takes the plain layout only");
     if (i < 3 && d.type != type) return Support::no("query, key and value differ in type");
-    if (i == 3 && d.type != ElementType::f32) return Support::no(std::string("the mask is ") + name_of(d.type));
+    if (i >= 3 && d.type != ElementType::f32) return Support::no(std::string("the mask is ") + name_of(d.type));
   }
-  if (q.outputs[0].type != type || q.outputs[0].layout != Layout::plain)
-    return Support::no("the result has another type or layout than the query");
+  const TensorDesc& out = q.outputs[0];
+  const bool bytes = out.type == ElementType::u8 || out.type == ElementType::i8;
+  const bool quantized = bytes && out.quantization && out.quantization->scales.size() == 1;
+  const auto op = q.attrs<StridedAttention>();
+  if (r.kind == DenseKind::int8) {
+    if (const char* no = why_not_bytes(op)) return Support::no(no);
+    if (out.layout != Layout::plain || (!quantized && out.type != ElementType::f32 && out.type != ElementType::bf16))
+      return Support::no(std::string("the result is ") + name_of(out.type) + " or not in the plain layout");
+  } else {
+    if (!op.levels.empty()) return Support::no("rounds nothing to levels");
+    if (out.type != type || out.layout != Layout::plain)
+      return Support::no("the result has another type or layout than the query");
+    if (q.inputs.size() > 4 && q.inputs[4].present) return Support::no("takes no late mask");
+  }
   if (r.kind == DenseKind::bf16 && type == ElementType::f32 && !q.bf16_compute)
     return Support::no("f32 factors are not to be rounded to bf16");
   const char* why = "";
@@ -97,7 +139,8 @@ AttentionIsa isa_of([[maybe_unused]] const DenseRow& r) {
 #define HONE_ATTENTION_FNS(NS)                                                                                    \
   AttentionIsa {                                                                                                  \
     NS::attention_columns, NS::attention_panel, NS::attention_pairs, NS::attention_softmax, NS::attention_result, \
-        NS::attention_dots, NS::attention_mix, NS::attention_widen                                                \
+        NS::attention_dots, NS::attention_mix, NS::attention_widen, NS::attention_quantize, NS::attention_quads,  \
+        NS::attention_sums, NS::attention_softmax_int8, NS::attention_result_int8                                 \
   }
 #if defined(__x86_64__)
   const bool avx2_only = r.has == &Features::avx2 || !features().avx512;
@@ -129,8 +172,7 @@ struct Row {
 
 template <size_t I>
 void add_row(RowList& rows) {
-  if constexpr (dense_rows[I].kind != DenseKind::int8)
-    rows.add<Row<I>>(std::string("strided_attention_") + dense_rows[I].suffix, "StridedAttention");
+  rows.add<Row<I>>(std::string("strided_attention_") + dense_rows[I].suffix, "StridedAttention");
 }
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {

@@ -13,9 +13,17 @@ struct Case {
   bool joint = false;  // Q, K and V of all heads side by side in one tensor, as a joint projection leaves them
   bool causal = false, empty = false;
   Shape mask{};
+  Shape late_mask{};
+  std::vector<double> levels{};  // quantizers, as the operator has them
 };
 
-void check(const Case& k, ElementType type, bool bf16) {
+double rounded(const std::vector<double>& levels, size_t number, double x) {
+  if (levels.size() < 3 * number + 3) return x;
+  const double* l = &levels[3 * number];
+  return std::min(std::max(std::nearbyint(x / l[0]), l[1]), l[2]) * l[0];
+}
+
+void check(const Case& k, ElementType type, bool bf16, ElementType result = dynamic) {
   StridedAttention op;
   op.batch = {k.sequences, k.heads / k.groups, k.groups};
   op.sizes = {k.rows, k.keys, k.features, k.width};
@@ -35,6 +43,7 @@ void check(const Case& k, ElementType type, bool bf16) {
   op.scale = 0.7 / std::sqrt(double(k.features));
   op.causal = k.causal;
   op.zero_empty_rows = k.empty;
+  op.levels = k.levels;
   Node node(op);
   node.q.bf16_compute = bf16;
   if (k.joint) {
@@ -48,33 +57,34 @@ void check(const Case& k, ElementType type, bool bf16) {
     node.input(Node::desc(type, {k.sequences, kv, k.keys, k.features}), -2, 2);
     node.input(Node::desc(type, {k.sequences, kv, k.keys, k.width}), -2, 2);
   }
-  if (!k.mask.empty()) {
-    Tensor mask(f32, k.mask);
+  for (const Shape* shape : {&k.mask, &k.late_mask}) {
+    if (shape->empty()) continue;
+    Tensor mask(f32, *shape);
     std::uniform_real_distribution<double> real(-3, 3);
     for (size_t i = 0; i < mask.size(); ++i) {
       const double v = real(node.rng);
-      set_element(mask, i, k.empty && i < size_t(k.mask.back()) ? -INFINITY : v > 2 ? -INFINITY : v);
+      set_element(mask, i, k.empty && i < size_t(shape->back()) ? -INFINITY : v > 2 ? -INFINITY : v);
     }
     node.constant(mask);
   }
   node.q.num_op_inputs = node.q.inputs.size();
-  node.q.outputs = {Node::desc(type, op.shape)};
+  node.q.outputs = {Node::desc(result == dynamic ? type : result, op.shape)};
   std::vector<double> want(size_t(k.sequences * k.rows * k.heads * k.width));
   const auto element = [&](size_t input, const std::vector<int64_t>& place, int64_t s, int64_t h, int64_t row,
                            int64_t i) {
     return node.value(input, size_t(place[0] + s * place[1] + h / k.groups * place[2] + h % k.groups * place[3] +
                                     row * place[4] + i));
   };
-  const auto mask_at = [&](int64_t s, int64_t h, int64_t row, int64_t key) {
-    if (k.mask.empty()) return 0.0;
+  const auto mask_at = [&](size_t input, const Shape& mask, int64_t s, int64_t h, int64_t row, int64_t key) {
+    if (mask.empty()) return 0.0;
     const Shape full = {k.sequences, k.heads / k.groups, k.groups, k.rows, k.keys};
     const std::vector<int64_t> index = {s, h / k.groups, h % k.groups, row, key};
     size_t at = 0;
-    for (size_t i = 0; i < k.mask.size(); ++i) {
-      const size_t d = full.size() - k.mask.size() + i;
-      at = at * size_t(k.mask[i]) + size_t(k.mask[i] == 1 ? 0 : index[d]);
+    for (size_t i = 0; i < mask.size(); ++i) {
+      const size_t d = full.size() - mask.size() + i;
+      at = at * size_t(mask[i]) + size_t(mask[i] == 1 ? 0 : index[d]);
     }
-    return node.value(3, at);
+    return node.value(input, at);
   };
   for (int64_t s = 0; s < k.sequences; ++s) {
     for (int64_t h = 0; h < k.heads; ++h) {
@@ -84,18 +94,27 @@ void check(const Case& k, ElementType type, bool bf16) {
         double top = -INFINITY, total = 0;
         for (int64_t j = 0; j < seen; ++j) {
           for (int64_t i = 0; i < k.features; ++i)
-            w[size_t(j)] += element(0, op.query, s, h, row, i) * element(1, op.key, s, h, j, i);
-          w[size_t(j)] = w[size_t(j)] * op.scale + mask_at(s, h, row, j);
+            w[size_t(j)] += rounded(k.levels, 0, element(0, op.query, s, h, row, i)) *
+                            rounded(k.levels, 1, element(1, op.key, s, h, j, i));
+          w[size_t(j)] = rounded(k.levels, 4, w[size_t(j)] * op.scale + mask_at(3, k.mask, s, h, row, j)) +
+                         mask_at(4, k.late_mask, s, h, row, j);
           top = std::max(top, w[size_t(j)]);
         }
         for (double& v : w) total += v = std::exp(v - top);
         for (int64_t e = 0; e < k.width; ++e) {
           double sum = 0;
-          for (int64_t j = 0; j < seen; ++j) sum += w[size_t(j)] * element(2, op.value, s, h, j, e);
-          want[size_t(((s * k.rows + row) * k.heads + h) * k.width + e)] = top == -INFINITY ? 0 : sum / total;
+          for (int64_t j = 0; j < seen; ++j)
+            sum += rounded(k.levels, 3, w[size_t(j)] / total) * rounded(k.levels, 2, element(2, op.value, s, h, j, e));
+          want[size_t(((s * k.rows + row) * k.heads + h) * k.width + e)] = top == -INFINITY ? 0 : sum;
         }
       }
     }
+  }
+  if (!k.levels.empty()) {
+    // Exact but for a weight or score that lies so near to the middle of two levels that it rounds to the other one.
+    const double flip = k.levels.size() > 12 ? 2.0 / 100 : 2.2 / 255;
+    EXPECT_GT(node.expect(want, flip), 0);
+    return;
   }
   // Weighted means of values up to 2. In bf16 scores of up to 8 lose 2^-9 of their factors, weights and values too.
   EXPECT_GT(node.expect(want, bf16 || type != f32 ? 4e-2 : 5e-6), 0);
@@ -118,6 +137,32 @@ TEST(Attention, heads_match_the_formula) {
     check(k, f32, false);
     check(k, f32, true);
     check(k, bf16, false);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Attention, quantizers_between_the_products_round_to_their_levels) {
+  const double s = 2.0 / 127, u = 1.0 / 255;
+  const std::vector<double> plain = {s, -128, 127, s, -128, 127, s, -128, 127, u, 0, 255},
+                            askew = {s, -100, 155, s, -60, 195, s, -255, 0, u / 2, -10, 245};
+  std::vector<double> scores = plain;
+  scores.insert(scores.end(), {1.0 / 64, -128, 127});
+  const Case cases[] = {{1, 2, 5, 7, 8, 8, 1, false, false, false, {}, {}, plain},
+                        {2, 3, 49, 49, 32, 32, 1, true, false, false, {2, 3, 1, 49, 49}, {}, plain},
+                        {1, 2, 197, 197, 64, 64, 1, true, false, false, {}, {}, plain},
+                        {1, 2, 197, 197, 64, 64, 1, true, false, false, {}, {}, askew},
+                        {2, 3, 49, 49, 32, 32, 1, true, false, false, {3, 1, 49, 49}, {2, 1, 1, 49, 49}, scores},
+                        {1, 4, 20, 33, 24, 40, 2, false, false, false, {}, {}, askew},
+                        {2, 2, 37, 37, 16, 80, 1, true, true, false, {}, {}, askew},
+                        {1, 2, 9, 21, 15, 19, 1, false, false, true, {1, 1, 1, 9, 21}, {}, plain},
+                        {1, 4, 1, 70, 64, 64, 4, false, false, false, {1, 70}, {}, plain}};
+  for (const Case& k : cases) {
+    if (skip_case()) continue;
+    check(k, f32, true);
+    check(k, bf16, true);
+    check(k, bf16, true, u8);
+    check(k, f32, true, i8);
+    check(k, bf16, true, f32);
     if (HasFatalFailure()) return;
   }
 }

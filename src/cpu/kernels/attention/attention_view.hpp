@@ -6,6 +6,12 @@
 
 namespace hone::cpu {
 
+/// A quantizer to bytes: clamp(round(x * inverse), low, high) - shift.
+struct AttentionLevels {
+  float inverse, low, high;
+  int32_t shift;
+};
+
 /// Softmax of a few rows of scores, which lie in blocks of `block` columns as the tiles wrote them.
 struct AttentionRows {
   float* scores;  ///< [blocks][height][block], overwritten; rows of the last block are `last_width` apart
@@ -22,6 +28,12 @@ struct AttentionRows {
   bool bf16;
   bool zero_empty_rows;
   float* factors;  ///< of each row: 1 / sum
+  // of integer scores (acc + comp[column]) * scale; the weights are bytes then
+  const int32_t* comp;
+  const float* late_mask;  ///< as `mask`, but added to rounded scores
+  int64_t late_mask_row, late_mask_column;
+  float score_step;  ///< 0: scores are not rounded
+  AttentionLevels score_levels, weight_levels;
 };
 
 /// Rows of a product times their factors, to the result.
@@ -33,6 +45,10 @@ struct AttentionResult {
   void* out;
   Num type;
   int64_t ld;
+  // of an integer product: (acc + offsets[row]) * factor
+  const float* offsets;
+  float factor;
+  float inverse_scale, zero;  ///< of results in bytes
 };
 
 #define HONE_ATTENTION_ISA(ISA)                                                                                   \
@@ -52,6 +68,14 @@ struct AttentionResult {
   void attention_mix(const float* weights, const void* rows, Num type, int64_t ld, int64_t keys, int64_t columns, \
                      float* to);                                                                                  \
   void attention_widen(const void* from, Num type, int64_t n, float* to);                                         \
+  void attention_quantize(const void* from, Num type, int64_t n, const AttentionLevels& levels, uint8_t* to);     \
+  /* four rows of bytes beside each other, `rows` up to a multiple of four: to[row / 4][16][4] */                 \
+  void attention_quads(const uint8_t* from, int64_t ld, int64_t rows, uint8_t* to);                               \
+  /* sums of the columns of a panel [steps][16][4] of signed bytes */                                             \
+  void attention_sums(const uint8_t* panel, int64_t steps, int32_t* to);                                          \
+  /* factors become the sums of the weights */                                                                    \
+  void attention_softmax_int8(const AttentionRows& a);                                                            \
+  void attention_result_int8(const AttentionResult& r);                                                           \
   }
 HONE_ATTENTION_ISA(avx2)
 HONE_ATTENTION_ISA(avx512)

@@ -1,0 +1,160 @@
+// The steps of quantized attention between its products, for ISA files only.
+#pragma once
+#include "cpu/kernels/attention/attention_isa.hpp"
+
+namespace hone::cpu::HONE_NS {
+
+void attention_quantize(const void* from, Num type, int64_t n, const AttentionLevels& levels, uint8_t* to) {
+  const vf inverse = set1(levels.inverse), low = set1(levels.low), high = set1(levels.high);
+  const vi shift = set1i(levels.shift);
+  const auto all = [&](auto load_at) {
+    for (int64_t i = 0; i < n; i += lanes) {
+      const vi q = round_to_int(clamp_to(load_at(i) * inverse, low, high)) - shift;
+      store_bytes(to + i, narrow_u8(q), n - i < lanes ? int(n - i) : lanes);
+    }
+  };
+  if (type == Num::bf16) {
+    all([&](int64_t i) { return load_bf16(static_cast<const uint16_t*>(from) + i); });
+  } else {
+    all([&](int64_t i) { return load(static_cast<const float*>(from) + i); });
+  }
+}
+
+typedef uint8_t v16 __attribute__((vector_size(16)));
+typedef uint8_t v16_any __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint16_t v8h __attribute__((vector_size(16)));
+
+void attention_quads(const uint8_t* from, int64_t ld, int64_t rows, uint8_t* to) {
+  const v16 low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+  const v16 high = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const v8h low_pairs = {0, 8, 1, 9, 2, 10, 3, 11}, high_pairs = {4, 12, 5, 13, 6, 14, 7, 15};
+  for (int64_t r = 0; r < rows; r += 4, from += 4 * ld, to += 64) {
+    v16 row[4];
+    for (int i = 0; i < 4; ++i) row[i] = *reinterpret_cast<const v16_any*>(from + i * ld);
+    const v8h even[2] = {(v8h)__builtin_shuffle(row[0], row[1], low), (v8h)__builtin_shuffle(row[0], row[1], high)};
+    const v8h odd[2] = {(v8h)__builtin_shuffle(row[2], row[3], low), (v8h)__builtin_shuffle(row[2], row[3], high)};
+    for (int i = 0; i < 2; ++i) {
+      *reinterpret_cast<v16_any*>(to + 32 * i) = (v16)__builtin_shuffle(even[i], odd[i], low_pairs);
+      *reinterpret_cast<v16_any*>(to + 32 * i + 16) = (v16)__builtin_shuffle(even[i], odd[i], high_pairs);
+    }
+  }
+}
+
+void attention_sums(const uint8_t* panel, int64_t steps, int32_t* to) {
+  for (int c = 0; c < 16; c += lanes) {
+    vi sum = {};
+    const auto* p = reinterpret_cast<const int32_t*>(panel) + c;
+    for (int64_t k = 0; k < steps; ++k, p += 16) {
+      const vi four = load_i32(p);
+      sum = sum + (four << 24 >> 24) + (four << 16 >> 24) + (four << 8 >> 24) + (four >> 24);
+    }
+    store_i32(to + c, sum);
+  }
+}
+
+// exp(x) for x <= 0 within 1e-6, far finer than the steps of the weights; nearly zero below -87.
+HONE_INLINE vf rough_exp_of_negative(vf x) {
+  const vf y = maximum(set1(-126.0f), x * 1.44269504088896341f);
+  const vf n = nearest(y), f = y - n;
+  vf p = set1(1.3333558e-3f);
+  p = p * f + 9.6181291e-3f;
+  p = p * f + 5.5504109e-2f;
+  p = p * f + 2.4022651e-1f;
+  p = p * f + 6.9314718e-1f;
+  p = p * f + 1.0f;
+  return (vf)((vi)p + (round_to_int(n) << 23));
+}
+
+HONE_INLINE vf mask_at(const float* mask, int64_t column_step, int64_t c) {
+  return column_step == 0 ? set1(mask[0]) : load(mask + c);
+}
+
+template <bool MASKED, bool ROUNDED>
+HONE_INLINE void softmax_of_integers(const AttentionRows& a, int r) {
+  const float inf = __builtin_inff();
+  const vf scale = set1(a.scale), inverse = set1(a.score_levels.inverse), low = set1(a.score_levels.low),
+           top_level = set1(a.score_levels.high), step = set1(a.score_step);
+  const int64_t seen = a.causal && a.seen + r < a.keys ? a.seen + r : a.keys;
+  const float *mask = a.mask ? a.mask + r * a.mask_row : nullptr,
+              *late = a.late_mask ? a.late_mask + r * a.late_mask_row : nullptr;
+  const int32_t* comp = a.comp;
+  vf high = set1(-inf);
+  for (int64_t begin = 0; begin < seen; begin += a.block) {
+    float* p = score_block(a, r, begin) - begin;
+    const int64_t end = begin + a.block < seen ? begin + a.block : seen;
+    for (int64_t c = begin; c < end; c += lanes) {
+      vf s = to_float(load_i32(reinterpret_cast<const int32_t*>(p) + c) + load_i32(comp + c)) * scale;
+      if constexpr (MASKED) {
+        if (mask) s = s + mask_at(mask, a.mask_column, c);
+        if constexpr (ROUNDED) s = clamp_to(nearest(s * inverse), low, top_level) * step;
+        if (late) s = s + mask_at(late, a.late_mask_column, c);
+      }
+      if (c + lanes > seen) s = select(lane_index() < int(seen - c), s, set1(-inf));
+      store(p + c, s);
+      high = maximum(high, s);
+    }
+  }
+  const vf top = set1(max_of(high));
+  vf sum = {};
+  for (int64_t begin = 0; begin < seen; begin += a.block) {
+    float* p = score_block(a, r, begin) - begin;
+    const int64_t end = begin + a.block < seen ? begin + a.block : seen;
+    for (int64_t c = begin; c < end; c += lanes) {
+      const vf x = load(p + c) - top;
+      const vf e = select(x > -87.0f, rough_exp_of_negative(x), vf{});
+      sum = sum + e;
+      store(p + c, e);
+    }
+  }
+  const float total = sum_of(sum);
+  const bool empty = !(total > 0.0f);
+  auto* weights = static_cast<uint8_t*>(a.weights) + r * a.ld;
+  // Of rows without a sum nothing sensible comes out: zeros, as bytes know nothing else.
+  const vf factor = set1(empty ? 0.0f : a.weight_levels.inverse / total), most = set1(a.weight_levels.high);
+  vi whole = {};
+  for (int64_t begin = 0; begin < seen; begin += a.block) {
+    const float* p = score_block(a, r, begin) - begin;
+    const int64_t end = begin + a.block < seen ? begin + a.block : seen;
+    for (int64_t c = begin; c < end; c += lanes) {
+      const vi q = round_to_int(minimum(most, load(p + c) * factor));
+      whole = whole + q;
+      store_u8(weights + c, q);
+    }
+  }
+  for (int64_t c = (seen + lanes - 1) / lanes * lanes; c < a.padded; c += lanes) store_u8(weights + c, vi{});
+  a.factors[r] = sum_of(to_float(whole));
+}
+
+void attention_softmax_int8(const AttentionRows& a) {
+  const bool masked = a.mask || a.late_mask;
+  for (int r = 0; r < a.rows; ++r) {
+    if (a.score_step != 0) {
+      softmax_of_integers<true, true>(a, r);
+    } else if (masked) {
+      softmax_of_integers<true, false>(a, r);
+    } else {
+      softmax_of_integers<false, false>(a, r);
+    }
+  }
+}
+
+void attention_result_int8(const AttentionResult& r) {
+  EpilogueView e{};
+  e.out_type = r.type;
+  e.out = r.out;
+  e.out_inv_scale = r.inverse_scale;
+  e.out_zero = r.zero;
+  e.out_low = r.type == Num::s8 ? -128.0f : 0.0f;
+  e.out_high = r.type == Num::s8 ? 127.0f : 255.0f;
+  const vf factor = set1(r.factor);
+  for (int i = 0; i < r.rows; ++i) {
+    const vf offset = set1(r.offsets[i]);
+    const auto* row = reinterpret_cast<const int32_t*>(r.tile) + i * r.ld_tile;
+    for (int c = 0; c < r.columns; c += lanes) {
+      const int n = r.columns - c < lanes ? r.columns - c : lanes;
+      store_any(e, i * r.ld + c, (to_float(load_i32(row + c)) + offset) * factor, n);
+    }
+  }
+}
+
+}  // namespace hone::cpu::HONE_NS
