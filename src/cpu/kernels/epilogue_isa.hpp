@@ -131,8 +131,8 @@ HONE_INLINE void store_tile(const EpilogueView& e, const TileView& t) {
   }
 }
 
-// The activations that end most convolutions, in one pass.
-template <EpilogueOp OP, Num OUT>
+// The activations that end most convolutions and matrix products, in one pass.
+template <bool INTEGER, EpilogueOp OP, Num OUT>
 static void one_pass(const EpilogueView& view, const TileView& tile) {
   const EpilogueView e = view;
   const TileView t = tile;
@@ -140,37 +140,59 @@ static void one_pass(const EpilogueView& view, const TileView& tile) {
     const int n = t.cols - j < lanes ? t.cols - j : lanes;
     const int64_t c = t.col0 + j;
     const vf bias = e.bias ? load(e.bias + c) : vf{};
+    const vi comp = INTEGER ? load_i32(e.comp + c) : vi{};
+    const vf dequant = INTEGER ? load(e.dequant + c) : vf{};
     int64_t at = t.row0 * e.ld_out + c;
     for (int r = 0; r < t.rows; ++r, at += e.ld_out) {
-      vf v = load(static_cast<const float*>(t.acc) + r * t.ld + j) + bias;
+      vf v = real_result<INTEGER>(t, r * t.ld + j, comp, dequant) + bias;
       if (e.has_residual && !e.residual_last) v = v + load_operand(e.residual, at);
-      v = one_operand(OP, v, e.alpha, e.beta);
+      if constexpr (OP == EpilogueOp::gelu_erf && OUT != Num::f32) {
+        v = rough_gelu_by_erf(v);
+      } else {
+        v = one_operand(OP, v, e.alpha, e.beta);
+      }
       if (e.residual_last) v = v + load_operand(e.residual, at);
       store_out<OUT>(e, at, v, n);
     }
   }
 }
-// False: another activation or type.
-HONE_INLINE bool ran_in_one_pass(const EpilogueView& e, const TileView& t) {
-  const auto op = EpilogueOp(e.activation - 1);
-  if (e.activation == 0 || (op != EpilogueOp::swish && op != EpilogueOp::hswish)) return false;
-  if (e.out_type == Num::f32) {
-    op == EpilogueOp::swish ? one_pass<EpilogueOp::swish, Num::f32>(e, t)
-                            : one_pass<EpilogueOp::hswish, Num::f32>(e, t);
-  } else if (e.out_type == Num::bf16) {
-    op == EpilogueOp::swish ? one_pass<EpilogueOp::swish, Num::bf16>(e, t)
-                            : one_pass<EpilogueOp::hswish, Num::bf16>(e, t);
-  } else {
-    return false;
+template <bool INTEGER, EpilogueOp OP>
+HONE_INLINE bool one_pass_to(const EpilogueView& e, const TileView& t) {
+  switch (e.out_type) {
+    case Num::f32:
+      return one_pass<INTEGER, OP, Num::f32>(e, t), true;
+    case Num::bf16:
+      return one_pass<INTEGER, OP, Num::bf16>(e, t), true;
+    case Num::u8:
+    case Num::s8:
+      return one_pass<INTEGER, OP, Num::u8>(e, t), true;
+    default:
+      return false;
   }
-  return true;
+}
+// False: another activation or type.
+template <bool INTEGER>
+HONE_INLINE bool ran_in_one_pass(const EpilogueView& e, const TileView& t) {
+  if (e.activation == 0) return false;
+  switch (EpilogueOp(e.activation - 1)) {
+    case EpilogueOp::swish:
+      return one_pass_to<INTEGER, EpilogueOp::swish>(e, t);
+    case EpilogueOp::hswish:
+      return one_pass_to<INTEGER, EpilogueOp::hswish>(e, t);
+    case EpilogueOp::gelu_erf:
+      return one_pass_to<INTEGER, EpilogueOp::gelu_erf>(e, t);
+    case EpilogueOp::gelu_tanh:
+      return one_pass_to<INTEGER, EpilogueOp::gelu_tanh>(e, t);
+    default:
+      return false;
+  }
 }
 
 // Other chains with an activation pass over the tile in L1 three times: a loop of its own for the activation keeps its
 // constants in registers, and one copy of the code serves all types.
 template <bool INTEGER>
 static void activated_form(const EpilogueView& e, const TileView& t) {
-  if (!INTEGER && ran_in_one_pass(e, t)) return;
+  if (ran_in_one_pass<INTEGER>(e, t)) return;
   const vf low = set1(e.clamp_low), high = set1(e.clamp_high);
   const bool residual = e.has_residual && !e.residual_last;
   float* acc = static_cast<float*>(t.acc);
@@ -286,9 +308,10 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
     break;
       HONE_ONE(relu)
       HONE_ONE(clamp)
-      HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid)
-          HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu) HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish)
-              HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative) HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
+      HONE_ONE(sigmoid)
+      HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf)
+          HONE_ONE(gelu_tanh) HONE_ONE(elu) HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp)
+              HONE_ONE(abs) HONE_ONE(negative) HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
 #undef HONE_ONE
   }
 }

@@ -54,6 +54,11 @@ HONE_INLINE vf load_operand(const OperandView& o, int64_t i) {
 HONE_INLINE vf quantized(const EpilogueView& e, vf v) {
   return clamp_to(nearest(v * e.out_inv_scale) + e.out_zero, set1(e.out_low), set1(e.out_high));
 }
+// The same as integers; bounds are whole numbers, so it does not matter whether they are met before rounding.
+HONE_INLINE vi quantized_to_int(const EpilogueView& e, vf v) {
+  const vf low = set1(e.out_low - e.out_zero), high = set1(e.out_high - e.out_zero);
+  return round_to_int(clamp_to(v * e.out_inv_scale, low, high)) + int32_t(e.out_zero);
+}
 // Stores n (<= lanes) values at element i of the output.
 template <Num OUT>
 HONE_INLINE void store_out(const EpilogueView& e, int64_t i, vf v, int n) {
@@ -69,7 +74,7 @@ HONE_INLINE void store_out(const EpilogueView& e, int64_t i, vf v, int n) {
   } else if constexpr (OUT == Num::bf16) {
     store_words(static_cast<uint16_t*>(e.out) + i, to_bf16(v), n);
   } else {
-    store_bytes(static_cast<uint8_t*>(e.out) + i, narrow_u8(round_to_int(quantized(e, v))), n);
+    store_bytes(static_cast<uint8_t*>(e.out) + i, narrow_u8(quantized_to_int(e, v)), n);
   }
 }
 HONE_INLINE void store_any(const EpilogueView& e, int64_t i, vf v, int n) {
