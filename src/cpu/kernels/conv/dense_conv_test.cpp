@@ -62,7 +62,7 @@ Epilogue epilogue_of(int chain, uint32_t first) {
 }
 
 // Of the sum of magnitudes of a window's products; see the head of conv/winograd.cpp.
-constexpr double winograd_tolerance = 4e-6;
+constexpr double winograd_tolerance = 4e-6, winograd_words_tolerance = 4e-3;
 
 void check(const Case& k, int* rows_run) {
   if (skip_case()) return void(++*rows_run);
@@ -178,8 +178,10 @@ void check(const Case& k, int* rows_run) {
       const bool rounds = std::string(row->name).find("bf16") != std::string::npos;
       // f32: error grows with the square root of K; bf16 factors carry 2^-9 each, of f32 inputs only
       const bool winograd = std::string(row->name).find("winograd") != std::string::npos;
-      const double tolerance = integer && is_integer(k.wt)                                       ? 1e-6
-                               : winograd                                                        ? winograd_tolerance
+      const bool words = winograd && std::string(row->name).find("int16") != std::string::npos;
+      const double tolerance = integer && is_integer(k.wt) ? 1e-6
+                               : words                     ? winograd_words_tolerance
+                               : winograd                  ? winograd_tolerance
                                : rounds && (k.x == ElementType::f32 || k.wt == ElementType::f32) ? 6e-3
                                                                                                  : 2e-6;
       const std::string where = std::string(row->name) + " (" + level + ") " + k.text();

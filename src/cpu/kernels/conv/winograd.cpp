@@ -1,4 +1,4 @@
-// Rows of Convolution with constant weights, 3x3, stride 1, by Winograd's F(4x4, 3x3) and F(2x2, 3x3) in f32.
+// Rows of Convolution with constant weights, 3x3, stride 1, by Winograd's F(4x4, 3x3) and F(2x2, 3x3).
 //
 // The transformed weights are a packed form: one packed B for each of the 36 (or 16) products. A chunk of tiles is
 // transformed to [product][tile][channel], which stays in L2; then each block of columns is multiplied product by
@@ -9,6 +9,12 @@
 // Error: products of f32 are summed after transforms with factors up to 5 (weights: 1/24), which cancel. For inputs and
 // weights of one size it stays below 4e-6 times the sum of the magnitudes of a window's products for m = 4 (direct
 // sums: 2e-6) and below 2e-6 for m = 2; kernels/conv/winograd_test.cpp asserts both.
+//
+// Where bf16 is precise enough, products of 16-bit integers run at the rate of bf16 and keep more of the transformed
+// values: bf16 would lose 2 % of the result with m = 4. The pixels of a tile share one scale, found while they are
+// transformed, each product and column of the weights has one of its own, and no sum can leave 32 bits. The error grows
+// with the root of the channels; to 640 of them it stays below 4.3e-3 of the root mean square of the results (asserted
+// as well), which is what one rounding to bf16 may lose.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -17,6 +23,7 @@
 
 #include "cpu/kernels/conv/geometry.hpp"
 #include "cpu/kernels/conv/winograd_view.hpp"
+#include "cpu/kernels/conv/winograd_weights.hpp"
 #include "cpu/kernels/epilogue.hpp"
 #include "cpu/kernels/gemm/dense_view.hpp"
 #include "cpu/kernels/gemm/packed_b.hpp"
@@ -46,60 +53,15 @@ std::optional<Window> window_for(const KernelQuery& q) {
                    a.pads_begin, a.auto_pad);
 }
 
-PackedB packed_shape(const KernelQuery& q, int m) {
-  PackedB b;
-  b.kind = DenseKind::f32;
-  b.groups = winograd_products(m);
-  b.columns = q.inputs[1].shape[0];
-  b.runs = 1;
-  b.run_length = q.inputs[1].shape[1];
-  return b;
-}
-
-// G g: the 3 taps of a line to m + 2 values, `from` and `to` apart.
-void tap_line(int m, const double* g, int from, double* u, int to) {
-  const double g0 = g[0], g1 = g[from], g2 = g[2 * from];
-  if (m == 2) {
-    u[0] = g0;
-    u[to] = (g0 + g1 + g2) / 2;
-    u[2 * to] = (g0 - g1 + g2) / 2;
-    u[3 * to] = g2;
-    return;
-  }
-  u[0] = g0 / 4;
-  u[to] = -(g0 + g1 + g2) / 6;
-  u[2 * to] = -(g0 - g1 + g2) / 6;
-  u[3 * to] = g0 / 24 + g1 / 12 + g2 / 6;
-  u[4 * to] = g0 / 24 - g1 / 12 + g2 / 6;
-  u[5 * to] = g2;
-}
-
-// src = column-channel-3-3  dst = product-column/16-channel-16
-Tensor pack_weights(const KernelQuery& q, int m) {
-  const PackedB b = packed_shape(q, m);
-  const Tensor value = q.inputs[1].value.converted(ElementType::f32);
-  Tensor out(ElementType::u8, {int64_t(b.bytes())});
-  std::memset(out.data<uint8_t>(), 0, b.bytes());
-  auto* to = reinterpret_cast<float*>(out.data<uint8_t>());
-  const int n = m + 2;
-  for (int64_t o = 0; o < b.columns; ++o) {
-    for (int64_t c = 0; c < b.run_length; ++c) {
-      const float* w = value.data<float>() + (o * b.run_length + c) * 9;
-      double g[9], half[18], u[36];
-      std::copy(w, w + 9, g);
-      for (int x = 0; x < 3; ++x) tap_line(m, g + x, 3, half + x, 3);
-      for (int y = 0; y < n; ++y) tap_line(m, half + y * 3, 1, u + y * n, 1);
-      float* at = to + o / 16 * b.panel_stride() / 4 + c * 16 + o % 16;
-      for (int64_t f = 0; f < b.groups; ++f) at[f * b.group_stride() / 4] = float(u[f]);
-    }
-  }
-  return out;
+WinogradWeights weights_of(const KernelQuery& q, int m, bool words) {
+  return {m, words, q.inputs[1].shape[0], q.inputs[1].shape[1]};
 }
 
 struct WinogradIsa {
   void (*source)(int m, Num type, const void* const* pixels, int64_t channels, float* to, int64_t step);
   void (*result)(int m, const float* from, int64_t step, int64_t columns, float* to);
   const DenseIsa& dense;
+  bool words;
 };
 
 class WinogradKernel : public PreparedKernel {
@@ -110,7 +72,8 @@ class WinogradKernel : public PreparedKernel {
         products_(winograd_products(m)),
         isa_(isa),
         finish_(with_bf16(isa.dense.epilogue)),
-        packed_(packed_shape(q, m)),
+        weights_(weights_of(q, m, isa.words)),
+        packed_(weights_.panels()),
         epilogue_(q, packed_.columns, w_.out_h * w_.out_w, false),
         type_(*num_of(q.inputs[0].type)),
         threads_(std::max(1, q.threads)),
@@ -119,7 +82,8 @@ class WinogradKernel : public PreparedKernel {
         tiles_(tiles_of(w_, m)),
         row_(round_up(w_.channels, 16)),
         zeros_(size_t(row_) + 32) {
-    const int64_t fit = std::clamp(source_target_bytes / (products_ * row_ * 4), fewest_tiles, most_tiles);
+    const int64_t element = isa.words ? 2 : 4;
+    const int64_t fit = std::clamp(source_target_bytes / (products_ * row_ * element), fewest_tiles, most_tiles);
     chunks_ = (tiles_ + fit - 1) / fit;
     if (chunks_ > 1 || tiles_ >= 2 * fewest_tiles * threads_) chunks_ = round_up(chunks_, threads_);
     chunks_ = std::min(chunks_, tiles_);
@@ -129,11 +93,16 @@ class WinogradKernel : public PreparedKernel {
     const double even = double(chunks_) / double(round_up(chunks_, threads_));
     share_columns_ = threads_ > 1 && even < 0.93 && panels > 1;
     if (share_columns_) blocks_ = std::max(blocks_, std::min<int64_t>(threads_, panels));
-    source_floats_ = products_ * chunk_tiles_ * row_;
+    // Words have a scale for each tile behind them.
+    row_bytes_ = row_ * element;
+    most_word_ = weights_.most_word();
+    scales_at_ = products_ * chunk_tiles_ * row_ * element / 4;
+    source_floats_ = scales_at_ + (isa.words ? round_up(chunk_tiles_, 16) : 0);
     const int64_t columns = 16 * isa_.dense.max_panels;
     product_floats_ = (products_ * chunk_tiles_ + max_tile_rows) * columns;
     pointer_floats_ = round_up(chunk_tiles_ + max_tile_rows, 8) * 2;
     thread_floats_ = product_floats_ + pointer_floats_ + int64_t(m_) * m_ * columns;
+    if (isa.words) thread_floats_ = std::max(thread_floats_, products_ * row_);  // a tile before it is rounded
   }
   size_t scratch_bytes() const override {
     const int64_t sources = share_columns_ ? 1 : threads_;
@@ -149,8 +118,8 @@ class WinogradKernel : public PreparedKernel {
     if (share_columns_) {
       for (int64_t k = 0; k < chunks_; ++k) {
         const int64_t first = part_begin(tiles_, k, chunks_), last = part_begin(tiles_, k + 1, chunks_);
-        args.pool.parallel_for(last - first, 1, [&](int64_t begin, int64_t end, int) {
-          transform(args, first, last - first, begin, end, sources);
+        args.pool.parallel_for(last - first, 1, [&](int64_t begin, int64_t end, int thread) {
+          transform(args, first, last - first, begin, end, sources, buffers + thread * thread_floats_);
         });
         args.pool.parallel_for(blocks_, 1, [&](int64_t begin, int64_t end, int thread) {
           multiply(epilogue, b, first, last - first, begin, end, sources, buffers + thread * thread_floats_);
@@ -162,7 +131,7 @@ class WinogradKernel : public PreparedKernel {
       float* source = sources + thread * source_floats_;
       for (int64_t k = begin; k < end; ++k) {
         const int64_t first = part_begin(tiles_, k, chunks_), last = part_begin(tiles_, k + 1, chunks_);
-        transform(args, first, last - first, 0, last - first, source);
+        transform(args, first, last - first, 0, last - first, source, buffers + thread * thread_floats_);
         multiply(epilogue, b, first, last - first, 0, blocks_, source, buffers + thread * thread_floats_);
       }
     };
@@ -176,8 +145,8 @@ class WinogradKernel : public PreparedKernel {
 
  private:
   // Tiles first + [begin, end) of a chunk of `tiles` to [product][tile][channel].
-  void transform(const KernelArgs& args, int64_t first, int64_t tiles, int64_t begin, int64_t end,
-                 float* source) const {
+  void transform(const KernelArgs& args, int64_t first, int64_t tiles, int64_t begin, int64_t end, float* source,
+                 float* work) const {
     const int64_t n = m_ + 2, bytes = int64_t(num_bytes(type_)), pixel = w_.channels * bytes;
     const auto* x = static_cast<const uint8_t*>(args.inputs[0]);
     for (int64_t i = begin; i < end; ++i) {
@@ -190,6 +159,14 @@ class WinogradKernel : public PreparedKernel {
         const bool inside = in_y >= 0 && in_y < w_.in_h && in_x >= 0 && in_x < w_.in_w;
         pixels[k] = inside ? static_cast<const void*>(image + (in_y * w_.in_w + in_x) * pixel) : zeros_.data();
       }
+#if defined(__x86_64__)
+      if (isa_.words) {
+        source[scales_at_ + i] =
+            avx512vnni::winograd_source_words(type_, pixels, w_.channels, work, row_,
+                                              reinterpret_cast<int16_t*>(source) + i * row_, tiles * row_, most_word_);
+        continue;
+      }
+#endif
       isa_.source(m_, type_, pixels, w_.channels, source + i * row_, tiles * row_);
     }
   }
@@ -201,10 +178,10 @@ class WinogradKernel : public PreparedKernel {
     auto** pointers = reinterpret_cast<const uint8_t**>(buffer + product_floats_);
     float* result = buffer + product_floats_ + pointer_floats_;
     const TileRun run{0, 0, 0};
-    TileArgs t;
+    TileArgs t{};
     t.run = &run;
     t.runs = 1;
-    t.steps = w_.channels;
+    t.steps = packed_.steps();
     t.panel_stride = packed_.panel_stride();
     for (int64_t block = begin; block < end; ++block) {
       const int64_t p0 = part_begin(packed_.panels(), block, blocks_);
@@ -215,7 +192,7 @@ class WinogradKernel : public PreparedKernel {
       const int64_t cuts = (tiles + isa_.dense.max_rows[panels - 1] - 1) / isa_.dense.max_rows[panels - 1];
       for (int64_t f = 0; f < products_; ++f) {
         for (int64_t i = 0; i < tiles + max_tile_rows; ++i) {
-          pointers[i] = reinterpret_cast<const uint8_t*>(source + (f * tiles + std::min(i, tiles - 1)) * row_);
+          pointers[i] = reinterpret_cast<const uint8_t*>(source) + (f * tiles + std::min(i, tiles - 1)) * row_bytes_;
         }
         t.b = b + f * packed_.group_stride() + p0 * t.panel_stride;
         // A missing row count is rounded up: what it writes beyond is written again by the tile that follows, or lies
@@ -230,7 +207,14 @@ class WinogradKernel : public PreparedKernel {
         }
       }
       for (int64_t i = 0; i < tiles; ++i) {
-        isa_.result(m_, product + i * columns, step, columns, result);
+#if defined(__x86_64__)
+        if (isa_.words) {
+          const auto* scales = reinterpret_cast<const float*>(b + weights_.scales_offset()) + p0 * 16;
+          avx512vnni::winograd_result_words(reinterpret_cast<const int32_t*>(product) + i * columns, step, scales,
+                                            weights_.scale_step(), source[scales_at_ + i], columns, result);
+        } else
+#endif
+          isa_.result(m_, product + i * columns, step, columns, result);
         finish(epilogue, first + i, result, columns, p0 * 16);
       }
     }
@@ -255,56 +239,99 @@ class WinogradKernel : public PreparedKernel {
   int64_t products_;
   WinogradIsa isa_;
   EpilogueFn finish_;
+  WinogradWeights weights_;
   PackedB packed_;
   EpiloguePlan epilogue_;
   Num type_;
   int threads_;
   int64_t across_, down_, tiles_;
-  int64_t row_;  ///< floats of a tile's channels
+  int64_t row_;  ///< elements of a tile's channels
+  int64_t row_bytes_ = 0;
+  float most_word_ = 0;
   std::vector<float> zeros_;
   int64_t chunks_ = 1, chunk_tiles_ = 1, blocks_ = 1;
   bool share_columns_ = false;
-  int64_t source_floats_ = 0, product_floats_ = 0, pointer_floats_ = 0, thread_floats_ = 0;
+  int64_t scales_at_ = 0, source_floats_ = 0, product_floats_ = 0, pointer_floats_ = 0, thread_floats_ = 0;
 };
+
+// What all rows ask of a convolution.
+Support supports_window(const KernelQuery& q) {
+  const auto w = window_for(q);
+  if (!w) return Support::no("takes two spatial dimensions");
+  const TensorDesc &x = q.inputs[0], &k = q.inputs[1];
+  if (w->kernel_h != 3 || w->kernel_w != 3 || w->stride_h != 1 || w->stride_w != 1 || w->dilation_h != 1 ||
+      w->dilation_w != 1)
+    return Support::no("not 3x3 with stride 1 and no dilation");
+  if (!k.constant) return Support::no("the weights are not constant");
+  if (!is_float(k.type) || k.layout != Layout::plain) return Support::no("weights are no floats in plain order");
+  if (x.type != ElementType::f32 && x.type != ElementType::bf16)
+    return Support::no(std::string("activations are ") + name_of(x.type));
+  if (x.layout != Layout::channels_last || q.outputs[0].layout != Layout::channels_last)
+    return Support::no("takes channels-last tensors only");
+  if (w->channels < 8 || k.shape[0] < 8) return Support::no("too few channels to pay for the transforms");
+  return supports_epilogue(q);
+}
+
+Tensor pack_weights(const KernelQuery& q, int m, bool words) {
+  const WinogradWeights weights = weights_of(q, m, words);
+  const Tensor value = q.inputs[1].value.converted(ElementType::f32);
+  Tensor out(ElementType::u8, {weights.bytes()});
+  weights.pack(value.data<float>(), out.data<uint8_t>());
+  return out;
+}
+
+// Products near the peak, each value that is transformed, and the weights as memory gives them: they are read once
+// for each chunk of tiles, which is too little work to hide that. `gflops`, values a microsecond, bytes of a weight.
+double cost_of(const KernelQuery& q, int m, double gflops, double values, double bytes) {
+  const Window w = *window_for(q);
+  const double tiles = double(tiles_of(w, m)), in = double(w.channels), out = double(q.inputs[1].shape[0]);
+  const double products = winograd_products(m);
+  const double gemm = 2 * products * tiles * in * out / (gflops * 1e3) + products * in * out * bytes / 15e3;
+  return gemm + tiles * products * (in + out) / values;
+}
 
 template <size_t I, int M>
 struct Row {
   static Support supports(const KernelQuery& q) {
     if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
-    const auto w = window_for(q);
-    if (!w) return Support::no("takes two spatial dimensions");
-    const TensorDesc &x = q.inputs[0], &k = q.inputs[1];
-    if (w->kernel_h != 3 || w->kernel_w != 3 || w->stride_h != 1 || w->stride_w != 1 || w->dilation_h != 1 ||
-        w->dilation_w != 1)
-      return Support::no("not 3x3 with stride 1 and no dilation");
-    if (!k.constant) return Support::no("the weights are not constant");
-    if (!is_float(k.type) || k.layout != Layout::plain) return Support::no("weights are no floats in plain order");
-    if (x.type != ElementType::f32 && x.type != ElementType::bf16)
-      return Support::no(std::string("activations are ") + name_of(x.type));
-    if (x.layout != Layout::channels_last || q.outputs[0].layout != Layout::channels_last)
-      return Support::no("takes channels-last tensors only");
-    if (w->channels < 8 || k.shape[0] < 8) return Support::no("too few channels to pay for the transforms");
-    return supports_epilogue(q);
+    return supports_window(q);
   }
   static KernelPlan plan(const KernelQuery& q) {
     KernelPlan p;
     p.packs.push_back({1, M == 4 ? "winograd4_b16_f32" : "winograd2_b16_f32"});
-    const Window w = *window_for(q);
-    const double tiles = double(tiles_of(w, M)), in = double(w.channels), out = double(q.inputs[1].shape[0]);
-    const double products = winograd_products(M), weights = products * in * out * 4;
-    // Products near the peak, each value that is transformed, and the weights as memory gives them: they are read once
-    // for each chunk of tiles, which is too little work to hide that.
-    const double gemm = 2 * products * tiles * in * out / 105e3 + weights / 15e3;
-    p.cost = 2 + (gemm + tiles * products * (in + out) / 4500) * vector_isas[I].cost;
+    p.cost = 2 + cost_of(q, M, 105, 4500, 4) * vector_isas[I].cost;
     return p;
   }
-  static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_weights(q, M); }
+  static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_weights(q, M, false); }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
     static const WinogradIsa isa{HONE_VECTOR_FN(I, winograd_source), HONE_VECTOR_FN(I, winograd_result),
-                                 HONE_VECTOR_FN(I, dense_f32)};
+                                 HONE_VECTOR_FN(I, dense_f32), false};
     return std::make_unique<WinogradKernel>(q, M, isa);
   }
 };
+
+#if defined(__x86_64__)
+struct WordsRow {
+  static Support supports(const KernelQuery& q) {
+    if (!features().avx512_vnni) return Support::no("the CPU has no AVX-512 VNNI");
+    if (q.inputs[0].type != ElementType::bf16 && !q.bf16_compute)
+      return Support::no("f32 factors are not to be rounded");
+    if (q.inputs[1].shape[1] > 640) return Support::no("sums of more than 640 channels leave too few bits");
+    return supports_window(q);
+  }
+  static KernelPlan plan(const KernelQuery& q) {
+    KernelPlan p;
+    p.packs.push_back({1, "winograd4_b16x2_s16"});
+    p.cost = 2 + cost_of(q, 4, 210, 4000, 2);
+    return p;
+  }
+  static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_weights(q, 4, true); }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
+    static const WinogradIsa isa{nullptr, nullptr, avx512vnni::dense_int16, true};
+    return std::make_unique<WinogradKernel>(q, 4, isa);
+  }
+};
+#endif
 
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
@@ -315,6 +342,9 @@ RowList make_rows(std::index_sequence<I...>) {
   (rows.add<Row<I, 2>>(std::string("convolution_winograd2x2_f32__") + vector_isas[I].suffix, "Convolution",
                        Row<I, 2>::pack),
    ...);
+#if defined(__x86_64__)
+  rows.add<WordsRow>("convolution_winograd4x4_int16__avx512vnni", "Convolution", WordsRow::pack);
+#endif
   return rows;
 }
 

@@ -25,4 +25,18 @@ HONE_WINOGRAD_ISA(avx512)
 HONE_WINOGRAD_ISA(neon)
 #undef HONE_WINOGRAD_ISA
 
+struct DenseIsa;
+/// F(4x4, 3x3) with products of 16-bit integers.
+namespace avx512vnni {
+extern const DenseIsa dense_int16;
+/// B^T d B with lines 3 and 4 of B^T doubled, times a factor that brings the largest magnitude to `most`: to[product *
+/// step + channel], written in whole vectors. `work` holds 36 rows of `row` floats, the channels in whole vectors.
+/// Returns 1 / factor.
+float winograd_source_words(Num type, const void* const* pixels, int64_t channels, float* work, int64_t row,
+                            int16_t* to, int64_t step, float most);
+/// Products from[product * step + column] times scales[product * scale_step + column] to scale * A^T m A.
+void winograd_result_words(const int32_t* from, int64_t step, const float* scales, int64_t scale_step, float scale,
+                           int64_t columns, float* to);
+}  // namespace avx512vnni
+
 }  // namespace hone::cpu

@@ -1,0 +1,119 @@
+#include "cpu/kernels/conv/winograd_weights.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "cpu/kernels/conv/winograd_view.hpp"
+
+namespace hone::cpu {
+namespace {
+
+constexpr int lanes = 16;  // columns at a time
+
+// G g for the 3 taps of a line to m + 2 values, `from` and `to` apart.
+void tap_line(int m, const double (*g)[lanes], int from, double (*u)[lanes], int to) {
+  for (int i = 0; i < lanes; ++i) {
+    const double g0 = g[0][i], g1 = g[from][i], g2 = g[2 * from][i];
+    u[0][i] = m == 2 ? g0 : g0 / 4;
+    if (m == 2) {
+      u[to][i] = (g0 + g2 + g1) * 0.5;
+      u[2 * to][i] = (g0 + g2 - g1) * 0.5;
+      u[3 * to][i] = g2;
+      continue;
+    }
+    const double even = g0 * (1.0 / 24) + g2 * (1.0 / 6), odd = g1 * (1.0 / 12);
+    u[to][i] = (g0 + g2 + g1) * (-1.0 / 6);
+    u[2 * to][i] = (g0 + g2 - g1) * (-1.0 / 6);
+    u[3 * to][i] = even + odd;
+    u[4 * to][i] = even - odd;
+    u[5 * to][i] = g2;
+  }
+}
+
+// The products of one channel of 16 columns, w and columns `step` apart.
+void transform(int m, const float* w, int64_t step, int64_t columns, double (*u)[lanes]) {
+  double g[9][lanes] = {}, half[18][lanes];
+  for (int64_t i = 0; i < columns; ++i) {
+    for (int tap = 0; tap < 9; ++tap) g[tap][i] = w[i * step + tap];
+  }
+  for (int x = 0; x < 3; ++x) tap_line(m, g + x, 3, half + x, 3);
+  for (int y = 0; y < m + 2; ++y) tap_line(m, half + y * 3, 1, u + y * (m + 2), 1);
+}
+
+}  // namespace
+
+PackedB WinogradWeights::panels() const {
+  PackedB b;
+  b.kind = words ? DenseKind::bf16 : DenseKind::f32;  // by the size of its elements
+  b.groups = winograd_products(m);
+  b.columns = columns;
+  b.runs = 1;
+  b.run_length = channels;
+  return b;
+}
+
+int64_t WinogradWeights::bytes() const {
+  return scales_offset() + (words ? winograd_products(m) * scale_step() * 4 : 0);
+}
+
+float WinogradWeights::most_word() const {
+  return std::floor(std::clamp(std::sqrt(1.2e10f / float(channels)), 2048.0f, 32767.0f));
+}
+
+void WinogradWeights::pack(const float* from, uint8_t* to) const {
+  const PackedB b = panels();
+  const int64_t products = b.groups, step = channels * 9;
+  std::memset(to, 0, size_t(bytes()));
+  double u[36][lanes];
+  for (int64_t p = 0; p < b.panels(); ++p) {
+    const float* w = from + p * lanes * step;
+    const int64_t n = std::min<int64_t>(lanes, columns - p * lanes);
+    uint8_t* panel = to + p * b.panel_stride();
+    if (!words) {
+      for (int64_t c = 0; c < channels; ++c) {
+        transform(m, w + c * 9, step, n, u);
+        for (int64_t f = 0; f < products; ++f) {
+          auto* at = reinterpret_cast<float*>(panel + f * b.group_stride()) + c * lanes;
+          for (int i = 0; i < lanes; ++i) at[i] = float(u[f][i]);
+        }
+      }
+      continue;
+    }
+    // Sums of magnitudes and the largest, then the scales, then the words.
+    std::vector<double> sums(size_t(products * lanes), 0.0), most(sums);
+    for (int64_t c = 0; c < channels; ++c) {
+      transform(m, w + c * 9, step, n, u);
+      for (int64_t f = 0; f < products; ++f) {
+        for (int64_t i = 0; i < lanes; ++i) {
+          const double v = std::fabs(u[f][i]);
+          sums[size_t(f * lanes + i)] += v;
+          most[size_t(f * lanes + i)] = std::max(most[size_t(f * lanes + i)], v);
+        }
+      }
+    }
+    auto* scales = reinterpret_cast<float*>(to + scales_offset());
+    for (int64_t f = 0; f < products; ++f) {
+      // Lines 3 and 4 of the transformed pixels are doubled.
+      const double twice = (f / 6 == 3 || f / 6 == 4 ? 2.0 : 1.0) * (f % 6 == 3 || f % 6 == 4 ? 2.0 : 1.0);
+      for (int64_t i = 0; i < lanes; ++i) {
+        double& factor = sums[size_t(f * lanes + i)];
+        // Each word may be half a unit larger than its value.
+        const double room = 2147483647.0 / double(most_word()) - 0.5 * double(channels);
+        const double largest = most[size_t(f * lanes + i)];
+        factor = largest > 1e-30 ? std::min(room / factor, 32767.0 / largest) : 0.0;
+        scales[f * scale_step() + p * lanes + i] = factor > 0 ? float(1 / (factor * twice)) : 0.0f;
+      }
+    }
+    for (int64_t c = 0; c < channels; ++c) {
+      transform(m, w + c * 9, step, n, u);
+      for (int64_t f = 0; f < products; ++f) {
+        auto* at = reinterpret_cast<int16_t*>(panel + f * b.group_stride()) + c / 2 * (2 * lanes) + c % 2;
+        for (int64_t i = 0; i < lanes; ++i) at[2 * i] = int16_t(std::lrint(u[f][i] * sums[size_t(f * lanes + i)]));
+      }
+    }
+  }
+}
+
+}  // namespace hone::cpu

@@ -1,0 +1,99 @@
+#define HONE_NS avx512vnni
+#define HONE_LANES 16
+#define HONE_EPILOGUE_NS avx512
+#include "cpu/kernels/conv/winograd_isa.hpp"
+#include "cpu/kernels/gemm/tile_isa.hpp"
+
+namespace hone::cpu::avx512vnni {
+
+// Two products of 16 bits a lane, exact in 32 bits.
+struct DotInt16 {
+  using Acc = vi;
+  using A = vi;
+  using B = vi;
+  HONE_INLINE A load_a(const uint8_t* p) {
+    return set1i(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(p));
+  }
+  HONE_INLINE B load_b(const uint8_t* p) { return load_i32(reinterpret_cast<const int32_t*>(p)); }
+  HONE_INLINE Acc step(Acc c, A a, B b) { return (vi)_mm512_dpwssd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+  HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
+  HONE_INLINE void put(void* c, int64_t i, Acc v) { store_i32(static_cast<int32_t*>(c) + i, v); }
+};
+
+HONE_DENSE_TABLE_32(dense_int16, DotInt16)
+
+// As source_line<4>, with values 3 and 4 doubled: all six then have about one magnitude.
+template <int TO>
+HONE_INLINE void even_line(const vf* d, vf* t) {
+  const vf a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
+  t[0] = (4.0f * d[0] - 5.0f * d[2]) + d[4];
+  t[TO] = a + b;
+  t[2 * TO] = a - b;
+  t[3 * TO] = 2.0f * (c + e);
+  t[4 * TO] = 2.0f * (c - e);
+  t[5 * TO] = (4.0f * d[1] - 5.0f * d[3]) + d[5];
+}
+
+template <Num TYPE>
+static float source_words(const void* const* pixels, int64_t channels, float* work, int64_t row, int16_t* to,
+                          int64_t step, float most) {
+  vu largest = {};  // bits of magnitudes, ordered as the numbers are; a NaN is larger than all
+  for (int64_t c = 0; c < channels; c += lanes) {
+    // Beyond the channels lie those of other pixels, or nothing.
+    const vi inside = (vi)_mm512_maskz_set1_epi32(first_lanes(int(channels - c < lanes ? channels - c : lanes)), -1);
+    vf half[36];
+    for (int x = 0; x < 6; ++x) {
+      vf d[6];
+      for (int y = 0; y < 6; ++y) d[y] = (vf)((vi)load_raw(TYPE, pixels[y * 6 + x], c) & inside);
+      even_line<6>(d, half + x);
+    }
+    for (int y = 0; y < 6; ++y) {
+      vf t[6];
+      even_line<1>(half + y * 6, t);
+      for (int x = 0; x < 6; ++x) {
+        largest = (vu)_mm512_max_epu32((__m512i)largest, (__m512i)absolute(t[x]));
+        store(work + (y * 6 + x) * row + c, t[x]);
+      }
+    }
+  }
+  const uint32_t bits = _mm512_reduce_max_epu32((__m512i)largest);
+  float bound;
+  __builtin_memcpy(&bound, &bits, 4);
+  if (bound < 1e-30f) bound = 1e-30f;
+  const vf factor = set1(most / bound);
+  for (int f = 0; f < 36; ++f, work += row, to += step) {
+    for (int64_t c = 0; c < channels; c += lanes) {
+      const __m512i q = _mm512_cvtps_epi32((__m512)(load(work + c) * factor));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + c), _mm512_cvtsepi32_epi16(q));
+    }
+  }
+  return bound / most;
+}
+
+float winograd_source_words(Num type, const void* const* pixels, int64_t channels, float* work, int64_t row,
+                            int16_t* to, int64_t step, float most) {
+  if (type == Num::f32) return source_words<Num::f32>(pixels, channels, work, row, to, step, most);
+  return source_words<Num::bf16>(pixels, channels, work, row, to, step, most);
+}
+
+void winograd_result_words(const int32_t* from, int64_t step, const float* scales, int64_t scale_step, float scale,
+                           int64_t columns, float* to) {
+  for (int64_t c = 0; c < columns; c += lanes) {
+    vf half[24];
+    for (int x = 0; x < 6; ++x) {
+      vf m[6];
+      for (int y = 0; y < 6; ++y) {
+        const int f = y * 6 + x;
+        m[y] = to_float(load_i32(from + f * step + c)) * load(scales + f * scale_step + c);
+      }
+      result_line<4, 1, 6>(m, half + x);
+    }
+    for (int y = 0; y < 4; ++y) {
+      vf r[4];
+      result_line<4, 1, 1>(half + y * 6, r);
+      for (int x = 0; x < 4; ++x) store(to + (y * 4 + x) * columns + c, r[x] * scale);
+    }
+  }
+}
+
+}  // namespace hone::cpu::avx512vnni
