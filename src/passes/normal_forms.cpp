@@ -180,6 +180,60 @@ Rule transpose_of_ones() {
   });
 }
 
+// An image [N, C, D...] as a list of its pixels [N, D..., C] and back: where exporters flatten first and then swap the
+// last two axes, the swap is a change between the two orders of an image instead, which costs nothing beside operators
+// that take pixels.
+struct PixelList {
+  bool fits = false;
+  std::vector<int64_t> image_shape;  ///< N, D..., C; a batch that is not known is -1
+};
+
+PixelList pixel_list(const PartialShape& image, const PartialShape& flat) {
+  if (!image.rank_known() || !flat.rank_known() || image.rank() < 4 || flat.rank() != 3) return {};
+  if (image[0] != flat[0] || !flat[1].is_static() || image[1] != flat[1]) return {};
+  PixelList list{true, {image[0].is_static() ? image[0].min() : -1}};
+  for (size_t i = 2; i < image.rank(); ++i) {
+    if (!image[i].is_static() || image[i].min() < 1) return {};
+    list.image_shape.push_back(image[i].min());
+  }
+  list.image_shape.push_back(image[1].min());
+  return list;
+}
+
+bool swaps_last_of_three(const std::optional<std::vector<int64_t>>& order) {
+  return order && *order == std::vector<int64_t>{0, 2, 1};
+}
+
+Rule image_to_pixels() {
+  const auto x = any();
+  const auto flat = op<Reshape>(x, any()).shared();
+  const auto root = op<Transpose>(flat, any());
+  return rule("image_to_pixels", root, [=](const Match& m, Builder& b) -> Value {
+    const PartialShape s = m[x].shape();
+    if (!swaps_last_of_three(transpose_order(m.node(root))) || !pixel_list(s, m[flat].shape()).fits) return {};
+    const Value target = target_shape(b, m[root].shape());
+    if (!target) return {};
+    std::vector<int64_t> order{0};
+    for (size_t i = 2; i < s.rank(); ++i) order.push_back(static_cast<int64_t>(i));
+    order.push_back(1);
+    return b(Reshape{}, b(Transpose{}, m[x], b.ints(order)), target);
+  });
+}
+
+Rule pixels_to_image() {
+  const auto x = any();
+  const auto swapped = op<Transpose>(x, any());
+  const auto root = op<Reshape>(swapped, any());
+  return rule("pixels_to_image", root, [=](const Match& m, Builder& b) -> Value {
+    const PartialShape s = m[root].shape();
+    const PixelList list = pixel_list(s, m[swapped].shape());
+    if (!swaps_last_of_three(transpose_order(m.node(swapped))) || !list.fits) return {};
+    std::vector<int64_t> order{0, static_cast<int64_t>(s.rank()) - 1};
+    for (size_t i = 1; i + 1 < s.rank(); ++i) order.push_back(static_cast<int64_t>(i));
+    return b(Transpose{}, b(Reshape{}, m[x], b.ints(list.image_shape)), b.ints(order));
+  });
+}
+
 // MatMul reads either order: a transpose of the last two axes is a flag.
 Rule transpose_into_matmul(size_t index) {
   const auto x = any(), other = any();
@@ -275,11 +329,12 @@ Rule global_average() {
 
 Pass normal_forms_pass() {
   auto r = clamps();
-  for (Rule& one : std::vector<Rule>{
-           subtract_constant(), divide_by_constant(), power_of_constant(), reshape_chain(), transpose_chain(),
-           transpose_of_ones(), transpose_into_matmul(0), transpose_into_matmul(1), reshape_of_product(false),
-           reshape_of_product(true), pad_into_convolution<Convolution>("pad_into_convolution"),
-           pad_into_convolution<GroupConvolution>("pad_into_group_convolution"), global_average()}) {
+  for (Rule& one :
+       std::vector<Rule>{subtract_constant(), divide_by_constant(), power_of_constant(), reshape_chain(),
+                         transpose_chain(), transpose_of_ones(), image_to_pixels(), pixels_to_image(),
+                         transpose_into_matmul(0), transpose_into_matmul(1), reshape_of_product(false),
+                         reshape_of_product(true), pad_into_convolution<Convolution>("pad_into_convolution"),
+                         pad_into_convolution<GroupConvolution>("pad_into_group_convolution"), global_average()}) {
     r.push_back(std::move(one));
   }
   return rules_pass("normal_forms", std::move(r));

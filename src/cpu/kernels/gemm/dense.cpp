@@ -425,10 +425,10 @@ int64_t DenseKernel::point_at_taps(const Job& job, const Strip& s, const uint8_t
   return pixels;
 }
 
-void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const {
+void DenseKernel::copy_pixels(const uint8_t* from, int64_t step, uint8_t* to, int64_t pixels) const {
   const DenseSpec& d = spec_;
   const int64_t channels = d.a_channels();
-  if (d.a_channel == 1 && d.a_pixel == channels) {
+  if (d.a_channel == 1 && step == channels) {
     const int64_t n = pixels * channels;
     if (d.kind == DenseKind::f32 && d.a_type == Num::f16) {
       isa_.f16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), n);
@@ -450,10 +450,10 @@ void DenseKernel::copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) 
   for (int64_t x = 0; x < pixels; x += stretch) {
     const int64_t n = std::min(stretch, pixels - x);
     const auto plane = [&](int64_t c, uint8_t* to) {
-      const uint8_t* source = from + (c * d.a_channel + x * d.a_pixel) * source_bytes;
-      if (d.a_pixel == 1) return convert(source, to, n);
+      const uint8_t* source = from + (c * d.a_channel + x * step) * source_bytes;
+      if (step == 1) return convert(source, to, n);
       for (int64_t i = 0; i < n; ++i)
-        std::memcpy(to + i * source_bytes, source + i * d.a_pixel * source_bytes, size_t(source_bytes));
+        std::memcpy(to + i * source_bytes, source + i * step * source_bytes, size_t(source_bytes));
       return convert(to, to, n);
     };
     uint8_t* out = to + x * channels * a_bytes_;
@@ -527,7 +527,17 @@ void DenseKernel::copy_strip(const Job& job, const Strip& s, uint8_t* to) const 
   const int64_t source_bytes = int64_t(num_bytes(d.a_type));
   // Columns [left, right) of the copy come from the input.
   const int64_t left = std::min(d.pad_left, copy_w_), right = std::max(left, std::min(copy_w_, d.pad_left + d.in_w));
+  // Rows of one pixel each, as those of a matrix, are copied like the pixels of a row.
+  const bool column = copy_w_ == 1 && d.in_w == 1 && left == 0 && d.pad_top == 0 &&
+                      (d.a_channel != 1 || d.a_row == d.a_channels());
   for (int64_t n = 0; n < s.images; ++n) {
+    if (column) {
+      const int64_t begin = s.row * d.stride_h, rows = std::min(in_rows, d.in_h - begin);
+      copy_pixels(job.a + (d.a_image[size_t(s.image + n)] + begin * d.a_row) * source_bytes, d.a_row, to, rows);
+      std::memset(to + rows * pixel, padding, size_t((in_rows - rows) * pixel));
+      to += in_rows * pixel;
+      continue;
+    }
     for (int64_t y = 0; y < in_rows; ++y, to += copy_w_ * pixel) {
       const int64_t in_y = s.row * d.stride_h + y - d.pad_top;
       if (in_y < 0 || in_y >= d.in_h) {
@@ -535,8 +545,8 @@ void DenseKernel::copy_strip(const Job& job, const Strip& s, uint8_t* to) const 
         continue;
       }
       std::memset(to, padding, size_t(left * pixel));
-      copy_pixels(job.a + (d.a_image[size_t(s.image + n)] + in_y * d.a_row) * source_bytes, to + left * pixel,
-                  right - left);
+      copy_pixels(job.a + (d.a_image[size_t(s.image + n)] + in_y * d.a_row) * source_bytes, d.a_pixel,
+                  to + left * pixel, right - left);
       std::memset(to + right * pixel, padding, size_t((copy_w_ - right) * pixel));
     }
   }

@@ -69,7 +69,8 @@ class DenseKernel : public PreparedKernel {
   void copy_strip(const Job& job, const Strip& s, uint8_t* to) const;
   int64_t point_at_pixels(const Job& job, const Strip& s, const uint8_t* copy, const uint8_t** pointers) const;
   int64_t point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const;
-  void copy_pixels(const uint8_t* from, uint8_t* to, int64_t pixels) const;
+  /// Pixels that lie `step` elements apart, packed.
+  void copy_pixels(const uint8_t* from, int64_t step, uint8_t* to, int64_t pixels) const;
   const uint8_t* convert(const uint8_t* from, uint8_t* to, int64_t n) const;
   void interleave(const uint8_t* a, const uint8_t* b, const uint8_t* c, uint8_t* to, int64_t n) const;
 
