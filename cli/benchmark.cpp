@@ -1,7 +1,15 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
+#include "hone/profile.hpp"
 #include "options.hpp"
 #include "verb.hpp"
 
@@ -13,13 +21,42 @@ static std::string two_digits(double v) {
   return text;
 }
 
+static std::string rounded(double v) { return std::to_string(std::llround(v)); }
+
+// In a child process: what measuring takes must not count as the model's memory.
+static HostSpeed measure_aside(int threads) {
+  HostSpeed speed;
+  static_assert(std::is_trivially_copyable_v<HostSpeed>);
+  int ends[2];
+  if (pipe(ends) != 0) return speed;
+  const pid_t child = fork();
+  if (child == 0) {
+    speed = measure_host(threads);
+    _exit(write(ends[1], &speed, sizeof speed) == static_cast<ssize_t>(sizeof speed) ? 0 : 1);
+  }
+  close(ends[1]);
+  if (child > 0) {
+    if (read(ends[0], &speed, sizeof speed) != static_cast<ssize_t>(sizeof speed)) speed = {};
+    waitpid(child, nullptr, 0);
+  }
+  close(ends[0]);
+  return speed;
+}
+
+static void write_page(const std::string& path, const std::string& page) {
+  const std::string temporary = path + ".tmp";
+  if (std::ofstream file(temporary); !(file << page << std::flush)) throw Error(ErrorCode::failed, "[benchmark] cannot write the report", path, "choose another --report");
+  std::filesystem::rename(temporary, path);
+}
+
 Work setup_benchmark(CLI::App& app) {
   struct Options {
     BenchmarkOptions job;
     std::string seconds = "2";
     std::vector<std::string> shapes, peers;
     std::string tune_budget = "2s";
-    bool no_cache = false;
+    bool no_cache = false, force = false;
+    std::string report;
   };
   auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->job.model, "Model file")->required();
@@ -31,7 +68,10 @@ Work setup_benchmark(CLI::App& app) {
   app.add_option("--tune-budget", o->tune_budget, "Time to measure what --precision auto chooses from, like 2s (default); 0: by rule");
   app.add_option("-t,--time", o->seconds, "Time to measure, like 2s (default)");
   app.add_option("--shape", o->shapes, "NAME[1,3,224,224]: shape of an input; may be repeated");
-  app.add_flag("--layers", o->job.per_layer, "Time of each layer");
+  app.add_flag("--layers", o->job.per_layer, "Each layer: time, GFLOP/s, share of the measured peak, kernel and why that one");
+  app.add_option("--report", o->report, "FILE.html: timeline, roofline and layers as a page");
+  app.add_option("--records", o->job.records, "Tuning records (hone tune); default: what the model carries");
+  app.add_flag("--force", o->force, "Overwrite the report");
   app.add_option("--peer", o->peers, "openvino, onnxruntime: measured in turns with Hone")->delimiter(',');
   app.add_option("--rounds", o->job.rounds, "Turns with peers (default 3)")->check(CLI::Range(1, 100));
   return [o](Output& out) {
@@ -42,9 +82,21 @@ Work setup_benchmark(CLI::App& app) {
     o->job.cache = !o->no_cache;
     o->job.peers = o->peers;
     for (const std::string& s : o->shapes) o->job.shapes.insert(parse_shape(s));
-    const BenchmarkResult r = benchmark(o->job);
+    if (!o->report.empty()) check_overwrite(o->report, o->force);
+    const bool layers_wanted = o->job.per_layer || !o->report.empty();
+    o->job.per_layer = layers_wanted;
     const HostInfo host = host_info();
+    // Whoever reads JSON without layers measures short runs in great number: there the header would cost more than it says.
+    HostSpeed speed;
+    if (layers_wanted || !out.json) speed = measure_aside(o->job.threads);
+    const BenchmarkResult r = benchmark(o->job);
     out.line(host.cpu + ", " + std::to_string(host.cores) + " cores, " + host.isa + ", " + std::to_string(r.threads) + " threads, " + r.precision + (r.precision == "auto" ? " (" + r.taken + ")" : ""));
+    if (speed.threads > 0) {
+      std::string line = "measured: f32 " + rounded(speed.f32_gflops) + " GFLOP/s";
+      if (speed.bf16_gflops > 0) line += ", bf16 " + rounded(speed.bf16_gflops) + " GFLOP/s";
+      if (speed.int8_gops > 0) line += ", int8 " + rounded(speed.int8_gops) + " GOP/s";
+      out.line(line + ", memory " + short_number(speed.read_gbs) + " GB/s, core to core " + rounded(speed.core_to_core_ns) + " ns");
+    }
     out.table({{"", "median", "min", "p90", "p99"},
                {"latency, ms", short_number(r.median_ms), short_number(r.min_ms), short_number(r.p90_ms), short_number(r.p99_ms)}});
     out.line("throughput " + short_number(r.throughput_fps) + " /s, load " + short_number(r.load_ms) + " ms" + (r.from_cache ? " from the cache" : "") + ", first inference " + short_number(r.first_inference_ms) +
@@ -78,10 +130,21 @@ Work setup_benchmark(CLI::App& app) {
     }
     nlohmann::json layers = nlohmann::json::array();
     if (o->job.per_layer) {
-      std::vector<std::vector<std::string>> rows{{"layer", "operator", "kernel", "ms"}};
+      std::vector<std::vector<std::string>> rows{{"layer", "operator", "kernel", "ms", "GFLOP/s", "of peak, %", "why"}};
       for (const LayerTime& l : r.layers) {
-        rows.push_back({l.name, l.op, l.kernel, short_number(l.milliseconds)});
-        layers.push_back({{"name", l.name}, {"op", l.op}, {"kernel", l.kernel}, {"ms", l.milliseconds}});
+        const double share = share_of_peak(l, speed);
+        rows.push_back({l.name, l.op, l.kernel, short_number(l.milliseconds), l.gflop > 0 ? rounded(gflops(l)) : "", share > 0 ? rounded(share * 100) : "", l.why});
+        layers.push_back({{"name", l.name},
+                          {"op", l.op},
+                          {"kernel", l.kernel},
+                          {"ms", l.milliseconds},
+                          {"type", l.type},
+                          {"gflop", l.gflop},
+                          {"gflops", gflops(l)},
+                          {"share_of_peak", share},
+                          {"mbytes", l.mbytes},
+                          {"why", l.why},
+                          {"refused", l.refused}});
       }
       out.table(rows);
     }
@@ -96,6 +159,17 @@ Work setup_benchmark(CLI::App& app) {
                      {"threads", r.threads},
                      {"host", {{"cpu", host.cpu}, {"cores", host.cores}, {"isa", host.isa}}}};
     if (o->job.per_layer) j["layers"] = layers;
+    if (speed.threads > 0) {
+      j["host"].update({{"f32_gflops", speed.f32_gflops},
+                        {"bf16_gflops", speed.bf16_gflops},
+                        {"int8_gops", speed.int8_gops},
+                        {"memory_gbs", speed.read_gbs},
+                        {"core_to_core_ns", speed.core_to_core_ns}});
+    }
+    if (!o->report.empty()) {
+      write_page(o->report, profile_html(o->job.model, r, host, speed));
+      j["report"] = o->report;
+    }
     if (!r.peers.empty()) j["peers"] = peers;
     out.result(j);
     return 0;

@@ -25,6 +25,8 @@ constexpr Verb verbs[] = {
     {"benchmark", "Measure latency, throughput, loading and memory of a model", "  hone benchmark net.onnx --threads 2 -t 2\n  hone benchmark net.xml --hint throughput --json\n  hone benchmark net.onnx --threads 2 --peer openvino,onnxruntime", setup_benchmark, true},
     {"inspect", "Show inputs, outputs, operators, parameters and operations of a model", "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg\n  hone inspect app --verify sign.pub.pem --key model.key", setup_inspect, true},
     {"package", "Make a folder with the compiled model and a small program around it", "  hone package run/model.hone --out app\n  openssl rand -hex 32 > model.key; openssl genpkey -algorithm ed25519 -out sign.pem\n  hone package run/model.hone --out app --encrypt model.key --sign sign.pem", setup_package},
+    {"tune", "Measure which kernel is the fastest for each layer of a model on this machine",
+     "  hone tune net.onnx --out records.json; hone benchmark net.onnx --records records.json\n  hone tune net.onnx --out tuned.hone --threads 2 --precision bf16", setup_tune, true},
     {"conformance", "Check models against their stored expected outputs", "  hone conformance cases", setup_conformance, true},
 };
 

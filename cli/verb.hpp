@@ -34,6 +34,7 @@ Work setup_run(CLI::App& app);
 Work setup_benchmark(CLI::App& app);
 Work setup_inspect(CLI::App& app);
 Work setup_package(CLI::App& app);
+Work setup_tune(CLI::App& app);
 Work setup_conformance(CLI::App& app);
 
 }  // namespace hone::cli

@@ -5,6 +5,7 @@
 #include "hone/error.hpp"
 #include "hone/model.hpp"
 #include "hone/preprocess.hpp"
+#include "hone/profile.hpp"
 #include "hone/shape.hpp"
 #include "hone/tasks.hpp"
 #include "hone/tensor.hpp"

@@ -174,6 +174,7 @@ struct BenchmarkOptions {
   double tune_seconds = 2;                     ///< precision auto: time spent on measuring; 0: by rule
   std::map<std::string, PartialShape> shapes;  ///< by input name
   bool per_layer = false;                      ///< fills `layers`
+  std::string records;                         ///< file of tuning records; empty: what the model carries
   std::vector<std::string> peers;  ///< "openvino", "onnxruntime": measured in turns with Hone, each in a process of its own
   int rounds = 3;                  ///< with peers: turns, which share `seconds` for each engine
 };
@@ -182,7 +183,12 @@ struct LayerTime {
   std::string name;         ///< of the node
   std::string op;           ///< its operator
   std::string kernel;       ///< that ran it
-  double milliseconds = 0;  ///< a run
+  double milliseconds = 0;  ///< of the fastest run
+  std::string type;         ///< of its arithmetic: "f32", "bf16" or "int8"
+  double gflop = 0;         ///< multiplications and additions, in billions, of dense operators; 0 for others
+  double mbytes = 0;        ///< inputs, weights and outputs, each once
+  std::string why;          ///< that kernel, in a few words
+  std::vector<std::string> refused = {};  ///< the other kernels, each with its reason: `KERNEL: REASON`
 };
 /// Another runtime on the same model, inputs, threads and precision. A ratio above 1 says that Hone is faster (latency, or requests a second
 /// where throughput was asked for); it is the median over the rounds, each of which compares neighbours in time.

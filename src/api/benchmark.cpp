@@ -8,7 +8,9 @@
 #include "hone/error.hpp"
 #include "api/benchmark_job.hpp"
 #include "api/cached_model.hpp"
+#include "api/layer_profile.hpp"
 #include "api/ports.hpp"
+#include "base/file.hpp"
 #include "base/thread_pool.hpp"
 #include "hone/tools.hpp"
 
@@ -87,7 +89,8 @@ ModelJob job_of(const BenchmarkOptions& o) {
     return true;
   };
   job.options.threads = o.threads;
-  job.options.profile = o.per_layer;
+  job.options.profile = job.options.explain = o.per_layer;
+  if (!o.records.empty()) job.options.records = std::make_shared<const TuningRecords>(tuning_records_from(read_text_file(o.records), o.records));
   job.options.tune_seconds = o.tune_seconds;
   if (o.hint == "throughput") job.options.streams = o.streams > 0 ? o.streams : o.threads > 0 ? o.threads : available_cores();
   return job;
@@ -145,7 +148,7 @@ BenchmarkResult benchmark_job(const ModelJob& job, const BenchmarkOptions& o) {
   r.from_cache = model.from_cache;
   r.threads = o.threads > 0 ? o.threads : available_cores();
   if (o.per_layer) {
-    for (const StepProfile& s : compiled.profile()) r.layers.push_back({s.name, s.op, s.kernel, s.shortest / 1e3});
+    r.layers = layer_times(compiled.program().get(), compiled.profile(), model.explanation);
   }
   return r;
 }

@@ -28,6 +28,7 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   std::string more = o.hint == "latency" ? "" : " --hint " + quoted(o.hint);
   if (o.streams > 0) more += " --streams " + std::to_string(o.streams);
   if (!o.cache) more += " --no-cache";
+  if (!o.records.empty()) more += " --records " + quoted(o.records);
   for (const std::string& library : loaded_extensions()) more += " --extension " + quoted(library);
   for (const auto& [name, shape] : o.shapes) more += " --shape " + quoted(name + to_string(shape));
   const std::string command = quoted(self.string()) + " benchmark " + quoted(path) + " --json --precision " + precision + " -t " + std::to_string(o.seconds) +
@@ -54,7 +55,9 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   r.from_cache = j.at("from_cache");
   r.threads = j.at("threads");
   if (j.contains("layers")) {
-    for (const auto& l : j.at("layers")) r.layers.push_back({l.at("name"), l.at("op"), l.at("kernel"), l.at("ms")});
+    for (const auto& l : j.at("layers")) {
+      r.layers.push_back({l.at("name"), l.at("op"), l.at("kernel"), l.at("ms"), l.at("type"), l.at("gflop"), l.at("mbytes"), l.at("why"), l.at("refused")});
+    }
   }
   return r;
 }

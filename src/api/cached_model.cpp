@@ -32,6 +32,7 @@ std::string question_of(const ModelJob& job) {
   if (!o.optimize) q += "plain\n";
   if (o.exact_rest) q += "exact rest\n";
   if (job.precision == "auto") q += "tolerance " + std::to_string(o.tolerance) + (o.tune_seconds > 0 ? " measured\n" : " by rule\n");
+  if (o.records) q += "records " + content_hash(to_text(*o.records)).hex() + "\n";
   for (const std::string& p : o.disabled_passes) q += "without " + p + "\n";
   // Operators of users' libraries: another build of one may compute something else.
   for (const std::string& path : loaded_extensions()) q += "extension " + content_hash(MappedFile::open(path)->bytes()).hex() + "\n";
@@ -110,7 +111,7 @@ std::string precision_of(const Program& p) {
 
 // A program that the file itself carries for this CPU.
 std::optional<LoadedModel> from_file(const ModelJob& job) {
-  if (!job.accepts || job.graph || !is_hone_path(job.path)) return std::nullopt;
+  if (!job.accepts || job.graph || job.options.records || !is_hone_path(job.path)) return std::nullopt;
   // A first look reads no weights.
   const auto fits = [&](const HoneFile& file, const Program& p) {
     const std::string precision = precision_of(p);

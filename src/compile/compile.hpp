@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "compile/tuning.hpp"
 #include "program/program.hpp"
 #include "rewrite/pass.hpp"
 #include "runtime/session.hpp"
@@ -39,6 +40,9 @@ struct CompileOptions {
   double tune_seconds = 2;       ///< for `automatic`: time spent on measuring; 0: by rule, without measuring
   double tolerance = 0.01;       ///< for `automatic`: relative RMS difference to the exact outputs that is accepted
   size_t cached_signatures = 8;  ///< programs kept for a model with dynamic input shapes
+  /// Measured choices of kernels; null: what the graph carries. Those of another CPU are not used.
+  std::shared_ptr<const TuningRecords> records = nullptr;
+  KernelCandidates* candidates = nullptr;  ///< where given: filled with the kernels that each question could take
 };
 
 struct CompileReport {

@@ -86,7 +86,7 @@ class Legalizer {
     KernelQuery q = query_of(g_, id, *epilogue, bytes, options_);
     for (size_t i = 0; i < q.inputs.size(); ++i) q.inputs[i].layout = layouts.inputs[i];
     for (size_t i = 0; i < q.outputs.size(); ++i) q.outputs[i].layout = layouts.outputs[i];
-    return select_kernel(q, refusals);
+    return select_kernel(q, refusals, &options_);
   }
 
   std::optional<Epilogue> lower(NodeId id, std::string* why) const;
@@ -274,7 +274,7 @@ class Legalizer {
   }
 
   // A first layer that reads the picture as it is, where that costs less than the Reorder made for this node alone.
-  std::optional<std::pair<Layouts, Choice>> without_reorder(NodeId id) const {
+  std::optional<std::pair<Layouts, Choice>> without_reorder(NodeId id, std::vector<Refusal>* refusals) const {
     const NodeData& n = g_.node(id);
     if (n.op->name != "Convolution" || n.inputs[0] == no_id) return std::nullopt;
     const Value v = g_.value_handle(n.inputs[0]);
@@ -282,25 +282,31 @@ class Legalizer {
     Layouts l = current(id);
     const auto with = ask(id, l, nullptr);
     l.inputs[0] = v.node().input(0).type().layout;
-    const auto without = ask(id, l, nullptr);
+    std::vector<Refusal> said;
+    const auto without = ask(id, l, refusals ? &said : nullptr);
     if (!without || without->is_reference()) return std::nullopt;
     if (with && with->plan.cost + reorder_microseconds(v.type()) < without->plan.cost) return std::nullopt;
+    if (refusals) *refusals = std::move(said);
     return std::pair(l, *without);
   }
 
+  // `refusals`: what the others said to the choice, or to the present layouts where there is none.
   std::optional<std::pair<Layouts, Choice>> best_choice(NodeId id, std::vector<Refusal>* refusals = nullptr) const {
-    if (auto direct = without_reorder(id)) return direct;
+    if (auto direct = without_reorder(id, refusals)) return direct;
     std::optional<std::pair<Layouts, Choice>> best;
     double best_cost = 0;
     bool first = true;
     for (const Layouts& l : variants(id)) {
-      const auto c = ask(id, l, first ? refusals : nullptr);
-      first = false;
-      if (!c) continue;
-      const double cost = c->plan.cost + reorder_cost(id, l);
+      std::vector<Refusal> said;
+      const auto c = ask(id, l, refusals ? &said : nullptr);
+      const double cost = c ? c->plan.cost + reorder_cost(id, l) : 0;
       // What the layout pass decided stands where a kernel takes it.
-      if (!best && !c->is_reference() && l == current(id)) return std::pair(l, *c);
-      if (!best || cost < best_cost) {
+      const bool decided = c && !best && !c->is_reference() && l == current(id);
+      const bool better = c && (!best || cost < best_cost);
+      if (refusals && (first || better)) *refusals = std::move(said);
+      first = false;
+      if (decided) return std::pair(l, *c);
+      if (better) {
         best = {l, *c};
         best_cost = cost;
       }

@@ -33,7 +33,7 @@ bool has_kernel(const Graph& g, NodeId id, const SelectOptions& options, const N
   const auto bytes = attribute_bytes(*n.op, n.attributes.get());
   KernelQuery q = query_of(g, id, *epilogue, bytes, options);
   const auto taken = [&] {
-    const auto choice = select_kernel(q);
+    const auto choice = select_kernel(q, nullptr, &options);
     return choice && !choice->is_reference();
   };
   if (layouts) {
@@ -73,6 +73,11 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   SelectOptions select;
   select.threads = options.threads > 0 ? options.threads : options.pool ? options.pool->size() : available_cores();
   select.pool = options.pool ? options.pool : std::make_shared<ThreadPool>(select.threads);
+  select.records = options.records;
+  if (const auto carried = g.info.find(tuning_records_info); !select.records && carried != g.info.end())
+    select.records = std::make_shared<const TuningRecords>(tuning_records_from(carried->second, tuning_records_info));
+  if (select.records && select.records->cpu != tuning_cpu()) select.records = nullptr;
+  select.candidates = options.candidates;
   const bool int8 = options.precision == Precision::int8;
   if (int8 && !has_quantizers(g)) {
     throw Error(ErrorCode::usage, "[compile] int8 wants a quantized model, and this one is not", {},

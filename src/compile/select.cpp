@@ -1,5 +1,7 @@
 #include "compile/select.hpp"
 
+#include <algorithm>
+
 #include "cpu/registry.hpp"
 #include "hone/error.hpp"
 
@@ -55,24 +57,45 @@ void set_image_layouts(const Graph& g, NodeId id, Layout layout, KernelQuery& q)
   }
 }
 
-std::optional<Choice> select_kernel(const KernelQuery& query, std::vector<Refusal>* refusals) {
+std::optional<Choice> select_kernel(const KernelQuery& query, std::vector<Refusal>* refusals,
+                                    const SelectOptions* options) {
+  const TuningRecords* records = options ? options->records.get() : nullptr;
+  KernelCandidates* collected = options ? options->candidates : nullptr;
+  std::string key, measured;
+  if (records || collected) key = query_key(query);
+  if (records) {
+    if (const auto it = records->by_query.find(key); it != records->by_query.end()) measured = it->second.kernel;
+  }
+  const auto refuse = [&](const char* kernel, std::string why) {
+    if (refusals) refusals->push_back({kernel, std::move(why)});
+  };
   std::optional<Choice> best;
+  std::vector<std::pair<double, const char*>> takers;
   for (const Kernel* k : cpu::kernels_for(query.op)) {
-    std::string why;
     try {
       if (const Support s = k->supports(query); !s) {
-        why = s.why();
-      } else {
-        KernelPlan plan = k->plan(query);
-        if (best && best->plan.cost <= plan.cost)
-          why = std::string("costs more than ") + best->kernel->name;
-        else
-          best = Choice{k, std::move(plan), query.epilogue};
+        refuse(k->name, s.why());
+        continue;
       }
+      KernelPlan plan = k->plan(query);
+      if (std::string_view(k->provider) != "reference") takers.emplace_back(plan.cost, k->name);
+      const bool best_is_measured = best && best->kernel->name == measured;
+      const bool wins = !best || (!best_is_measured && (k->name == measured || plan.cost < best->plan.cost));
+      const char* loser = wins ? (best ? best->kernel->name : nullptr) : k->name;
+      const char* winner = wins ? k->name : best->kernel->name;
+      if (loser)
+        refuse(loser, (winner == measured ? "measured slower than " : "costs more than ") + std::string(winner));
+      if (wins) best = Choice{k, std::move(plan), query.epilogue};
     } catch (const Error& e) {
-      why = e.message();
+      refuse(k->name, e.message());
     }
-    if (!why.empty() && refusals) refusals->push_back({k->name, why});
+  }
+  std::stable_sort(takers.begin(), takers.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (best && !takers.empty()) best->plan.cost = std::min(best->plan.cost, takers.front().first);
+  if (collected && takers.size() > 1) {
+    auto& names = (*collected)[key];
+    names.clear();
+    for (const auto& [cost, name] : takers) names.emplace_back(name);
   }
   return best;
 }

@@ -1,0 +1,225 @@
+// What the machine can do, measured: the rulers beside the times of layers.
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/thread_pool.hpp"
+#include "cpu/features.hpp"
+#include "hone/profile.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace hone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
+
+// Twelve independent chains cover the latency of the multiply-add on two ports. Each function makes `rounds` steps of all twelve
+// and gives something that hangs on the results.
+#define HONE_TWELVE(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) float f32_avx512(int rounds) {
+  const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
+#define HONE_DECLARE(i) __m512 a##i = _mm512_set1_ps(float(i));
+#define HONE_STEP(i) a##i = _mm512_fmadd_ps(a##i, x, y);
+#define HONE_SUM(i) s = _mm512_add_ps(s, a##i);
+  HONE_TWELVE(HONE_DECLARE)
+  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
+  __m512 s = _mm512_setzero_ps();
+  HONE_TWELVE(HONE_SUM)
+  return _mm512_cvtss_f32(s);
+#undef HONE_DECLARE
+#undef HONE_STEP
+#undef HONE_SUM
+}
+__attribute__((target("avx2,fma"))) float f32_avx2(int rounds) {
+  const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
+#define HONE_DECLARE(i) __m256 a##i = _mm256_set1_ps(float(i));
+#define HONE_STEP(i) a##i = _mm256_fmadd_ps(a##i, x, y);
+#define HONE_SUM(i) s = _mm256_add_ps(s, a##i);
+  HONE_TWELVE(HONE_DECLARE)
+  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
+  __m256 s = _mm256_setzero_ps();
+  HONE_TWELVE(HONE_SUM)
+  return _mm256_cvtss_f32(s);
+#undef HONE_DECLARE
+#undef HONE_STEP
+#undef HONE_SUM
+}
+__attribute__((target("avx512f,avx512bf16"))) float bf16_avx512(int rounds) {
+  const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3c003c00), y = (__m512bh)_mm512_set1_epi32(0x3c003c00);
+#define HONE_DECLARE(i) __m512 a##i = _mm512_set1_ps(float(i));
+#define HONE_STEP(i) a##i = _mm512_dpbf16_ps(a##i, x, y);
+#define HONE_SUM(i) s = _mm512_add_ps(s, a##i);
+  HONE_TWELVE(HONE_DECLARE)
+  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
+  __m512 s = _mm512_setzero_ps();
+  HONE_TWELVE(HONE_SUM)
+  return _mm512_cvtss_f32(s);
+#undef HONE_DECLARE
+#undef HONE_STEP
+#undef HONE_SUM
+}
+__attribute__((target("avx512f,avx512vnni"))) float int8_avx512(int rounds) {
+  const __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
+#define HONE_DECLARE(i) __m512i a##i = _mm512_set1_epi32(i);
+#define HONE_STEP(i) a##i = _mm512_dpbusd_epi32(a##i, x, y);
+#define HONE_SUM(i) s = _mm512_add_epi32(s, a##i);
+  HONE_TWELVE(HONE_DECLARE)
+  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
+  __m512i s = _mm512_setzero_si512();
+  HONE_TWELVE(HONE_SUM)
+  return static_cast<float>(_mm_cvtsi128_si32(_mm512_castsi512_si128(s)));
+#undef HONE_DECLARE
+#undef HONE_STEP
+#undef HONE_SUM
+}
+#elif defined(__aarch64__)
+float f32_neon(int rounds) {
+  const float32x4_t x = vdupq_n_f32(0.999f), y = vdupq_n_f32(1e-3f);
+#define HONE_DECLARE(i) float32x4_t a##i = vdupq_n_f32(float(i));
+#define HONE_STEP(i) a##i = vfmaq_f32(y, a##i, x);
+#define HONE_SUM(i) s = vaddq_f32(s, a##i);
+  HONE_TWELVE(HONE_DECLARE)
+  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
+  float32x4_t s = vdupq_n_f32(0);
+  HONE_TWELVE(HONE_SUM)
+  return vgetq_lane_f32(s, 0);
+#undef HONE_DECLARE
+#undef HONE_STEP
+#undef HONE_SUM
+}
+#endif
+#undef HONE_TWELVE
+
+// Billions of operations a second of all threads together: the best of some short slices.
+double peak(ThreadPool& pool, float (*f)(int), double operations_a_round) {
+  constexpr int rounds = 20000;
+  std::atomic<float> sink{0};
+  double best = 0;
+  const auto start = Clock::now();
+  while (best == 0 || ms_since(start) < 8) {
+    const auto slice = Clock::now();
+    pool.parallel_for(pool.size(), 1, [&](int64_t b, int64_t e, int) {
+      for (int64_t i = b; i < e; ++i) sink.store(f(rounds), std::memory_order_relaxed);
+    });
+    best = std::max(best, pool.size() * rounds * operations_a_round / (ms_since(slice) * 1e6));
+  }
+  return best;
+}
+
+double read_bandwidth(ThreadPool& pool) {
+  // Several times what last-level caches hold for so few threads, on large pages where the system gives them.
+  constexpr int64_t bytes = int64_t{128} << 20, block = 1 << 16;
+  const std::unique_ptr<uint64_t, void (*)(void*)> memory(static_cast<uint64_t*>(std::aligned_alloc(size_t{2} << 20, bytes)), std::free);
+  if (!memory) return 0;
+#if defined(MADV_HUGEPAGE)
+  madvise(memory.get(), bytes, MADV_HUGEPAGE);
+#endif
+  pool.parallel_for(bytes / block, 1, [&](int64_t b, int64_t e, int) { std::memset(memory.get() + b * (block / 8), 1, static_cast<size_t>((e - b) * block)); });
+  std::atomic<uint64_t> sink{0};
+  double best = 0;
+  const auto start = Clock::now();
+  while (best == 0 || ms_since(start) < 20) {
+    const auto slice = Clock::now();
+    pool.parallel_for(bytes / block, 1, [&](int64_t b, int64_t e, int) {
+      uint64_t s[8] = {};
+      const uint64_t *p = memory.get() + b * (block / 8), *end = memory.get() + e * (block / 8);
+      for (; p < end; p += 8) {
+        for (int i = 0; i < 8; ++i) s[i] += p[i];
+      }
+      sink.fetch_add(s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7], std::memory_order_relaxed);
+    });
+    best = std::max(best, static_cast<double>(bytes) / (ms_since(slice) * 1e6));
+  }
+  return best;
+}
+
+// A flag goes from core to core and back.
+double core_latency_ns() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return 0;
+  std::vector<int> cores;
+  for (int c = 0; c < CPU_SETSIZE && cores.size() < 2; ++c) {
+    if (CPU_ISSET(c, &allowed)) cores.push_back(c);
+  }
+  const auto pin = [](int core) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    (void)pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+  };
+  alignas(64) std::atomic<int> flag{0};
+  std::atomic<bool> stop{false};
+  double best = 0;
+  std::thread other([&] {
+    pin(cores[1]);
+    while (!stop.load(std::memory_order_relaxed)) {
+      if (flag.load(std::memory_order_acquire) == 1) flag.store(0, std::memory_order_release);
+    }
+  });
+  std::thread first([&] {
+    pin(cores[0]);
+    const auto start = Clock::now();
+    constexpr int trips = 200;
+    // While others keep a core busy the flag waits for the scheduler: then look longer for a quiet moment.
+    while (ms_since(start) < 15 || (best > 2000 && ms_since(start) < 150)) {
+      const auto slice = Clock::now();
+      int done = 0;
+      for (; done < trips && ms_since(start) < 200; ++done) {
+        flag.store(1, std::memory_order_release);
+        // Where both cores are busy with others a trip may take a scheduler's slice: look at the clock now and then.
+        for (int spin = 0; flag.load(std::memory_order_acquire) == 1; ++spin) {
+          if (spin == 100000) {
+            spin = 0;
+            if (ms_since(start) > 200) break;
+          }
+        }
+      }
+      const double ns = ms_since(slice) * 1e6 / (2.0 * std::max(1, done));
+      if (best == 0 || ns < best) best = ns;
+    }
+  });
+  first.join();
+  stop.store(true);
+  other.join();
+  return best;
+}
+
+}  // namespace
+
+HostSpeed measure_host(int threads) {
+  HostSpeed s;
+  ThreadPool pool(threads);
+  s.threads = pool.size();
+  [[maybe_unused]] const cpu::Features& f = cpu::features();
+#if defined(__x86_64__)
+  // A step is 12 registers of 16 (8) lanes, each a multiply and an add; pairs and quadruples of narrow numbers share a lane.
+  if (f.avx512) s.f32_gflops = peak(pool, f32_avx512, 12 * 16 * 2);
+  else if (f.avx2) s.f32_gflops = peak(pool, f32_avx2, 12 * 8 * 2);
+  if (f.avx512_bf16) s.bf16_gflops = peak(pool, bf16_avx512, 12 * 16 * 4);
+  if (f.avx512_vnni) s.int8_gops = peak(pool, int8_avx512, 12 * 16 * 8);
+#elif defined(__aarch64__)
+  if (f.neon) s.f32_gflops = peak(pool, f32_neon, 12 * 4 * 2);
+#endif
+  s.read_gbs = read_bandwidth(pool);
+  s.core_to_core_ns = core_latency_ns();
+  return s;
+}
+
+}  // namespace hone
