@@ -34,6 +34,10 @@ bool reads_integers(const OpDef& op) {
   static const Names names{"Add", "AvgPool", "ReduceMean", "AdaptiveAvgPool"};
   return names.contains(op.name);
 }
+bool normalizes(const OpDef& op) {
+  static const Names names{"MVN", "LayerNorm", "RMSNorm"};
+  return names.contains(op.name);
+}
 
 class Quantizer {
  public:
@@ -146,8 +150,8 @@ class Quantizer {
       return;
     if (n.op->name == "Concat" && concat(id)) return;
     // Other elementwise operators where a kernel takes integers on the way in.
-    const bool reads =
-        reads_integers(*n.op) || (options_.accepts && is_elementwise(*n.op) && n.op != &op_def<Convert>());
+    const bool reads = reads_integers(*n.op) || (options_.accepts && normalizes(*n.op)) ||
+                       (options_.accepts && is_elementwise(*n.op) && n.op != &op_def<Convert>());
     if (reads && (!options_.accepts || options_.accepts(g_, id))) {
       ++computing_;
       return;
@@ -253,8 +257,8 @@ class Quantizer {
     return dequantized_[v] = y.id;
   }
 
-  // Pooling, means and attention round to the next quantizer's integers themselves; a quantizer of what has these
-  // integers already is nothing.
+  // Pooling, means, norms and attention round to the next quantizer's integers themselves; a quantizer of what has
+  // these integers already is nothing.
   void absorb_quantizers() {
     for (NodeId id : g_.topological_order()) {
       const Node q = g_.handle(id);
@@ -268,10 +272,9 @@ class Quantizer {
         continue;
       }
       const std::string_view op = p.op().name;
-      const bool attention = op == "StridedAttention";
-      if ((op != "AvgPool" && op != "ReduceMean" && op != "AdaptiveAvgPool" && !attention) ||
-          (!attention && !is_quantized(p.input(0).id)) || x.uses().size() != 1)
-        continue;
+      const bool pools = op == "AvgPool" || op == "ReduceMean" || op == "AdaptiveAvgPool";
+      const bool rounds = op == "StridedAttention" || (options_.accepts && normalizes(p.op()));
+      if ((!rounds && (!pools || !is_quantized(p.input(0).id))) || x.uses().size() != 1) continue;
       if (q.as<Quantize>()->low < q.as<Quantize>()->high) continue;  // fewer levels than the type has
       Transaction t(g_);
       g_.set_type(x.id, type);

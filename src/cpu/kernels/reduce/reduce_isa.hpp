@@ -151,47 +151,104 @@ void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w,
   window_columns<ReduceOp::min>(x, y, w);
 }
 
-template <RowType T>
-static void normalize_typed(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n,
-                            const NormRow& norm) {
+// Rows side by side, so that the sums and roots of one do not wait for those of another. Bytes are normalized as the
+// integers they are; their scale joins the factor.
+template <Num IN, Num OUT, int ROWS>
+static void normalize_some(const RealInput& x, const EpilogueView& y, int64_t in, int64_t out, int64_t n,
+                           const NormRow& norm) {
   const int64_t whole = n / lanes * lanes;
   const int tail = int(n - whole);
-  float mean = 0;
-  if (norm.center) {
-    vf sum = {};
-    for (int64_t i = 0; i < whole; i += lanes) sum = sum + load_row<T>(x, in + i);
-    if (tail) sum = sum + keep_lanes(load_row<T>(x, in + whole), tail, 0);
-    mean = sum_of(sum) / float(n);
+  const bool bytes = IN == Num::u8 || IN == Num::s8;
+  const float scale = bytes ? x.scale : 1.0f;
+  const auto value = [&](int k, int64_t i) { return load_raw(IN, x.data, in + k * n + i); };
+  float mean[ROWS], factor[ROWS];
+  for (int k = 0; k < ROWS; ++k) {
+    mean[k] = bytes ? x.zero : 0.0f;
+    factor[k] = scale;
   }
-  float factor = 1;
+  vf sum[ROWS] = {};
+  if (norm.center) {
+    for (int64_t i = 0; i < whole; i += lanes) {
+      for (int k = 0; k < ROWS; ++k) sum[k] = sum[k] + value(k, i);
+    }
+    for (int k = 0; k < ROWS; ++k) {
+      if (tail) sum[k] = sum[k] + keep_lanes(value(k, whole), tail, 0);
+      mean[k] = sum_of(sum[k]) / float(n);
+    }
+  }
   if (norm.scale) {
     // A second pass around the mean: E[x^2] - E[x]^2 would cancel.
-    vf squares = {};
+    for (int k = 0; k < ROWS; ++k) sum[k] = vf{};
     for (int64_t i = 0; i < whole; i += lanes) {
-      const vf d = load_row<T>(x, in + i) - mean;
-      squares = squares + d * d;
+      for (int k = 0; k < ROWS; ++k) {
+        const vf d = value(k, i) - mean[k];
+        sum[k] = sum[k] + d * d;
+      }
     }
-    if (tail) {
-      const vf d = keep_lanes(load_row<T>(x, in + whole) - mean, tail, 0);
-      squares = squares + d * d;
+    for (int k = 0; k < ROWS; ++k) {
+      if (tail) {
+        const vf d = keep_lanes(value(k, whole) - mean[k], tail, 0);
+        sum[k] = sum[k] + d * d;
+      }
+      const float variance = sum_of(sum[k]) / float(n) * (scale * scale);
+      factor[k] = scale / (norm.epsilon_inside ? __builtin_sqrtf(variance + norm.epsilon)
+                                               : __builtin_sqrtf(variance) + norm.epsilon);
     }
-    const float variance = sum_of(squares) / float(n);
-    factor = norm.epsilon_inside ? 1.0f / __builtin_sqrtf(variance + norm.epsilon)
-                                 : 1.0f / (__builtin_sqrtf(variance) + norm.epsilon);
   }
   for (int64_t i = 0; i < n; i += lanes) {
-    vf v = (load_row<T>(x, in + i) - mean) * factor;
-    if (norm.gamma) v = v * load(norm.gamma + i);
-    if (norm.beta) v = v + load(norm.beta + i);
-    store_row<T>(y, out + i, v, n - i < lanes ? tail : lanes);
+    const vf gamma = norm.gamma ? load(norm.gamma + i) : set1(1.0f), beta = norm.beta ? load(norm.beta + i) : vf{};
+    for (int k = 0; k < ROWS; ++k) {
+      const vf v = (value(k, i) - mean[k]) * factor[k] * gamma + beta;
+      store_out<OUT>(y, out + k * n + i, v, n - i < lanes ? tail : lanes);
+    }
   }
 }
 
-void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n, const NormRow& norm) {
-  const RowType type = row_type(x, y);
-  if (type == RowType::f32) return normalize_typed<RowType::f32>(x, y, in, out, n, norm);
-  if (type == RowType::bf16) return normalize_typed<RowType::bf16>(x, y, in, out, n, norm);
-  normalize_typed<RowType::any>(x, y, in, out, n, norm);
+template <Num IN, Num OUT>
+static void normalize_typed(const RealInput& x_view, const RealOutput& y_view, int64_t at, int64_t n, int64_t rows,
+                            const NormRow& norm_view) {
+  // Copies: stores of bytes might change the originals, as far as the compiler knows.
+  const RealInput x = x_view;
+  const NormRow norm = norm_view;
+  EpilogueView y;
+  y.out = y_view.data;
+  y.out_type = y_view.type;
+  y.out_inv_scale = y_view.inv_scale;
+  y.out_zero = y_view.zero;
+  y.out_low = y_view.low;
+  y.out_high = y_view.high;
+  for (; rows >= 4; rows -= 4, at += 4 * n) normalize_some<IN, OUT, 4>(x, y, at, at, n, norm);
+  for (; rows > 0; --rows, at += n) normalize_some<IN, OUT, 1>(x, y, at, at, n, norm);
+}
+
+template <Num IN>
+HONE_INLINE void normalize_to(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t rows,
+                              const NormRow& norm) {
+  switch (y.type) {
+    case Num::f32:
+      return normalize_typed<IN, Num::f32>(x, y, at, n, rows, norm);
+    case Num::bf16:
+      return normalize_typed<IN, Num::bf16>(x, y, at, n, rows, norm);
+    case Num::f16:
+      return normalize_typed<IN, Num::f16>(x, y, at, n, rows, norm);
+    default:
+      return normalize_typed<IN, Num::u8>(x, y, at, n, rows, norm);
+  }
+}
+
+void normalize_rows(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t rows, const NormRow& norm) {
+  switch (x.type) {
+    case Num::f32:
+      return normalize_to<Num::f32>(x, y, at, n, rows, norm);
+    case Num::bf16:
+      return normalize_to<Num::bf16>(x, y, at, n, rows, norm);
+    case Num::f16:
+      return normalize_to<Num::f16>(x, y, at, n, rows, norm);
+    case Num::s8:
+      return normalize_to<Num::s8>(x, y, at, n, rows, norm);
+    default:
+      return normalize_to<Num::u8>(x, y, at, n, rows, norm);
+  }
 }
 
 }  // namespace hone::cpu::HONE_NS

@@ -56,7 +56,9 @@ TEST(Softmax, along_any_axis_in_any_type) {
 
 TEST(Normalization, rows_match_the_formula) {
   const Shape shape = {3, 5, 37};
-  for (auto type : {f32, bf16}) {
+  const std::pair<ElementType, ElementType> types[] = {{f32, f32}, {bf16, bf16}, {u8, u8},
+                                                       {i8, f32},  {f32, i8},    {u8, bf16}};
+  for (const auto& [type, result] : types) {
     for (int which : {0, 1, 2}) {
       Node node = which == 0   ? Node(LayerNorm{.epsilon = 1e-3, .axis = -1})
                   : which == 1 ? Node(RMSNorm{.epsilon = 1e-3, .axis = 2})
@@ -68,7 +70,7 @@ TEST(Normalization, rows_match_the_formula) {
         node.input(Node::desc(f32, {37}));
         if (which == 0) node.input(Node::desc(f32, {37}));
       }
-      node.q.outputs = {Node::desc(type, shape)};
+      node.q.outputs = {Node::desc(result, shape)};
       std::vector<double> want(15 * 37);
       for (size_t r = 0; r < 15; ++r) {
         double mean = 0, var = 0;

@@ -48,8 +48,9 @@ struct NormRow {
                   float factor);                                                                                      \
   /* a window per channel */                                                                                          \
   void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w, ReduceOp op);                      \
-  void normalize_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out, int64_t n,                     \
-                     const NormRow& norm);                                                                            \
+  /* rows of n neighbours, one behind another from element `at` on, on both sides */                                  \
+  void normalize_rows(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t rows,                   \
+                      const NormRow& norm);                                                                           \
   }
 HONE_REDUCE_ISA(avx2)
 HONE_REDUCE_ISA(avx512)

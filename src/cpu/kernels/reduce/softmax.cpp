@@ -157,8 +157,7 @@ struct NormalizeRow {
       const int64_t n = plan_.n;
       args.pool.parallel_for(plan_.rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, n)),
                              [&](int64_t begin, int64_t end, int) {
-                               for (int64_t r = begin; r < end; ++r)
-                                 HONE_VECTOR_FN(I, normalize_row)(x, y, r * n, r * n, n, row);
+                               HONE_VECTOR_FN(I, normalize_rows)(x, y, begin * n, n, end - begin, row);
                              });
     }
 
