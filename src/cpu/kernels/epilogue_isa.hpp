@@ -149,7 +149,11 @@ static void one_pass(const EpilogueView& view, const TileView& tile) {
       if constexpr (OP == EpilogueOp::gelu_erf && OUT != Num::f32) {
         v = rough_gelu_by_erf(v);
       } else {
-        v = one_operand(OP, v, e.alpha, e.beta);
+        if constexpr (OP == EpilogueOp::swish && OUT == Num::bf16) {
+          v = v * coarse_logistic(e.alpha * v);
+        } else {
+          v = one_operand(OP, v, e.alpha, e.beta);
+        }
       }
       if (e.residual_last) v = v + load_operand(e.residual, at);
       store_out<OUT>(e, at, v, n);
@@ -309,9 +313,10 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
       HONE_ONE(relu)
       HONE_ONE(clamp)
       HONE_ONE(sigmoid)
-      HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf)
-          HONE_ONE(gelu_tanh) HONE_ONE(elu) HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp)
-              HONE_ONE(abs) HONE_ONE(negative) HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
+      HONE_ONE(tanh)
+      HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh)
+          HONE_ONE(elu) HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs)
+              HONE_ONE(negative) HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
 #undef HONE_ONE
   }
 }

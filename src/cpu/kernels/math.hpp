@@ -70,10 +70,24 @@ HONE_INLINE vf logistic(vf v) {
   const vf r = (vf)_mm512_maskz_rcp14_ps(some, (__m512)d);
   return r + r * (1.0f - d * r);
 }
+// For results of 16 bits: within 1.5e-4 of the value, in two thirds of the time.
+HONE_INLINE vf coarse_logistic(vf v) {
+  const vf y = clamp_to(v, set1(-87.0f), set1(87.0f)) * -1.44269502f, n = nearest(y), f = y - n;
+  vf p = set1(5.517132e-2f);
+  p = p * f + 2.4261055e-1f;
+  p = p * f + 6.9326099e-1f;
+  p = p * f + 9.9992811e-1f;
+  const vf d = (vf)_mm512_scalef_ps((__m512)p, (__m512)n) + 1.0f;
+  const __mmask16 some = _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(-87.33654f), _CMP_NLT_UQ);
+  return (vf)_mm512_maskz_rcp14_ps(some, (__m512)d);
+}
 #else
 HONE_INLINE vf logistic(vf x) {
   const vf y = quotient(set1(1.0f), minimum(set1(3e38f), 1.0f + exponential(-x)));
   return select(x < -87.33654f, vf{}, y);
+}
+HONE_INLINE vf coarse_logistic(vf x) {
+  return logistic(x);
 }
 #endif
 

@@ -179,11 +179,14 @@ void check(const Case& k, int* rows_run) {
       // f32: error grows with the square root of K; bf16 factors carry 2^-9 each, of f32 inputs only
       const bool winograd = std::string(row->name).find("winograd") != std::string::npos;
       const bool words = winograd && std::string(row->name).find("int16") != std::string::npos;
-      const double tolerance = integer && is_integer(k.wt) ? 1e-6
-                               : words                     ? winograd_words_tolerance
-                               : winograd                  ? winograd_tolerance
-                               : rounds && (k.x == ElementType::f32 || k.wt == ElementType::f32) ? 6e-3
-                                                                                                 : 2e-6;
+      // SiLU that ends in bf16 is computed to 1.5e-4.
+      const double coarse = k.chain == 6 && k.y == ElementType::bf16 ? 2e-4 : 0;
+      const double products = integer && is_integer(k.wt) ? 1e-6
+                              : words                     ? winograd_words_tolerance
+                              : winograd                  ? winograd_tolerance
+                              : rounds && (k.x == ElementType::f32 || k.wt == ElementType::f32) ? 6e-3
+                                                                                                : 2e-6;
+      const double tolerance = coarse + products;
       const std::string where = std::string(row->name) + " (" + level + ") " + k.text();
       Buffer first = run_row(*row, q, inputs, 1);
       for (size_t i = 0; i < want.size(); ++i) {

@@ -32,6 +32,8 @@ class ElementwiseKernel : public PreparedKernel {
       outer_strides_.emplace_back(o.strides.begin(), o.strides.begin() + int64_t(outer_.size()));
     }
     base_.out_row_stride = cols_;
+    base_.direct = is_direct();
+    const int64_t element_tile = base_.direct ? direct_tile : cpu::element_tile;
     tile_cols_ = std::max<int64_t>(1, std::min<int64_t>(cols_, element_tile));
     tile_rows_ = std::max<int64_t>(1, std::min<int64_t>(rows_, element_tile / ((tile_cols_ + 15) / 16 * 16)));
     row_tiles_ = (rows_ + tile_rows_ - 1) / tile_rows_;
@@ -50,8 +52,8 @@ class ElementwiseKernel : public PreparedKernel {
     ElementwiseView view = base_;
     view.operands = operands;
     view.out = args.outputs[0];
-    // 16K elements are a few microseconds: below that a second thread does not pay.
-    const int64_t grain = std::max<int64_t>(1, 16384 / (tile_rows_ * tile_cols_));
+    // These are a few microseconds: below that a second thread does not pay.
+    const int64_t grain = std::max<int64_t>(1, (base_.direct ? 32768 : 16384) / (tile_rows_ * tile_cols_));
     args.pool.parallel_for(tiles_, grain, [&](int64_t begin, int64_t end, int) {
       for (int64_t t = begin; t < end; ++t) run_tile(view, t);
     });
@@ -60,6 +62,18 @@ class ElementwiseKernel : public PreparedKernel {
   static constexpr size_t max_operands = 16;
 
  private:
+  static constexpr int64_t direct_tile = 8192;  // elements
+
+  bool is_direct() const {
+    const auto& s = slots_.steps;
+    if (s.size() != 3 || s[0].operand < 0 || s[1].operand < 0 || s[2].operand >= 0 || s[2].b < 0) return false;
+    const auto op = EpilogueOp(s[2].op);
+    const auto real = [](Num n) { return n == Num::f32 || n == Num::bf16; };
+    const auto along = [&](const ElementOperand& o) { return o.col_stride == 1 && !o.quantized && real(o.type); };
+    return (op == EpilogueOp::add || op == EpilogueOp::multiply) && s[2].a != s[2].b && real(out_type_) &&
+           along(operands_[size_t(s[0].operand)]) && along(operands_[size_t(s[1].operand)]);
+  }
+
   void run_tile(const ElementwiseView& view, int64_t t) const {
     const int64_t col = t % col_tiles_ * tile_cols_;
     t /= col_tiles_;

@@ -46,7 +46,52 @@ HONE_INLINE void load_element_rows(const ElementOperand& o, int64_t offset, floa
   }
 }
 
+template <EpilogueOp OP, Num A, Num B, Num OUT>
+static void direct_rows(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
+  // The steps load first; the third says which operand is which.
+  const SlotStep* s = e.steps;
+  const int first = s[0].dst == s[2].a ? s[0].operand : s[1].operand;
+  const int second = s[0].dst == s[2].b ? s[0].operand : s[1].operand;
+  const ElementOperand &a = e.operands[first], &b = e.operands[second];
+  const int64_t a_stride = a.row_stride, b_stride = b.row_stride;
+  EpilogueView out;
+  out.out = e.out;
+  int64_t a_at = offsets[first], b_at = offsets[second], at = out_offset;
+  for (int r = 0; r < rows; ++r, a_at += a_stride, b_at += b_stride, at += e.out_row_stride) {
+    int j = 0;
+    for (; j + lanes <= cols; j += lanes)
+      store_out<OUT>(out, at + j, two_operands(OP, load_raw(A, a.data, a_at + j), load_raw(B, b.data, b_at + j)),
+                     lanes);
+    if (j < cols)
+      store_out<OUT>(out, at + j, two_operands(OP, load_raw(A, a.data, a_at + j), load_raw(B, b.data, b_at + j)),
+                     cols - j);
+  }
+}
+template <EpilogueOp OP>
+static void direct_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
+  const SlotStep* s = e.steps;
+  const int first = s[0].dst == s[2].a ? s[0].operand : s[1].operand;
+  const int second = s[0].dst == s[2].b ? s[0].operand : s[1].operand;
+  const bool a = e.operands[first].type == Num::bf16, b = e.operands[second].type == Num::bf16;
+  const auto run = [&](auto* f) { f(e, offsets, out_offset, rows, cols); };
+  if (e.out_type == Num::bf16) {
+    if (a && b) return run(direct_rows<OP, Num::bf16, Num::bf16, Num::bf16>);
+    if (a) return run(direct_rows<OP, Num::bf16, Num::f32, Num::bf16>);
+    if (b) return run(direct_rows<OP, Num::f32, Num::bf16, Num::bf16>);
+    return run(direct_rows<OP, Num::f32, Num::f32, Num::bf16>);
+  }
+  if (a && b) return run(direct_rows<OP, Num::bf16, Num::bf16, Num::f32>);
+  if (a) return run(direct_rows<OP, Num::bf16, Num::f32, Num::f32>);
+  if (b) return run(direct_rows<OP, Num::f32, Num::bf16, Num::f32>);
+  run(direct_rows<OP, Num::f32, Num::f32, Num::f32>);
+}
+
 void elementwise_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
+  if (e.direct) {
+    return EpilogueOp(e.steps[2].op) == EpilogueOp::multiply
+               ? direct_tile<EpilogueOp::multiply>(e, offsets, out_offset, rows, cols)
+               : direct_tile<EpilogueOp::add>(e, offsets, out_offset, rows, cols);
+  }
   alignas(64) float buffer[max_slots][element_tile];
   const int64_t ld = (cols + lanes - 1) / lanes * lanes;
   // A slot is its buffer, or an operand that can be read where it lies.

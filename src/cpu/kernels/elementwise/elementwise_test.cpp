@@ -66,8 +66,15 @@ TEST(Elementwise, binary_operators_broadcast_like_numpy_in_all_types_and_layouts
       {{40, 1000}, {1000}, {40, 1000}},
   };
   for (const Shapes& s : cases) {
-    for (auto [ta, tb, ty] :
-         {std::tuple{f32, f32, f32}, {bf16, f32, bf16}, {u8, i8, u8}, {u8, f32, f32}, {f16, f16, f16}}) {
+    for (auto [ta, tb, ty] : {std::tuple{f32, f32, f32},
+                              {bf16, f32, bf16},
+                              {bf16, bf16, bf16},
+                              {f32, bf16, f32},
+                              {bf16, bf16, f32},
+                              {f32, f32, bf16},
+                              {u8, i8, u8},
+                              {u8, f32, f32},
+                              {f16, f16, f16}}) {
       auto run = [&](auto op, auto f) {
         Node node(op);
         node.input(Node::desc(ta, s.a, s.la));

@@ -26,6 +26,9 @@ struct ElementwiseView {
   Num out_type;
   int64_t out_row_stride;
   float out_inv_scale, out_zero, out_low, out_high;
+  /// One sum or product of two operands, f32 or bf16 both and as a result, along the last dimension: no slots, and
+  /// tiles may be as large as one likes.
+  bool direct = false;
 };
 
 /// A tile: rows x cols with cols rounded up to a vector fits element_tile; `offsets` are elements to add to each
