@@ -106,7 +106,9 @@ TEST(Compile, half_precision_models_compute_in_f32_and_keep_their_types) {
   expect_equal_to_interpreter(g, 0.02);  // f16 has 11 bits; results are below 20
   const Program p = compile_program(g);
   for (const ProgramStep& s : p.steps) {
-    if (s.op == "MatMul") EXPECT_EQ(p[s.inputs[0]].type, ElementType::f32);
+    if (s.op == "MatMul") {
+      EXPECT_EQ(p[s.inputs[0]].type, ElementType::f32);
+    }
   }
   EXPECT_EQ(p[p.outputs[0].tensor].type, ElementType::f16);
 }

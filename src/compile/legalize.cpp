@@ -7,6 +7,7 @@
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "passes/facts.hpp"
 
 namespace hone {
 namespace {
@@ -14,10 +15,6 @@ namespace {
 constexpr int max_expansion_depth = 6;
 // A Reorder runs at the speed of memory, both ways.
 constexpr double reorder_bytes_per_microsecond = 4000;
-
-bool has_layouts(const Type& t) {
-  return t.is_tensor() && t.shape.rank_known() && t.shape.rank() >= 3 && t.shape.rank() <= 5;
-}
 
 // Do plain and channels-last coincide in memory?
 bool same_bytes_in_any_layout(const Shape& s) {
@@ -379,10 +376,36 @@ bool is_structural(const OpDef& op) {
   return std::find(std::begin(names), std::end(names), op.name) != std::end(names);
 }
 
+// Does a transposition leave all elements where they are in memory, because the layouts differ as its axes do?
+static bool stays_in_place(Node n, const Type& in, const Type& out) {
+  auto order = n.input(1) ? known_ints(n.input(1)) : std::optional(std::vector<int64_t>{});
+  const Shape shape = in.shape.to_shape();
+  if (!order) return false;
+  if (order->empty()) {
+    for (size_t i = shape.size(); i-- > 0;) order->push_back(int64_t(i));
+  }
+  const auto memory_order = [&](Layout layout) {
+    std::vector<size_t> axes;
+    for (size_t i = 0; i < shape.size(); ++i) axes.push_back(i);
+    if (layout == Layout::channels_last && axes.size() > 2) std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
+    return axes;
+  };
+  std::vector<size_t> before, after;
+  for (const size_t axis : memory_order(in.layout)) {
+    if (shape[axis] != 1) before.push_back(axis);
+  }
+  for (const size_t axis : memory_order(out.layout)) {
+    const auto from = size_t((*order)[axis]);
+    if (shape[from] != 1) after.push_back(from);
+  }
+  return before == after;
+}
+
 bool is_view(const Graph& g, NodeId id) {
   const NodeData& n = g.node(id);
   const std::string_view op = n.op->name;
-  if ((!is_reshape(*n.op) && op != "Convert" && op != "Reorder") || n.epilogue || n.inputs.empty() ||
+  const bool transposes = op == "Transpose";
+  if ((!is_reshape(*n.op) && op != "Convert" && op != "Reorder" && !transposes) || n.epilogue || n.inputs.empty() ||
       n.outputs.size() != 1)
     return false;
   const Type &in = g.value(n.inputs[0]).type, &out = g.value(n.outputs[0]).type;
@@ -397,6 +420,7 @@ bool is_view(const Graph& g, NodeId id) {
     const bool to_plain = out.layout == Layout::plain || same_bytes_in_any_layout(to);
     return from_plain && to_plain;
   }
+  if (transposes) return stays_in_place(g.handle(id), in, out);
   return in.layout == out.layout || same_bytes_in_any_layout(from);
 }
 

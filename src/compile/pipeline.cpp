@@ -6,11 +6,13 @@
 #include "compile/legalize.hpp"
 #include "cpu/features.hpp"
 #include "hone/error.hpp"
+#include "passes/canonicalize.hpp"
 #include "passes/fuse_epilogue.hpp"
 #include "passes/layout.hpp"
 #include "passes/pipeline.hpp"
 #include "passes/precision.hpp"
 #include "passes/strided_attention.hpp"
+#include "passes/volumes.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
 
@@ -101,6 +103,14 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   std::vector<Pass> passes = canonicalize_passes();
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
+  if (has_volumes(g)) {
+    passes.push_back(volumes_to_images_pass());
+    passes.push_back(sink_transposes_pass());
+    passes.push_back(functions_on_images_pass());
+    passes.push_back(normal_forms_pass());
+    passes.push_back(remove_nops_pass());
+    passes.push_back(normal_forms_pass());
+  }
   // The parts of attention are recognized in f32 and without epilogues; its masks are folded with the rest.
   passes.push_back(strided_attention_pass({precision.accepts, int8}));
   passes.push_back(dead_code_pass());

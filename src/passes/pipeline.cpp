@@ -5,6 +5,7 @@
 #include "passes/layout.hpp"
 #include "passes/precision.hpp"
 #include "passes/strided_attention.hpp"
+#include "passes/volumes.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
 
@@ -30,7 +31,9 @@ std::vector<Pass> all() {
           expand_quantizers_pass(),
           bf16_pass(),
           widen_half_pass(),
-          sink_transposes_pass()};
+          sink_transposes_pass(),
+          volumes_to_images_pass(),
+          functions_on_images_pass()};
 }
 
 }  // namespace
