@@ -6,8 +6,12 @@
 
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
+#include "ops/activation.hpp"
 #include "ops/basic.hpp"
+#include "ops/binary.hpp"
 #include "ops/movement.hpp"
+#include "ops/quantize.hpp"
+#include "ops/unary.hpp"
 #include "passes/facts.hpp"
 #include "rewrite/traits.hpp"
 
@@ -27,8 +31,9 @@ bool has_two_operand_step(const OpDef& op) {
   return names.contains(op.name);
 }
 bool has_one_operand_step(const OpDef& op) {
-  static const Names names{"Relu", "Clamp", "Sigmoid",  "Tanh", "Swish", "HSwish", "HSigmoid", "HardSigmoid",
-                           "Gelu", "Elu",   "SoftPlus", "Mish", "Exp",   "Abs",    "Negative", "Sqrt", "Round"};
+  static const Names names{"Relu",     "Clamp",       "Sigmoid",  "Tanh", "Swish",    "HSwish",
+                           "HSigmoid", "HardSigmoid", "Gelu",     "Elu",  "SoftPlus", "Mish",
+                           "Exp",      "Abs",         "Negative", "Sqrt", "Round"};
   return names.contains(op.name);
 }
 
@@ -111,9 +116,17 @@ class Fuser {
       inside.insert(next);
       values.push_back(g_.node(next).outputs[0]);
       if (is_closed(values, inside)) best = {nodes, values.back()};
-      if (g_.value(values.back()).type.quantization) break;  // rounded here: what follows sees the rounded value
+      // Rounded here: what follows sees the rounded value.
+      if (g_.value(values.back()).type.quantization && !leads_to_residual(root, values.back())) break;
     }
     return best;
+  }
+
+  // A skip connection that is added to integers: rounding becomes a part of the region.
+  bool leads_to_residual(NodeId root, ValueId v) const {
+    const ValueData& value = g_.value(v);
+    return is_dense(*g_.node(root).op) && value.uses.size() == 1 && value.type.quantization->scales.size() == 1 &&
+           g_.node(value.uses[0].node).op == &op_def<Add>();
   }
 
   bool is_closed(const std::vector<ValueId>& values, const std::unordered_set<NodeId>& inside) const {
@@ -149,7 +162,11 @@ class Fuser {
     const Type& t = g_.value(n.outputs[0]).type;
     if (!is_small_real(t) || !same_shape(t.shape, result.shape) || t.layout != result.layout) return false;
     const auto inside = [&](ValueId v) { return std::find(values.begin(), values.end(), v) != values.end(); };
-    if (quantize) return t.quantization && inside(n.inputs[0]);
+    if (quantize) {
+      const auto& levels = *static_cast<const Quantize*>(n.attributes.get());
+      if (!t.quantization || (levels.low < levels.high && t.quantization->scales.size() != 1)) return false;
+      return inside(n.inputs[0]);
+    }
     for (size_t i = 0; i < n.inputs.size(); ++i) {
       const ValueId v = n.inputs[i];
       if (v == no_id) return false;
@@ -227,8 +244,12 @@ class Fuser {
     Value last = map[result];
     for (NodeId id : c.nodes) {
       const NodeData& n = g_.node(id);
-      if (n.op == &op_def<Convert>() || n.op->name == "Quantize") {
+      if (n.op == &op_def<Convert>()) {
         last = map[n.outputs[0]] = map.at(n.inputs[0]);
+        continue;
+      }
+      if (n.op == &op_def<Quantize>()) {
+        last = map[n.outputs[0]] = rounded(b, map.at(n.inputs[0]), n, id == c.nodes.back());
         continue;
       }
       Values in;
@@ -237,6 +258,22 @@ class Fuser {
     }
     b.result(last);
     return install(root, c, std::move(region), operands);
+  }
+
+  // What a quantizer leaves of v: storing the last value rounds it, to all integers of its type; others need steps.
+  Value rounded(Builder& b, Value v, const NodeData& n, bool stored) const {
+    const auto& quantize = *static_cast<const Quantize*>(n.attributes.get());
+    const Quantization& q = *g_.value(n.outputs[0]).type.quantization;
+    const bool narrow = quantize.low < quantize.high;
+    if (stored && !narrow) return v;
+    const bool is_signed = quantize.output_type == ElementType::i8;
+    const double zero = q.zero_point(0), scale = q.scale(0);
+    const double low = double(narrow ? quantize.low : is_signed ? -128 : 0) - zero;
+    const double high = double(narrow ? quantize.high : is_signed ? 127 : 255) - zero;
+    const auto number = [&](float x) { return b.constant(Tensor::scalar<float>(x)); };
+    if (stored) return b(Clamp{low * scale, high * scale}, v);
+    v = b(Clamp{low, high}, b(Round{}, b(Multiply{}, v, number(1.0f / q.scale(0)))));
+    return b(Multiply{}, v, number(q.scale(0)));
   }
 
   bool install(NodeId root, const Cluster& c, Region region, const std::vector<ValueId>& operands) {

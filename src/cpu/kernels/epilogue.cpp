@@ -162,6 +162,7 @@ EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_p
   }
   find_fast_form(q.epilogue);
   if (!fast_) find_general_form(q.epilogue);
+  if (integer && (base_.out_type == Num::u8 || base_.out_type == Num::s8)) find_bytes_form(q.epilogue);
   base_.fast = fast_;
   base_.num_steps = int(steps_.size());
 }
@@ -230,30 +231,92 @@ void EpiloguePlan::find_general_form(const Epilogue& e) {
   steps_ = slots_for(e, &base_.result_slot, first);
 }
 
-void EpiloguePlan::set_dequant(std::vector<float> dequant) {
+// bias?, levels?, a residual of bytes?, clamp?: what tiles of integers become bytes by without a detour.
+void EpiloguePlan::find_bytes_form(const Epilogue& e) {
+  BytesForm f;
+  f.clamp_low = -infinity;
+  f.clamp_high = infinity;
+  const int operands = int(e.operands.size());
+  int current = 0;
+  enum { start, biased, rounded, added, clamped } stage = start;
+  for (size_t i = 0; i < e.steps.size(); ++i) {
+    const EpilogueStep& s = e.steps[i];
+    if (s.a != current && (!has_two_operands(s.op) || s.b != current)) return;
+    if (s.op == EpilogueOp::add) {
+      const int other = s.a == current ? s.b : s.a;
+      if (other < 1 || other > operands) return;
+      const EpilogueOperand& o = e.operands[other - 1];
+      const Num type = operands_[other - 1].type;
+      if (o.spread == Spread::per_channel && type == Num::f32 && stage == start) {
+        f.bias = other - 1;
+        stage = biased;
+      } else if (o.spread == Spread::full && (type == Num::u8 || type == Num::s8) && stage < added) {
+        f.residual = other - 1;
+        stage = added;
+      } else {
+        return;
+      }
+    } else if (stage <= biased && rounds_to_levels(e.steps, i, 1 + operands)) {
+      f.rounding = levels_of(e.steps, i);
+      f.levels = true;
+      stage = rounded;
+      i += 3;
+    } else if ((s.op == EpilogueOp::relu || s.op == EpilogueOp::clamp) && stage != rounded && stage != clamped) {
+      f.clamp_low = s.op == EpilogueOp::relu ? 0 : s.alpha;
+      if (s.op == EpilogueOp::clamp) f.clamp_high = s.beta;
+      stage = clamped;
+    } else {
+      return;
+    }
+    current = 1 + operands + int(i);
+  }
+  f.fits = stage != rounded;
+  bytes_ = f;
+}
+
+void EpiloguePlan::set_dequant(std::vector<float> dequant, int64_t products) {
   dequant.resize((dequant.size() + 15) / 16 * 16);
   dequant_ = std::move(dequant);
-  const bool bytes = base_.out_type == Num::u8 || base_.out_type == Num::s8;
-  requantizes_ = base_.integer && fast_ && bytes && !base_.has_residual && base_.activation == 0;
-  // An accumulator stays below 2^31, so a factor below 1/2 keeps its product in range of the conversion.
-  for (float d : dequant_) requantizes_ = requantizes_ && d * base_.out_inv_scale < 0.5f;
+  requantizes_ = bytes_.fits;
+  // A sum times its factor has to stay in range of the conversion to integers.
+  const float most = float(std::min<double>(double(products) * 255 * 128, 0x1p31));
+  const float unit = bytes_.levels ? bytes_.rounding.alpha : base_.out_inv_scale;
+  for (float d : dequant_) requantizes_ = requantizes_ && d * unit * most < 0x1p30f;
 }
 
 void EpiloguePlan::requantize(EpilogueView& v, float* scale, float* offset, int64_t columns) const {
+  const float* bias = bytes_.bias >= 0 ? static_cast<const float*>(v.operands[bytes_.bias].data) : nullptr;
+  const float unit = bytes_.levels ? bytes_.rounding.alpha : v.out_inv_scale;
   for (int64_t c = 0; c < columns; ++c) {
-    scale[c] = v.dequant[c] * v.out_inv_scale;
-    offset[c] = (v.bias ? v.bias[c] * v.out_inv_scale : 0.0f) - float(v.comp[c]) * scale[c];
+    scale[c] = v.dequant[c] * unit;
+    offset[c] = (bias ? bias[c] * unit : 0.0f) - float(v.comp[c]) * scale[c];
   }
-  v.requant_scale = scale;
-  v.requant_offset = offset;
-  v.requant_zero = int32_t(v.out_zero);
+  RequantView& q = v.requant;
+  q.scale = scale;
+  q.offset = offset;
+  const bool is_signed = v.out_type == Num::s8;
+  const int shift = is_signed ? 128 : 0;
+  q.zero = int32_t(v.out_zero) + shift;
+  q.flip = is_signed ? 0x80 : 0;
   // Rounding is monotonic: clamping its result equals rounding the clamped value.
-  auto level = [&](float x) {
-    const float q = std::nearbyint(x * v.out_inv_scale) + v.out_zero;
-    return int32_t(std::min(std::max(q, v.out_low), v.out_high));
+  const auto level = [&](float x) {
+    const float n = std::nearbyint(x * v.out_inv_scale) + v.out_zero;
+    return int32_t(std::min(std::max(n, v.out_low), v.out_high)) + shift;
   };
-  v.requant_low = level(v.clamp_low);
-  v.requant_high = level(v.clamp_high);
+  q.low = level(bytes_.clamp_low);
+  q.high = level(bytes_.clamp_high);
+  if (bytes_.residual < 0) return;
+  const OperandView& r = v.operands[bytes_.residual];
+  q.residual = static_cast<const uint8_t*>(r.data);
+  q.residual_signed = r.type == Num::s8;
+  q.residual_scale = r.scale * v.out_inv_scale;
+  q.residual_offset = -(r.zero + (q.residual_signed ? 128.0f : 0.0f)) * q.residual_scale;
+  q.levels = bytes_.levels;
+  q.level_scale = 1;
+  if (!q.levels) return;
+  q.level_low = bytes_.rounding.beta;
+  q.level_high = bytes_.rounding.gamma;
+  q.level_scale = bytes_.rounding.delta * v.out_inv_scale;
 }
 
 EpilogueView EpiloguePlan::bind(const KernelArgs& args, OperandView* operands, const int32_t* comp) const {

@@ -60,12 +60,13 @@ class EpiloguePlan {
   /// accumulators.
   EpiloguePlan(const KernelQuery& query, int64_t columns, int64_t rows_per_image, bool integer);
   /// Scales of integer accumulators, one per column; `comp` may be set later through `bind`.
-  void set_dequant(std::vector<float> dequant);
+  /// An accumulator is a sum of at most `products` products of bytes.
+  void set_dequant(std::vector<float> dequant, int64_t products);
   /// A view for one run. `comp` holds the zero-point corrections of integer accumulators (readable to a multiple of
   /// 16).
   EpilogueView bind(const KernelArgs& args, OperandView* operands, const int32_t* comp = nullptr) const;
-  /// Are 8-bit results a linear function of the integer accumulators, clamped? Then `requantize` fills scale and offset
-  /// for each column.
+  /// Are 8-bit results a linear function of the integer accumulators, perhaps with rounding to levels and a residual of
+  /// bytes, clamped? Then `requantize` fills scale and offset for each column.
   bool requantizes() const { return requantizes_; }
   void requantize(EpilogueView& view, float* scale, float* offset, int64_t columns) const;
   static constexpr size_t max_operands = 8;
@@ -73,6 +74,7 @@ class EpiloguePlan {
  private:
   void find_fast_form(const Epilogue& e);
   void find_general_form(const Epilogue& e);
+  void find_bytes_form(const Epilogue& e);
 
   EpilogueView base_{};
   bool fast_ = false, requantizes_ = false;
@@ -81,6 +83,12 @@ class EpiloguePlan {
   std::vector<uint32_t> operand_inputs_;
   std::vector<SlotStep> steps_;
   std::vector<float> dequant_;
+  struct BytesForm {
+    bool fits = false, levels = false;
+    int bias = -1, residual = -1;
+    float clamp_low, clamp_high;
+    SlotStep rounding;  ///< levels_step
+  } bytes_;
 };
 
 }  // namespace hone::cpu

@@ -4,6 +4,7 @@
 #include "cpu/kernels/epilogue_view.hpp"
 #include "cpu/kernels/math.hpp"
 #include "cpu/kernels/real_isa.hpp"
+#include "cpu/kernels/requantize_isa.hpp"
 #include "device/epilogue_op.hpp"
 
 namespace hone::cpu::HONE_NS {
@@ -238,25 +239,41 @@ static void fast_form(const EpilogueView& e, const TileView& t) {
   clamped_form<INTEGER, false>(e, t);
 }
 
-// Clamping happens on integers: half of the work of the way over real numbers.
-static void requantized_tile(const EpilogueView& e, const TileView& t) {
-  const vi zero = set1i(e.requant_zero), low = set1i(e.requant_low), high = set1i(e.requant_high);
+template <Between BETWEEN>
+static void requantized_rows(const EpilogueView& e, const TileView& t) {
+  constexpr bool has_residual = BETWEEN != Between::nothing;
+  const Requantizer<BETWEEN> q(e.requant);
   // Copies: stores of bytes might change the originals, as far as the compiler knows.
-  const int64_t ld_out = e.ld_out, ld = t.ld;
+  const int64_t ld_out = e.ld_out, ld = t.ld, first = t.row0 * ld_out + t.col0;
   const int rows = t.rows, cols = t.cols;
-  uint8_t* out = static_cast<uint8_t*>(e.out) + t.row0 * ld_out + t.col0;
-  const float *scales = e.requant_scale + t.col0, *offsets = e.requant_offset + t.col0;
-  const int32_t* accs = static_cast<const int32_t*>(t.acc);
-  for (int j = 0; j < cols; j += lanes) {
-    const int n = cols - j < lanes ? cols - j : lanes;
-    const vf scale = load(scales + j), offset = load(offsets + j);
-    const int32_t* acc = accs + j;
-    uint8_t* to = out + j;
-    for (int r = 0; r < rows; ++r, acc += ld, to += ld_out) {
-      const vi q = round_to_int(to_float(load_i32(acc)) * scale + offset) + zero;
-      store_bytes(to, narrow_u8(minimum_i(maximum_i(q, low), high)), n);
+  uint8_t* to = static_cast<uint8_t*>(e.out) + first;
+  const float *scale = e.requant.scale + t.col0, *offset = e.requant.offset + t.col0;
+  const int32_t* acc = static_cast<const int32_t*>(t.acc);
+  const uint8_t* residual = has_residual ? e.requant.residual + first : nullptr;
+  for (int r = 0; r < rows; ++r, acc += ld, to += ld_out, residual += has_residual ? ld_out : 0) {
+    const auto level = [&](int j) __attribute__((always_inline)) {
+      return q.level(load_i32(acc + j), load(scale + j), load(offset + j), residual + j);
+    };
+    int j = 0;
+#if HONE_LANES == 16
+    for (; j < cols; j += 64) {
+      const int n = cols - j;
+      const vi a = level(j), b = n > 16 ? level(j + 16) : vi{}, c = n > 32 ? level(j + 32) : vi{},
+               d = n > 48 ? level(j + 48) : vi{};
+      store_first_bytes(to + j, q.pack(a, b, c, d), n);
     }
+#else
+    for (; j < cols; j += lanes) {
+      const vi v = minimum_i(maximum_i(level(j) + q.zero, q.low), q.high);
+      store_bytes(to + j, narrow_u8(v) ^ q.flip, cols - j < lanes ? cols - j : lanes);
+    }
+#endif
   }
+}
+static void requantized_tile(const EpilogueView& e, const TileView& t) {
+  if (!e.requant.residual) return requantized_rows<Between::nothing>(e, t);
+  if (e.requant.levels) return requantized_rows<Between::levels_and_residual>(e, t);
+  requantized_rows<Between::residual>(e, t);
 }
 
 // The operand spread over the tile.
@@ -361,7 +378,7 @@ static void general_form(const EpilogueView& e, const TileView& t) {
 }
 
 void epilogue_tile(const EpilogueView& e, const TileView& t) {
-  if (e.requant_scale) return requantized_tile(e, t);
+  if (e.requant.scale) return requantized_tile(e, t);
   if (!e.fast) return general_form(e, t);
   if (e.integer) return fast_form<true>(e, t);
   fast_form<false>(e, t);

@@ -25,6 +25,20 @@ struct SlotStep {
 /// The four steps of a quantizer in one: clamp(round(alpha * a), beta, gamma) * delta.
 constexpr uint8_t levels_step = 63;
 
+/// Integer accumulators straight to 8-bit results, where that is all. A result is v = acc * scale[c] + offset[c]; with
+/// a residual v = clamp(round(v), level_low, level_high) * level_scale (without levels v) + r * residual_scale +
+/// residual_offset; then clamp(round(v) + zero, low, high) ^ flip. Bytes count as u8: zero, low and high of signed ones
+/// are 128 more, `flip` takes that back, and r is a signed residual plus 128.
+struct RequantView {
+  const float* scale;  ///< per column; null: another form
+  const float* offset;
+  int32_t zero, low, high;
+  uint8_t flip;
+  bool levels, residual_signed;
+  const uint8_t* residual;  ///< laid out as the result, or null
+  float level_low, level_high, level_scale, residual_scale, residual_offset;
+};
+
 /// How a tile of results becomes output: accumulators to real numbers, the epilogue, conversion to the output type.
 struct EpilogueView {
   // integer accumulators: real = (acc - comp[c]) * dequant[c]; both readable to a multiple of 16
@@ -40,10 +54,7 @@ struct EpilogueView {
   float clamp_low, clamp_high;
   const float* bias;  ///< per channel or null
   OperandView residual;
-  // integer accumulators straight to 8-bit results, where that is all: clamp(round(acc * scale[c] + offset[c]) + zero)
-  const float* requant_scale;  ///< null: another form
-  const float* requant_offset;
-  int32_t requant_zero, requant_low, requant_high;
+  RequantView requant;
   // general form
   const SlotStep* steps;
   int num_steps;

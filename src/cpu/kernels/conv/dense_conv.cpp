@@ -189,7 +189,7 @@ std::unique_ptr<PreparedKernel> prepare_kind(const KernelQuery& q, DenseKind kin
     for (size_t c = 0; c < dequant.size(); ++c) {
       dequant[c] = x.scale(0) * w.scale(std::min(c, size_t(p.groups * p.columns - 1)));
     }
-    epilogue.set_dequant(std::move(dequant));
+    epilogue.set_dequant(std::move(dequant), s.channels * s.kernel_h * s.kernel_w);
   }
   const bool packed = q.inputs[1].constant;
   auto loose = packed ? nullptr : source_of(s, q.inputs[1].type);

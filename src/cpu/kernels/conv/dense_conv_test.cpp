@@ -26,7 +26,7 @@ struct Case {
 
 // 0 none; 1 bias+relu; 2 bias+residual+relu; 3 bias+hswish; 4 swish then a product with a value per image and channel,
 // residual after it; 5 bias, then the product of its sigmoid with itself rounded to levels of 1/2; 6
-// bias+swish+residual
+// bias+swish+residual; 7 bias rounded to levels of 1/16, residual, relu
 Epilogue epilogue_of(int chain, uint32_t first) {
   Epilogue e;
   auto operand = [&](Spread s) { e.operands.push_back({first + uint32_t(e.operands.size()), s}); };
@@ -37,6 +37,16 @@ Epilogue epilogue_of(int chain, uint32_t first) {
     operand(Spread::per_channel);
     operand(Spread::full);
     e.steps = {{EpilogueOp::add, 0, 1}, {EpilogueOp::add, 3, 2}, {EpilogueOp::clamp, 4, -1, -0.5f, 2.0f}};
+  } else if (chain == 7) {
+    operand(Spread::per_channel);
+    operand(Spread::full);
+    e.steps = {{EpilogueOp::add, 0, 1},
+               {EpilogueOp::scale_shift, 3, -1, 16.0f, 0},
+               {EpilogueOp::round, 4},
+               {EpilogueOp::clamp, 5, -1, -20.0f, 100.0f},
+               {EpilogueOp::scale_shift, 6, -1, 0.0625f, 0},
+               {EpilogueOp::add, 7, 2},
+               {EpilogueOp::relu, 8}};
   } else if (chain == 6) {
     operand(Spread::per_channel);
     operand(Spread::full);
@@ -161,8 +171,8 @@ void check(const Case& k, int* rows_run) {
           return read(q.inputs[2 + e], operands[e].data, j);
         });
         magnitude[i] = mag + 1;
-        if (k.chain == 5) {
-          const double level = 2 * (sum + read(q.inputs[2], operands[0].data, size_t(o)));
+        if (k.chain == 5 || k.chain == 7) {
+          const double level = (k.chain == 5 ? 2 : 16) * (sum + read(q.inputs[2], operands[0].data, size_t(o)));
           to_tie[i] = std::fabs(level - std::floor(level) - 0.5);
         }
       }
@@ -190,7 +200,7 @@ void check(const Case& k, int* rows_run) {
       const std::string where = std::string(row->name) + " (" + level + ") " + k.text();
       Buffer first = run_row(*row, q, inputs, 1);
       for (size_t i = 0; i < want.size(); ++i) {
-        if (to_tie[i] < 4 * tolerance * magnitude[i]) continue;
+        if (to_tie[i] < (k.chain == 7 ? 32 : 4) * tolerance * magnitude[i]) continue;
         expect_close(y, first, i, want[i], magnitude[i] * (k.chain == 4 ? 4 : 1), tolerance, where);
         if (testing::Test::HasFatalFailure()) return;
       }
@@ -249,6 +259,11 @@ std::vector<Case> shapes() {
        .pl = 1,
        .pb = 0,
        .pr = 4},
+      // tiles of 9, 11 and 13 rows, which larger ones serve, of one panel and two, whole and not
+      {.n = 1, .c = 16, .h = 3, .w = 3, .o = 16, .kh = 1, .kw = 1},
+      {.n = 1, .c = 16, .h = 1, .w = 11, .o = 24, .kh = 1, .kw = 1},
+      {.n = 1, .c = 16, .h = 1, .w = 13, .o = 32, .kh = 1, .kw = 1},
+      {.n = 1, .c = 16, .h = 1, .w = 13, .o = 9, .kh = 1, .kw = 1},
       {.n = 9, .c = 16, .h = 4, .w = 4, .o = 48, .kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1},
       // pointers for each tap: dilated beyond the image, and long taps
       {.n = 2,
@@ -310,7 +325,7 @@ TEST(Convolution, matches_the_plain_loop_in_f32_and_bf16) {
 TEST(Convolution, matches_the_plain_loop_in_int8) {
   int rows = 0;
   for (Case k : shapes()) {
-    for (int chain : {0, 1, 2, 3, 4, 5, 6}) {
+    for (int chain : {0, 1, 2, 3, 4, 5, 6, 7}) {
       k.chain = chain;
       k.wt = ElementType::i8;
       for (auto [x, y] : {std::pair{ElementType::u8, ElementType::u8},

@@ -78,7 +78,7 @@ class DepthwiseKernel : public PreparedKernel {
         const auto& k = q.inputs[1].quantization;
         dequant[c] = x.scale * (k ? k->scale(std::min(c, size_t(w_.channels - 1))) : 1.0f);
       }
-      epilogue_.set_dequant(std::move(dequant));
+      epilogue_.set_dequant(std::move(dequant), w_.kernel_h * w_.kernel_w);
       comp_.assign(size_t(w_.channels) + 32, 0);
     }
   }

@@ -316,7 +316,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
 
   alignas(64) float tile[tile_capacity];
   TileRun some[64];
-  TileArgs t;
+  TileArgs t{};
   t.run = runs_.data();
   t.runs = taps;
   t.steps = steps_;
@@ -327,6 +327,9 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   const uint8_t* b = job.b + (d.b_image.empty() ? 0 : d.b_image[size_t(s.image)] * b_bytes_);
   EpilogueView epilogue = job.epilogue;
   if (!d.b_image.empty() && epilogue.comp) epilogue.comp += d.b_image[size_t(s.image)] * job.comp_stride;
+  const RequantView& requant = epilogue.requant;
+  // A residual comes with levels as a rule; without, tiles go through memory.
+  if (isa_.requantizes && requant.scale && (!requant.residual || requant.levels)) t.requant = &requant;
   const int64_t row0 = (s.image * d.out_h + s.row) * d.out_w;
   const bool shuffles = d.shuffle_h * d.shuffle_w > 1;
   const int64_t line = shuffles ? d.out_w : pixels, out_bytes = int64_t(num_bytes(epilogue.out_type));
@@ -353,9 +356,11 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       }
       const int64_t per_line = (line + isa_.max_rows[panels - 1] - 1) / isa_.max_rows[panels - 1];
       const TileFn* fns = isa_.tiles[panels - 1];
-      for (int64_t i = 0; i < per_line * (pixels / line); ++i) {
-        const int64_t first = i / per_line * line, begin = first + part_begin(line, i % per_line, per_line);
-        int rows = int(first + part_begin(line, i % per_line + 1, per_line) - begin);
+      // Rows are shared out evenly, the shorter tiles first.
+      const int64_t shortest = line / per_line, longer = line % per_line;
+      int64_t begin = 0, first = 0, index = 0;
+      while (begin < pixels) {
+        int rows = int(shortest + (index >= per_line - longer));
         view.rows = rows;
         view.row0 = row0 + begin;
         // Of each line the taps of one row make a line of results.
@@ -369,8 +374,25 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
           for (; meets != 0; meets &= meets - 1) some[t.runs++] = runs_[size_t(__builtin_ctzll(meets))];
           t.run = some;
         }
-        fns[rows - 1](t);
-        finish_(epilogue, view);
+        if (t.requant) {
+          const int64_t first_byte = view.row0 * epilogue.ld_out + view.col0;
+          t.rows = view.rows;
+          t.cols = view.cols;
+          t.scale = t.requant->scale + view.col0;
+          t.offset = t.requant->offset + view.col0;
+          t.residual = t.requant->residual ? t.requant->residual + first_byte : nullptr;
+          t.out = static_cast<uint8_t*>(epilogue.out) + first_byte;
+          t.ld_out = epilogue.ld_out;
+          fns[rows - 1](t);
+        } else {
+          fns[rows - 1](t);
+          finish_(epilogue, view);
+        }
+        begin += view.rows;
+        if (++index == per_line) {
+          index = 0;
+          first = begin;
+        }
       }
     }
   }

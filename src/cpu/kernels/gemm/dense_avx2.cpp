@@ -8,6 +8,7 @@ namespace hone::cpu::avx2 {
 // vpmaddubsw would saturate, so bytes are widened to 16 bits: vpmaddwd sums two products of each column exactly, and
 // the two halves of a column meet at the end.
 struct DotInt8 {
+  static constexpr bool requantizes = false;
   struct Acc {
     __m256i low, high;  // columns 0-3 and 4-7, two partial sums each
   };

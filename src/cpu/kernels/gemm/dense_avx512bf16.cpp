@@ -6,6 +6,7 @@
 namespace hone::cpu::avx512bf16 {
 
 struct DotBf16 {
+  static constexpr bool requantizes = false;
   using Acc = vf;
   using A = vi;
   using B = vi;

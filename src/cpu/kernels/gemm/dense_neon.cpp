@@ -7,6 +7,7 @@ namespace hone::cpu::neon {
 
 // Without sdot: bytes widened to 16 bits, four partial sums for each column.
 struct DotInt8 {
+  static constexpr bool requantizes = false;
   struct Acc {
     int32x4_t column[4];
   };

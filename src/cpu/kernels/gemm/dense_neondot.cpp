@@ -8,6 +8,7 @@ namespace hone::cpu::neondot {
 // sdot wants both factors signed: u8 a becomes a - 128, and 128 times the sum of B, taken once for each B, is added
 // back.
 struct DotInt8 {
+  static constexpr bool requantizes = false;
   using Acc = int32x4_t;
   using A = int8x16_t;
   struct B {

@@ -23,6 +23,13 @@ struct TileArgs {
   const uint8_t* b;
   int64_t panel_stride;
   void* c;  ///< rows x (16 * panels) accumulators, f32 or i32, 16 * panels apart
+  // Bytes at once instead of c, where `requantizes` says so.
+  const RequantView* requant;  ///< null: c; the pointers below replace its own
+  const float *scale, *offset;
+  const uint8_t* residual;
+  uint8_t* out;
+  int64_t ld_out;
+  int rows, cols;  ///< of the tile that are results
 };
 using TileFn = void (*)(const TileArgs&);
 
@@ -41,6 +48,7 @@ struct DenseIsa {
   void (*f16_to_f32)(const uint16_t* from, float* to, int64_t n);
   void (*begin)();  ///< called by each thread before its first tile, `end` after its last; null: nothing to do
   void (*end)();
+  bool requantizes = false;  ///< tiles can write bytes from their registers
 };
 
 #define HONE_DENSE_ISA(ISA)         \

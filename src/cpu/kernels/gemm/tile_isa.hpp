@@ -1,6 +1,7 @@
 // Register tiles of dense products, for ISA files only. `Dot` says what a step of 4 bytes means.
 #pragma once
 #include "cpu/kernels/gemm/dense_view.hpp"
+#include "cpu/kernels/requantize_isa.hpp"
 #include "cpu/kernels/simd.hpp"
 
 namespace hone::cpu::HONE_NS {
@@ -8,6 +9,7 @@ namespace hone::cpu::HONE_NS {
 constexpr int panel_vectors = 16 / lanes;
 
 struct DotF32 {
+  static constexpr bool requantizes = false;
   using Acc = vf;
   using A = vf;
   using B = vf;
@@ -20,6 +22,7 @@ struct DotF32 {
 
 // bf16 pairs without an instruction of their own: the halves are widened by shifts.
 struct DotBf16Wide {
+  static constexpr bool requantizes = false;
   using Acc = vf;
   struct A {
     vf even, odd;
@@ -35,11 +38,71 @@ struct DotBf16Wide {
   HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
 };
 
+#if HONE_LANES == 16
+// Row M and those that are packed with it. Only the last row may be none of the results'. Rows are template arguments
+// and the accumulators no captures: gcc would keep them in memory.
+template <Between BETWEEN, int ROWS, int PANELS, int M>
+HONE_INLINE void put_rows(const TileArgs& t, const Requantizer<BETWEEN>& q, const vi (&acc)[ROWS][PANELS]) {
+  constexpr int group = PANELS == 1 ? 4 : PANELS == 2 ? 2 : 1;
+  const int64_t ld = t.ld_out;
+  const bool last = t.rows == ROWS;
+  const int tail = t.cols - 16 * (PANELS - 1);  // columns of the last panel
+#define HONE_LEVEL(N, J)                                                                                         \
+  q.level(acc[N][J], load(t.scale + 16 * (J)), load(t.offset + 16 * (J)),                                        \
+          BETWEEN != Between::nothing ? t.residual + ((N) == ROWS - 1 && !last ? ROWS - 2 : (N)) * ld + 16 * (J) \
+                                      : nullptr)
+  uint8_t* to = t.out + M * ld;
+  if constexpr (PANELS >= 3) {
+    const __m512i bytes =
+        q.pack(HONE_LEVEL(M, 0), HONE_LEVEL(M, 1), HONE_LEVEL(M, 2), PANELS == 4 ? HONE_LEVEL(M, PANELS - 1) : vi{});
+    if (M == ROWS - 1 && !last) return;
+    if (tail != 16) {
+      store_first_bytes(to, bytes, t.cols);
+    } else if constexpr (PANELS == 4) {
+      _mm512_storeu_si512(to, bytes);
+    } else {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(bytes));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 32), _mm512_extracti32x4_epi32(bytes, 2));
+    }
+  } else if constexpr (PANELS == 2) {
+    constexpr int n = M + 1 < ROWS ? M + 1 : M;
+    const __m512i bytes = q.pack(HONE_LEVEL(M, 0), HONE_LEVEL(M, 1), HONE_LEVEL(n, 0), HONE_LEVEL(n, 1));
+    const __m256i half[2] = {_mm512_castsi512_si256(bytes), _mm512_extracti64x4_epi64(bytes, 1)};
+    for (int k = 0; k < 2 && M + k < ROWS; ++k, to += ld) {
+      if (M + k == ROWS - 1 && !last) return;
+      if (tail == 16) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), half[k]);
+      } else {
+        _mm256_mask_storeu_epi8(to, (__mmask32(1) << (16 + tail)) - 1, half[k]);
+      }
+    }
+  } else {
+    constexpr int n1 = M + 1 < ROWS ? M + 1 : M, n2 = M + 2 < ROWS ? M + 2 : M, n3 = M + 3 < ROWS ? M + 3 : M;
+    const __m512i bytes = q.pack(HONE_LEVEL(M, 0), HONE_LEVEL(n1, 0), HONE_LEVEL(n2, 0), HONE_LEVEL(n3, 0));
+    const __m128i chunk[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+                              _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+    for (int k = 0; k < 4 && M + k < ROWS; ++k, to += ld) {
+      if (M + k == ROWS - 1 && !last) return;
+      if (tail == 16) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), chunk[k]);
+      } else {
+        _mm_mask_storeu_epi8(to, first_lanes(tail), chunk[k]);
+      }
+    }
+  }
+#undef HONE_LEVEL
+  if constexpr (M + group < ROWS) put_rows<BETWEEN, ROWS, PANELS, M + group>(t, q, acc);
+}
+#endif
+
 template <class Dot, int ROWS, int PANELS>
-static void dense_tile(const TileArgs& t) {
+static void dense_tile(const TileArgs& args) {
+  const TileArgs t = args;  // a copy: stores might change the original, as far as the compiler knows
   constexpr int vectors = PANELS * panel_vectors;
   typename Dot::Acc acc[ROWS][vectors];
+#pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m) {
+#pragma GCC unroll 16
     for (int j = 0; j < vectors; ++j) acc[m][j] = typename Dot::Acc{};
   }
   const int64_t panel = t.panel_stride;
@@ -47,6 +110,7 @@ static void dense_tile(const TileArgs& t) {
     const TileRun run = t.run[r];
     const uint8_t* b = t.b + run.b_bytes;
     const uint8_t* a[ROWS];
+#pragma GCC unroll 16
     for (int m = 0; m < ROWS; ++m) a[m] = t.a[run.a_rows + m] + run.a_bytes;
     int64_t k = 0;
     // With one panel each broadcast serves one product, so steps are taken by four: a row's pointer is fetched once for
@@ -54,9 +118,12 @@ static void dense_tile(const TileArgs& t) {
     if constexpr (vectors == 1) {
       for (; k + 4 <= t.steps; k += 4) {
         typename Dot::B bv[4];
+#pragma GCC unroll 16
         for (int u = 0; u < 4; ++u) bv[u] = Dot::load_b(b + 64 * u);
+#pragma GCC unroll 16
         for (int m = 0; m < ROWS; ++m) {
           const uint8_t* p = a[m] + 4 * k;
+#pragma GCC unroll 16
           for (int u = 0; u < 4; ++u) acc[m][0] = Dot::step(acc[m][0], Dot::load_a(p + 4 * u), bv[u]);
         }
         b += 256;
@@ -64,18 +131,36 @@ static void dense_tile(const TileArgs& t) {
     }
     for (; k < t.steps; ++k) {
       typename Dot::B bv[vectors];
+#pragma GCC unroll 16
       for (int j = 0; j < vectors; ++j) {
         bv[j] = Dot::load_b(b + (j / panel_vectors) * panel + (j % panel_vectors) * (4 * lanes));
       }
+#pragma GCC unroll 16
       for (int m = 0; m < ROWS; ++m) {
         typename Dot::A x = Dot::load_a(a[m] + 4 * k);
         if constexpr (vectors > 1) Dot::keep(x);
+#pragma GCC unroll 16
         for (int j = 0; j < vectors; ++j) acc[m][j] = Dot::step(acc[m][j], x, bv[j]);
       }
       b += 64;
     }
   }
+#if HONE_LANES == 16
+  if constexpr (Dot::requantizes) {
+    if (t.requant) {
+      if (t.residual) {
+        put_rows<Between::levels_and_residual, ROWS, PANELS, 0>(
+            t, Requantizer<Between::levels_and_residual>(*t.requant), acc);
+      } else {
+        put_rows<Between::nothing, ROWS, PANELS, 0>(t, Requantizer<Between::nothing>(*t.requant), acc);
+      }
+      return;
+    }
+  }
+#endif
+#pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m) {
+#pragma GCC unroll 16
     for (int j = 0; j < vectors; ++j) Dot::put(t.c, m * (16 * PANELS) + j * lanes, acc[m][j]);
   }
 }
@@ -106,6 +191,7 @@ static void dense_tile(const TileArgs& t) {
                          HONE_EPILOGUE_NS::bf16_to_f32,   \
                          HONE_EPILOGUE_NS::f16_to_f32,    \
                          nullptr,                         \
-                         nullptr};
+                         nullptr,                         \
+                         DOT::requantizes};
 
 }  // namespace hone::cpu::HONE_NS

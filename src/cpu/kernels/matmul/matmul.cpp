@@ -193,7 +193,7 @@ struct Row {
       for (size_t c = 0; c < dequant.size(); ++c) {
         dequant[c] = q.inputs[0].quantization->scale(0) * q.inputs[1].quantization->scale(std::min(c, size_t(p.n - 1)));
       }
-      epilogue.set_dequant(std::move(dequant));
+      epilogue.set_dequant(std::move(dequant), s.channels);
     }
     auto loose = q.inputs[1].constant ? nullptr : source_of(p, q.inputs[1].type);
     return std::make_unique<DenseKernel>(std::move(s), *r.isa, std::move(epilogue), q.threads, std::move(loose));
