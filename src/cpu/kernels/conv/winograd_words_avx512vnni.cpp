@@ -8,6 +8,7 @@ namespace hone::cpu::avx512vnni {
 
 // Two products of 16 bits a lane, exact in 32 bits.
 struct DotInt16 {
+  static constexpr bool requantizes = false;
   using Acc = vi;
   using A = vi;
   using B = vi;
