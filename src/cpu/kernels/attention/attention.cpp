@@ -169,11 +169,10 @@ void AttentionKernel::pack_bytes(const KernelArgs& args, const Scratch& s, int64
   const int64_t source = spec_.type == Num::f32 ? 4 : 2;
   const auto round = [&](size_t input, int64_t at, int64_t row, int64_t n, const AttentionLevels& levels) {
     const uint8_t* from = static_cast<const uint8_t*>(args.inputs[input]) + at * source;
-    for (int64_t i = 0; i < spec_.keys; ++i) {
-      uint8_t* to = s.copy + i * wide_;
-      if (n % 16 != 0) std::memset(to + n / 16 * 16, 0, 16);
-      isa_.quantize(from + i * row * source, spec_.type, n, levels, to);
+    if (n % 16 != 0) {
+      for (int64_t i = 0; i < spec_.keys; ++i) std::memset(s.copy + i * wide_ + n / 16 * 16, 0, 16);
     }
+    isa_.quantize(from, spec_.type, row, spec_.keys, n, levels, s.copy, wide_);
     std::memset(s.copy + spec_.keys * wide_, 0, size_t(3 * wide_));
   };
   if (keys) {
@@ -224,9 +223,7 @@ const uint8_t* AttentionKernel::query_row(const Scratch& s, const uint8_t* from,
   const int64_t element = bytes_of(spec_.kind);
   uint8_t* to = s.q + r * q_pitch_ * element;
   std::memset(to, 0, size_t(q_pitch_ * element));
-  if (is_int8()) {
-    isa_.quantize(from, spec_.type, spec_.features, q_levels_, to);
-  } else if (spec_.kind == DenseKind::f32) {
+  if (spec_.kind == DenseKind::f32) {
     dense_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), spec_.features);
   } else if (spec_.type == Num::f32) {
     dense_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), spec_.features);
@@ -273,6 +270,7 @@ void AttentionKernel::weigh(const KernelArgs& args, const Scratch& s, int64_t ma
   a.weight_levels = levels_of(l[3], 0);
   a.score_step = float(l[4].step);
   if (l[4].step != 0) a.score_levels = levels_of(l[4], 0);
+  a.sums = v_levels_.shift != 0;
   isa_.softmax_int8(a);
   // A shift of V is missing once for each weight.
   for (int r = 0; r < rows; ++r) s.factors[r] *= float(v_levels_.shift);
@@ -311,7 +309,14 @@ void AttentionKernel::run_rows(const KernelArgs& args, const Scratch& s, int64_t
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t first = begin + (end - begin) * i / tiles;
     const int rows = int(begin + (end - begin) * (i + 1) / tiles - first);
-    for (int r = 0; r < rows; ++r) s.pointers[r] = query_row(s, q + (first + r) * spec_.q_row * source, r);
+    const uint8_t* from = q + first * spec_.q_row * source;
+    if (is_int8()) {
+      // What lies behind the features meets zeros of K.
+      isa_.quantize(from, spec_.type, spec_.q_row, rows, spec_.features, q_levels_, s.q, q_pitch_);
+      for (int r = 0; r < rows; ++r) s.pointers[r] = s.q + r * q_pitch_;
+    } else {
+      for (int r = 0; r < rows; ++r) s.pointers[r] = query_row(s, from + r * spec_.q_row * source, r);
+    }
     for (int r = rows; r < rows + max_tile_rows; ++r) s.pointers[r] = s.pointers[rows - 1];
     const int64_t keys = spec_.causal ? std::min(spec_.keys, first + rows) : spec_.keys;
     multiply(k_, s.k, s.pointers, rows, keys, k_.steps(), s.scores);

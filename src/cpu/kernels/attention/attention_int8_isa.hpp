@@ -4,19 +4,30 @@
 
 namespace hone::cpu::HONE_NS {
 
-void attention_quantize(const void* from, Num type, int64_t n, const AttentionLevels& levels, uint8_t* to) {
-  const vf inverse = set1(levels.inverse), low = set1(levels.low), high = set1(levels.high);
-  const vi shift = set1i(levels.shift);
-  const auto all = [&](auto load_at) {
-    for (int64_t i = 0; i < n; i += lanes) {
-      const vi q = round_to_int(clamp_to(load_at(i) * inverse, low, high)) - shift;
-      store_bytes(to + i, narrow_u8(q), n - i < lanes ? int(n - i) : lanes);
-    }
-  };
+template <class Load>
+HONE_INLINE void quantize_rows(const AttentionLevels& l, int64_t rows, int64_t n, uint8_t* to, int64_t ld_to,
+                               Load load_at) {
+  const vf inverse = set1(l.inverse), low = set1(l.low), high = set1(l.high);
+  const vi shift = set1i(l.shift);
+  const int64_t whole = n / lanes * lanes;
+  for (int64_t r = 0; r < rows; ++r, to += ld_to) {
+    for (int64_t i = 0; i < whole; i += lanes)
+      store_u8(to + i, round_to_int(clamp_to(load_at(r, i) * inverse, low, high)) - shift);
+    if (whole < n)
+      store_bytes(to + whole, narrow_u8(round_to_int(clamp_to(load_at(r, whole) * inverse, low, high)) - shift),
+                  int(n - whole));
+  }
+}
+
+void attention_quantize(const void* from, Num type, int64_t ld, int64_t rows, int64_t n, const AttentionLevels& levels,
+                        uint8_t* to, int64_t ld_to) {
+  const AttentionLevels l = levels;
   if (type == Num::bf16) {
-    all([&](int64_t i) { return load_bf16(static_cast<const uint16_t*>(from) + i); });
+    const auto* p = static_cast<const uint16_t*>(from);
+    quantize_rows(l, rows, n, to, ld_to, [&](int64_t r, int64_t i) { return load_bf16(p + r * ld + i); });
   } else {
-    all([&](int64_t i) { return load(static_cast<const float*>(from) + i); });
+    const auto* p = static_cast<const float*>(from);
+    quantize_rows(l, rows, n, to, ld_to, [&](int64_t r, int64_t i) { return load(p + r * ld + i); });
   }
 }
 
@@ -52,7 +63,7 @@ void attention_sums(const uint8_t* panel, int64_t steps, int32_t* to) {
   }
 }
 
-// exp(x) for x <= 0 within 1e-6, far finer than the steps of the weights; nearly zero below -87.
+// exp(x) for x <= 0 within 1e-6, far finer than the steps of the weights; 2^-126 and what follows is zero to these.
 HONE_INLINE vf rough_exp_of_negative(vf x) {
   const vf y = maximum(set1(-126.0f), x * 1.44269504088896341f);
   const vf n = nearest(y), f = y - n;
@@ -67,6 +78,63 @@ HONE_INLINE vf rough_exp_of_negative(vf x) {
 
 HONE_INLINE vf mask_at(const float* mask, int64_t column_step, int64_t c) {
   return column_step == 0 ? set1(mask[0]) : load(mask + c);
+}
+
+// Rows short enough for registers, some side by side.
+template <bool MASKED, bool ROUNDED, int N, int ROWS>
+HONE_INLINE void short_softmax(const AttentionRows& a, int first) {
+  const vf scale = set1(a.scale), inverse = set1(a.score_levels.inverse), low = set1(a.score_levels.low),
+           top_level = set1(a.score_levels.high), step = set1(a.score_step), outside = set1(-__builtin_inff());
+  vf s[ROWS][N];
+  float factor[ROWS];
+  const int64_t width = a.last_block == 0 ? a.last_width : a.block;
+  for (int k = 0; k < ROWS; ++k) {
+    const int r = first + k;
+    const int64_t seen = a.causal && a.seen + r < a.keys ? a.seen + r : a.keys;
+    const auto* p = reinterpret_cast<const int32_t*>(a.scores + r * width);
+    const float *mask = a.mask ? a.mask + r * a.mask_row : nullptr,
+                *late = a.late_mask ? a.late_mask + r * a.late_mask_row : nullptr;
+    vf high = outside;
+    for (int i = 0; i < N; ++i) {
+      const int64_t c = i * lanes;
+      vf v = to_float(load_i32(p + c) + load_i32(a.comp + c)) * scale;
+      if constexpr (MASKED) {
+        if (mask) v = v + mask_at(mask, a.mask_column, c);
+        if constexpr (ROUNDED) v = clamp_to(nearest(v * inverse), low, top_level) * step;
+        if (late) v = v + mask_at(late, a.late_mask_column, c);
+      }
+      if (c + lanes > seen) v = select(lane_index() < int(seen - c), v, outside);
+      s[k][i] = v;
+      high = maximum(high, v);
+    }
+    const vf top = set1(max_of(high));
+    for (int i = 0; i < N; ++i) s[k][i] = s[k][i] - top;
+  }
+  for (int k = 0; k < ROWS; ++k) {
+    vf sum = {};
+    for (int i = 0; i < N; ++i) sum = sum + (s[k][i] = rough_exp_of_negative(s[k][i]));
+    const float total = sum_of(sum);
+    factor[k] = total > 0.0f ? a.weight_levels.inverse / total : 0.0f;
+  }
+  const vf most = set1(a.weight_levels.high);
+  for (int k = 0; k < ROWS; ++k) {
+    auto* weights = static_cast<uint8_t*>(a.weights) + (first + k) * a.ld;
+    vi whole = {};
+    for (int i = 0; i < N; ++i) {
+      const vi q = round_to_int(minimum(most, s[k][i] * factor[k]));
+      whole = whole + q;
+      store_u8(weights + i * lanes, q);
+    }
+    for (int64_t c = N * lanes; c < a.padded; c += lanes) store_u8(weights + c, vi{});
+    a.factors[first + k] = a.sums ? sum_of(to_float(whole)) : 0.0f;
+  }
+}
+template <bool MASKED, bool ROUNDED, int N>
+static void short_rows(const AttentionRows& view) {
+  const AttentionRows a = view;
+  int r = 0;
+  for (; r + 2 <= a.rows; r += 2) short_softmax<MASKED, ROUNDED, N, 2>(a, r);
+  if (r < a.rows) short_softmax<MASKED, ROUNDED, N, 1>(a, r);
 }
 
 template <bool MASKED, bool ROUNDED>
@@ -100,8 +168,7 @@ HONE_INLINE void softmax_of_integers(const AttentionRows& a, int r) {
     float* p = score_block(a, r, begin) - begin;
     const int64_t end = begin + a.block < seen ? begin + a.block : seen;
     for (int64_t c = begin; c < end; c += lanes) {
-      const vf x = load(p + c) - top;
-      const vf e = select(x > -87.0f, rough_exp_of_negative(x), vf{});
+      const vf e = rough_exp_of_negative(load(p + c) - top);
       sum = sum + e;
       store(p + c, e);
     }
@@ -122,20 +189,22 @@ HONE_INLINE void softmax_of_integers(const AttentionRows& a, int r) {
     }
   }
   for (int64_t c = (seen + lanes - 1) / lanes * lanes; c < a.padded; c += lanes) store_u8(weights + c, vi{});
-  a.factors[r] = sum_of(to_float(whole));
+  a.factors[r] = a.sums ? sum_of(to_float(whole)) : 0.0f;
+}
+
+template <bool MASKED, bool ROUNDED>
+static void softmax_rows(const AttentionRows& a) {
+  const int64_t vectors = (a.keys + lanes - 1) / lanes;
+  const bool all_in_one_block = a.block >= vectors * lanes;
+  if (all_in_one_block && !a.causal && vectors == 4) return short_rows<MASKED, ROUNDED, 4>(a);
+  if (all_in_one_block && !a.causal && vectors == 3) return short_rows<MASKED, ROUNDED, 3>(a);
+  if (all_in_one_block && !a.causal && vectors == 2) return short_rows<MASKED, ROUNDED, 2>(a);
+  for (int r = 0; r < a.rows; ++r) softmax_of_integers<MASKED, ROUNDED>(a, r);
 }
 
 void attention_softmax_int8(const AttentionRows& a) {
-  const bool masked = a.mask || a.late_mask;
-  for (int r = 0; r < a.rows; ++r) {
-    if (a.score_step != 0) {
-      softmax_of_integers<true, true>(a, r);
-    } else if (masked) {
-      softmax_of_integers<true, false>(a, r);
-    } else {
-      softmax_of_integers<false, false>(a, r);
-    }
-  }
+  if (a.score_step != 0) return softmax_rows<true, true>(a);
+  a.mask || a.late_mask ? softmax_rows<true, false>(a) : softmax_rows<false, false>(a);
 }
 
 void attention_result_int8(const AttentionResult& r) {

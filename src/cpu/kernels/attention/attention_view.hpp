@@ -34,6 +34,7 @@ struct AttentionRows {
   int64_t late_mask_row, late_mask_column;
   float score_step;  ///< 0: scores are not rounded
   AttentionLevels score_levels, weight_levels;
+  bool sums;  ///< factors become the sums of the weights
 };
 
 /// Rows of a product times their factors, to the result.
@@ -68,12 +69,12 @@ struct AttentionResult {
   void attention_mix(const float* weights, const void* rows, Num type, int64_t ld, int64_t keys, int64_t columns, \
                      float* to);                                                                                  \
   void attention_widen(const void* from, Num type, int64_t n, float* to);                                         \
-  void attention_quantize(const void* from, Num type, int64_t n, const AttentionLevels& levels, uint8_t* to);     \
+  void attention_quantize(const void* from, Num type, int64_t ld, int64_t rows, int64_t n,                        \
+                          const AttentionLevels& levels, uint8_t* to, int64_t ld_to);                             \
   /* four rows of bytes beside each other, `rows` up to a multiple of four: to[row / 4][16][4] */                 \
   void attention_quads(const uint8_t* from, int64_t ld, int64_t rows, uint8_t* to);                               \
   /* sums of the columns of a panel [steps][16][4] of signed bytes */                                             \
   void attention_sums(const uint8_t* panel, int64_t steps, int32_t* to);                                          \
-  /* factors become the sums of the weights */                                                                    \
   void attention_softmax_int8(const AttentionRows& a);                                                            \
   void attention_result_int8(const AttentionResult& r);                                                           \
   }
