@@ -12,6 +12,7 @@
 #include "passes/pipeline.hpp"
 #include "passes/precision.hpp"
 #include "passes/strided_attention.hpp"
+#include "passes/transposed_convolutions.hpp"
 #include "passes/volumes.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
@@ -103,6 +104,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   std::vector<Pass> passes = canonicalize_passes();
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
+  passes.push_back(transposed_convolutions_pass());
   if (has_volumes(g)) {
     passes.push_back(volumes_to_images_pass());
     passes.push_back(sink_transposes_pass());

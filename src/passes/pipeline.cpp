@@ -5,6 +5,7 @@
 #include "passes/layout.hpp"
 #include "passes/precision.hpp"
 #include "passes/strided_attention.hpp"
+#include "passes/transposed_convolutions.hpp"
 #include "passes/volumes.hpp"
 #include "rewrite/clean.hpp"
 #include "rewrite/fold.hpp"
@@ -32,6 +33,7 @@ std::vector<Pass> all() {
           bf16_pass(),
           widen_half_pass(),
           sink_transposes_pass(),
+          transposed_convolutions_pass(),
           volumes_to_images_pass(),
           functions_on_images_pass()};
 }
