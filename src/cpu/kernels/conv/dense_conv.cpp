@@ -158,8 +158,9 @@ double cost_of(const Problem& p, double gflops) {
 
 KernelPlan plan_kind(const KernelQuery& q, DenseKind kind, double gflops) {
   KernelPlan plan;
-  if (q.inputs[1].constant) plan.packs.push_back({1, packed_form(kind)});
-  plan.cost = cost_of(*problem_of(q), gflops);
+  const Problem p = *problem_of(q);
+  if (q.inputs[1].constant) plan.packs.push_back({1, spec_of(q, p, kind).packed().form()});
+  plan.cost = cost_of(p, gflops);
   // Pixels gathered from planes.
   if (q.inputs[0].layout != Layout::channels_last) plan.cost += double(q.inputs[0].size()) * 0.5e-3;
   return plan;

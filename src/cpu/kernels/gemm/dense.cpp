@@ -74,6 +74,7 @@ PackedB DenseSpec::packed() const {
   p.columns = columns;
   p.runs = taps_are_contiguous() ? kernel_h : kernel_h * kernel_w;
   p.run_length = taps_are_contiguous() ? kernel_w * channels : channels;
+  p.run_sums = kind == DenseKind::int8 && p.runs > 1 && dilation_w > 1;
   return p;
 }
 
@@ -120,6 +121,7 @@ void DenseKernel::plan_input() {
   if (by_taps_) {
     copy_ = false;
     zeros_.assign(size_t(s.a_channels() * a_bytes_ + 128), s.kind == DenseKind::int8 ? uint8_t(s.a_zero) : 0);
+    leaves_out_ = packed_.run_sums && s.num_b == 1 && zeros_[0] != 0;
   }
 }
 
@@ -250,7 +252,7 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
   const int32_t* comp = zero_comp_.data();
   if (spec_.kind == DenseKind::int8) {
     const int32_t zero = spec_.a_zero + (spec_.a_type == Num::s8 ? 128 : 0);
-    if (zero != 0) {
+    if (zero != 0 && !leaves_out_) {
       for (int64_t i = 0; i < spec_.num_b; ++i) {
         int32_t* c = reinterpret_cast<int32_t*>(scratch + i * comp_bytes_);
         const int32_t* sums = reinterpret_cast<const int32_t*>(job.b + i * b_bytes_ + packed_.sums_offset());
@@ -324,6 +326,9 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   t.c = tile;
   TileView view;
   view.acc = tile;
+  alignas(64) int32_t comp[16 * max_tile_panels];
+  alignas(64) float offset[16 * max_tile_panels];
+  uint64_t last_meets = 0;
   const uint8_t* b = job.b + (d.b_image.empty() ? 0 : d.b_image[size_t(s.image)] * b_bytes_);
   EpilogueView epilogue = job.epilogue;
   if (!d.b_image.empty() && epilogue.comp) epilogue.comp += d.b_image[size_t(s.image)] * job.comp_stride;
@@ -370,6 +375,12 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
         if (by_taps_) {
           uint64_t meets = 0;
           for (int r = 0; r < view.rows; ++r) meets |= seen[begin + r];
+          if (leaves_out_ && (begin == 0 || meets != last_meets)) {
+            correct(job, meets, view, comp, offset);
+            epilogue.comp = comp - view.col0;
+            epilogue.requant.offset = offset - view.col0;
+            last_meets = meets;
+          }
           t.runs = 0;
           for (; meets != 0; meets &= meets - 1) some[t.runs++] = runs_[size_t(__builtin_ctzll(meets))];
           t.run = some;
@@ -419,12 +430,12 @@ int64_t DenseKernel::point_at_pixels(const Job& job, const Strip& s, const uint8
 }
 
 // The pixels that each tap meets; `seen` has a bit for each tap that meets more than zeros. The zero point of integers
-// is none: their column sums count every tap.
+// is more, unless there are sums of B for each tap.
 int64_t DenseKernel::point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const {
   const DenseSpec& d = spec_;
   const int64_t pixels = s.images * s.rows * d.out_w, ahead = most_pixels_ + max_tile_rows;
   std::memset(seen, 0, size_t(pixels) * sizeof *seen);
-  const bool padding_counts = zeros_[0] != 0;
+  const bool padding_counts = zeros_[0] != 0 && !leaves_out_;
   for (int64_t tap = 0; tap < d.kernel_h * d.kernel_w; ++tap) {
     const int64_t left = tap % d.kernel_w * d.dilation_w - d.pad_left;
     const uint8_t** to = pointers + tap * ahead;
@@ -493,6 +504,21 @@ void DenseKernel::copy_pixels(const uint8_t* from, int64_t step, uint8_t* to, in
   }
 }
 
+// What the zero point adds to the sums over some of the taps, and the offsets of results with it.
+void DenseKernel::correct(const Job& job, uint64_t taps, const TileView& tile, int32_t* comp, float* offset) const {
+  const auto* sums = reinterpret_cast<const int32_t*>(job.b + packed_.run_sums_offset()) + tile.col0;
+  std::fill_n(comp, 16 * max_tile_panels, 0);
+  std::fill_n(offset, 16 * max_tile_panels, 0.0f);
+  for (; taps != 0; taps &= taps - 1) {
+    const int32_t* run = sums + __builtin_ctzll(taps) * packed_.sums_stride();
+    for (int c = 0; c < tile.cols; ++c) comp[c] += run[c];
+  }
+  for (int c = 0; c < tile.cols; ++c) comp[c] *= spec_.a_zero;
+  const RequantView& q = job.epilogue.requant;
+  if (!q.scale) return;
+  for (int c = 0; c < tile.cols; ++c) offset[c] = q.offset[tile.col0 + c] - float(comp[c]) * q.scale[tile.col0 + c];
+}
+
 // n values as the tiles read them: converted to `to`, which may be `from`, or where they lie.
 const uint8_t* DenseKernel::convert(const uint8_t* from, uint8_t* to, int64_t n) const {
   const DenseSpec& d = spec_;
@@ -550,8 +576,8 @@ void DenseKernel::copy_strip(const Job& job, const Strip& s, uint8_t* to) const 
   // Columns [left, right) of the copy come from the input.
   const int64_t left = std::min(d.pad_left, copy_w_), right = std::max(left, std::min(copy_w_, d.pad_left + d.in_w));
   // Rows of one pixel each, as those of a matrix, are copied like the pixels of a row.
-  const bool column = copy_w_ == 1 && d.in_w == 1 && left == 0 && d.pad_top == 0 &&
-                      (d.a_channel != 1 || d.a_row == d.a_channels());
+  const bool column =
+      copy_w_ == 1 && d.in_w == 1 && left == 0 && d.pad_top == 0 && (d.a_channel != 1 || d.a_row == d.a_channels());
   for (int64_t n = 0; n < s.images; ++n) {
     if (column) {
       const int64_t begin = s.row * d.stride_h, rows = std::min(in_rows, d.in_h - begin);

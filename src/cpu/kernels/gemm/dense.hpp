@@ -70,6 +70,7 @@ class DenseKernel : public PreparedKernel {
   int64_t point_at_pixels(const Job& job, const Strip& s, const uint8_t* copy, const uint8_t** pointers) const;
   int64_t point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const;
   /// Pixels that lie `step` elements apart, packed.
+  void correct(const Job& job, uint64_t taps, const TileView& tile, int32_t* comp, float* offset) const;
   void copy_pixels(const uint8_t* from, int64_t step, uint8_t* to, int64_t pixels) const;
   const uint8_t* convert(const uint8_t* from, uint8_t* to, int64_t n) const;
   void interleave(const uint8_t* a, const uint8_t* b, const uint8_t* c, uint8_t* to, int64_t n) const;
@@ -88,6 +89,7 @@ class DenseKernel : public PreparedKernel {
   int64_t column_blocks_ = 1, column_parts_ = 1;
   bool on_demand_ = false;  ///< strips go to whoever is free
   bool copy_ = false, by_taps_ = false;
+  bool leaves_out_ = false;  ///< tiles of integers leave out taps in the padding, whose value is not 0
   int64_t most_pixels_ = 0;     ///< in a strip
   std::vector<uint8_t> zeros_;  ///< a pixel of padding
   int64_t copy_w_ = 0;          ///< pixels in a row of the copy

@@ -69,12 +69,21 @@ void pack_panel(const PackedB& s, const SourceB& b, int64_t group, int64_t panel
   }
 }
 
-void column_sums(const PackedB& s, const int8_t* panel, int64_t columns, int32_t* sums) {
+// Of columns of a panel; those of run r lie `stride` further than those of the run before.
+void column_sums(const PackedB& s, const int8_t* panel, int64_t columns, int32_t* sums, int32_t* run_sums) {
+  const int64_t stride = s.sums_stride();
   for (int64_t c = 0; c < columns; ++c) sums[c] = 0;
-  for (int64_t k = 0; k < s.runs * s.padded_steps(); ++k) {
+  for (int64_t r = 0; r < s.runs; ++r) {
+    int32_t run[16] = {};
+    for (int64_t k = r * s.padded_steps(); k < (r + 1) * s.padded_steps(); ++k) {
+      for (int64_t c = 0; c < columns; ++c) {
+        const int8_t* v = panel + (k * 16 + c) * 4;
+        run[c] += v[0] + v[1] + v[2] + v[3];
+      }
+    }
     for (int64_t c = 0; c < columns; ++c) {
-      const int8_t* v = panel + (k * 16 + c) * 4;
-      sums[c] += v[0] + v[1] + v[2] + v[3];
+      sums[c] += run[c];
+      if (s.run_sums) run_sums[r * stride + c] = run[c];
     }
   }
 }
@@ -103,8 +112,11 @@ void pack_panels(const PackedB& s, const SourceB& from, uint8_t* to, int64_t beg
       }
     } else {
       pack_panel<int8_t, int8_t, 4>(s, from, group, panel, reinterpret_cast<int8_t*>(at));
-      int32_t* sums = reinterpret_cast<int32_t*>(to + s.sums_offset()) + group * s.columns + panel * 16;
-      column_sums(s, reinterpret_cast<const int8_t*>(at), std::min<int64_t>(16, s.columns - panel * 16), sums);
+      const int64_t column = group * s.columns + panel * 16;
+      int32_t* sums = reinterpret_cast<int32_t*>(to + s.sums_offset()) + column;
+      int32_t* run_sums = reinterpret_cast<int32_t*>(to + s.run_sums_offset()) + column;
+      column_sums(s, reinterpret_cast<const int8_t*>(at), std::min<int64_t>(16, s.columns - panel * 16), sums,
+                  run_sums);
     }
   }
 }

@@ -27,6 +27,7 @@ struct PackedB {
   int64_t columns = 0;  ///< of one group
   int64_t runs = 1;
   int64_t run_length = 0;  ///< values of K in a run
+  bool run_sums = false;   ///< column sums of each run too: taps may be left out of the products of integers
 
   int64_t values_per_step() const { return kind == DenseKind::f32 ? 1 : kind == DenseKind::bf16 ? 2 : 4; }
   int64_t steps() const { return (run_length + values_per_step() - 1) / values_per_step(); }
@@ -36,10 +37,15 @@ struct PackedB {
   int64_t panel_stride() const { return runs * run_stride(); }
   int64_t group_stride() const { return panels() * panel_stride(); }
   int64_t sums_offset() const { return groups * group_stride(); }
-  /// Column sums are stored for all columns of all groups in order, with room for one vector more.
+  /// Column sums are stored for all columns of all groups in order, with room for one vector more; behind them those of
+  /// each run.
+  int64_t sums_stride() const { return (groups * columns + 31) / 16 * 16; }
+  int64_t run_sums_offset() const { return sums_offset() + sums_stride() * 4; }
   size_t bytes() const {
-    return size_t(sums_offset()) + (kind == DenseKind::int8 ? size_t((groups * columns + 31) / 16 * 16) * 4 : 0);
+    if (kind != DenseKind::int8) return size_t(sums_offset());
+    return size_t(run_sums_offset() + (run_sums ? runs * sums_stride() * 4 : 0));
   }
+  const char* form() const { return run_sums ? "b16x4_s8_runsum" : packed_form(kind); }
 };
 
 /// Where the values of B lie. A run is `length / inner` taps of `inner` values each: value k of run r of column c of
