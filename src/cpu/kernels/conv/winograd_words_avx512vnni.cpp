@@ -8,7 +8,7 @@ namespace hone::cpu::avx512vnni {
 
 // Two products of 16 bits a lane, exact in 32 bits.
 struct DotInt16 {
-  static constexpr bool requantizes = false;
+  static constexpr bool requantizes = false, ends_f32 = false, ends_bf16 = false;
   using Acc = vi;
   using A = vi;
   using B = vi;

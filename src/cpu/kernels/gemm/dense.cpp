@@ -87,6 +87,7 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
       epilogue_(std::move(epilogue)),
       threads_(std::max(1, threads)),
       loose_(std::move(loose_b)) {
+  no_bias_.assign(size_t(round_up(packed_.groups * packed_.columns, 16)) + 64, 0.0f);
   a_bytes_ = spec_.kind == DenseKind::f32 ? 4 : spec_.kind == DenseKind::bf16 ? 2 : 1;
   plan_input();
   cut_strips();
@@ -223,6 +224,7 @@ struct DenseKernel::Job {
   EpilogueView epilogue;
   int64_t comp_stride;  ///< between the corrections of two Bs
   uint8_t* thread_scratch;
+  bool ends;  ///< tiles write results themselves
 };
 
 void DenseKernel::run(const KernelArgs& args) noexcept {
@@ -265,6 +267,7 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
   }
   OperandView operands[EpiloguePlan::max_operands];
   job.epilogue = epilogue_.bind(args, operands, comp);
+  job.ends = tiles_end(job.epilogue);
   if (requant_bytes_ > 0) {
     auto* scale = reinterpret_cast<float*>(scratch);
     epilogue_.requantize(job.epilogue, scale, scale + requant_bytes_ / 8, packed_.groups * packed_.columns);
@@ -283,6 +286,15 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
   args.pool.parallel_for(threads_, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t part = begin; part < end; ++part) run_part(job, int(part));
   });
+}
+
+// Can the tiles write the results themselves?
+bool DenseKernel::tiles_end(const EpilogueView& e) const {
+  const bool type = (e.out_type == Num::f32 && isa_.ends_f32) || (e.out_type == Num::bf16 && isa_.ends_bf16);
+  if (!type || !e.fast || e.integer || e.residual_last) return false;
+  if (e.has_residual && (e.activation != 0 || e.residual.type != e.out_type || spec_.shuffle_h * spec_.shuffle_w > 1))
+    return false;
+  return e.activation == 0 || EpilogueOp(e.activation - 1) == EpilogueOp::hswish;
 }
 
 void DenseKernel::run_part(const Job& job, int part) const {
@@ -319,6 +331,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   alignas(64) float tile[tile_capacity];
   TileRun some[64];
   TileArgs t{};
+  RealEnd end;
   t.run = runs_.data();
   t.runs = taps;
   t.steps = steps_;
@@ -394,6 +407,21 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
           t.residual = t.requant->residual ? t.requant->residual + first_byte : nullptr;
           t.out = static_cast<uint8_t*>(epilogue.out) + first_byte;
           t.ld_out = epilogue.ld_out;
+          fns[rows - 1](t);
+        } else if (job.ends) {
+          const int64_t at = view.row0 * epilogue.ld_out + view.col0;
+          const auto* residual = static_cast<const uint8_t*>(epilogue.residual.data);
+          end = {(epilogue.bias ? epilogue.bias : no_bias_.data()) + view.col0,
+                 epilogue.has_residual ? residual + at * out_bytes : nullptr,
+                 static_cast<uint8_t*>(epilogue.out) + at * out_bytes,
+                 epilogue.ld_out,
+                 view.rows,
+                 view.cols,
+                 epilogue.out_type,
+                 epilogue.activation != 0,
+                 epilogue.clamp_low,
+                 epilogue.clamp_high};
+          t.end = &end;
           fns[rows - 1](t);
         } else {
           fns[rows - 1](t);

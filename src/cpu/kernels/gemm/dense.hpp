@@ -63,6 +63,7 @@ class DenseKernel : public PreparedKernel {
   void plan_input();
   void plan_runs();
   int64_t thread_bytes() const { return copy_bytes_ + pointer_bytes_; }
+  bool tiles_end(const EpilogueView& e) const;
   void run_part(const Job& job, int part) const;
   void run_share(const Job& job, int part) const;
   void run_strip(const Job& job, const Strip& s, int64_t block_begin, int64_t block_end, uint8_t* scratch) const;
@@ -86,6 +87,7 @@ class DenseKernel : public PreparedKernel {
   std::vector<TileRun> runs_;
   int64_t steps_ = 0;  ///< of a run
   std::vector<int32_t> zero_comp_;
+  std::vector<float> no_bias_;
   int64_t column_blocks_ = 1, column_parts_ = 1;
   bool on_demand_ = false;  ///< strips go to whoever is free
   bool copy_ = false, by_taps_ = false;

@@ -7,6 +7,7 @@ namespace hone::cpu::avx512bf16 {
 
 struct DotBf16 {
   static constexpr bool requantizes = false;
+  static constexpr bool ends_f32 = true, ends_bf16 = true;
   using Acc = vf;
   using A = vi;
   using B = vi;

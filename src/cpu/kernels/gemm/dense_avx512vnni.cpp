@@ -8,6 +8,7 @@ namespace hone::cpu::avx512vnni {
 // u8 x s8, four products a lane, exact in 32 bits.
 struct DotInt8 {
   static constexpr bool requantizes = true;
+  static constexpr bool ends_f32 = false, ends_bf16 = false;
   using Acc = vi;
   using A = vi;
   using B = vi;

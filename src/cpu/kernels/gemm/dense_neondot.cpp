@@ -9,6 +9,7 @@ namespace hone::cpu::neondot {
 // back.
 struct DotInt8 {
   static constexpr bool requantizes = false;
+  static constexpr bool ends_f32 = false, ends_bf16 = false;
   using Acc = int32x4_t;
   using A = int8x16_t;
   struct B {

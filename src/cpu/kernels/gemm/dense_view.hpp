@@ -15,6 +15,17 @@ struct TileRun {
   int64_t a_bytes;  ///< to add to each of them
   int64_t b_bytes;  ///< from the begin of a panel of B
 };
+/// Real results straight from the accumulators: acc + bias[c] (+ residual), clamped or HardSwish, to f32 or bf16.
+struct RealEnd {
+  const float* bias;     ///< of the first column, readable to a whole panel
+  const void* residual;  ///< of the type of the results and laid out as they are, at the first; null: none
+  void* out;             ///< the first result
+  int64_t ld;            ///< elements between rows of results
+  int rows, cols;        ///< of the tile that are results: all rows, or all but one
+  Num type;
+  bool hard_swish;  ///< not with a residual; else clamped
+  float low, high;
+};
 struct TileArgs {
   const uint8_t* const* a;  ///< one pointer per row, for each run or for all
   const TileRun* run;
@@ -29,7 +40,8 @@ struct TileArgs {
   const uint8_t* residual;
   uint8_t* out;
   int64_t ld_out;
-  int rows, cols;  ///< of the tile that are results
+  int rows, cols;      ///< of the tile that are results
+  const RealEnd* end;  ///< results instead of accumulators; null: `c`
 };
 using TileFn = void (*)(const TileArgs&);
 
@@ -48,7 +60,8 @@ struct DenseIsa {
   void (*f16_to_f32)(const uint16_t* from, float* to, int64_t n);
   void (*begin)();  ///< called by each thread before its first tile, `end` after its last; null: nothing to do
   void (*end)();
-  bool requantizes = false;  ///< tiles can write bytes from their registers
+  bool requantizes = false;                  ///< tiles can write bytes from their registers
+  bool ends_f32 = false, ends_bf16 = false;  ///< can tiles write results of that type themselves?
 };
 
 #define HONE_DENSE_ISA(ISA)         \

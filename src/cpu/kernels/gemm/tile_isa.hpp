@@ -1,6 +1,7 @@
 // Register tiles of dense products, for ISA files only. `Dot` says what a step of 4 bytes means.
 #pragma once
 #include "cpu/kernels/gemm/dense_view.hpp"
+#include "cpu/kernels/gemm/tile_end_isa.hpp"
 #include "cpu/kernels/requantize_isa.hpp"
 #include "cpu/kernels/simd.hpp"
 
@@ -10,6 +11,7 @@ constexpr int panel_vectors = 16 / lanes;
 
 struct DotF32 {
   static constexpr bool requantizes = false;
+  static constexpr bool ends_f32 = true, ends_bf16 = false;
   using Acc = vf;
   using A = vf;
   using B = vf;
@@ -23,6 +25,7 @@ struct DotF32 {
 // bf16 pairs without an instruction of their own: the halves are widened by shifts.
 struct DotBf16Wide {
   static constexpr bool requantizes = false;
+  static constexpr bool ends_f32 = false, ends_bf16 = false;
   using Acc = vf;
   struct A {
     vf even, odd;
@@ -158,6 +161,9 @@ static void dense_tile(const TileArgs& args) {
     }
   }
 #endif
+  if constexpr (Dot::ends_f32) {
+    if (t.end) return put_results<Dot::ends_bf16>(*t.end, acc);
+  }
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m) {
 #pragma GCC unroll 16
@@ -192,6 +198,8 @@ static void dense_tile(const TileArgs& args) {
                          HONE_EPILOGUE_NS::f16_to_f32,    \
                          nullptr,                         \
                          nullptr,                         \
-                         DOT::requantizes};
+                         DOT::requantizes,                \
+                         DOT::ends_f32,                   \
+                         DOT::ends_bf16};
 
 }  // namespace hone::cpu::HONE_NS
