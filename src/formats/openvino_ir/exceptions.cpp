@@ -11,7 +11,9 @@
 #include "ops/normalization.hpp"
 #include "ops/pooling.hpp"
 #include "ops/random.hpp"
+#include "ops/reduce.hpp"
 #include "ops/resize.hpp"
+#include "ops/unary.hpp"
 
 namespace hone::ir {
 
@@ -87,11 +89,39 @@ Values reverse_1(LayerContext& l) {
 }
 
 // The seeds become an explicit state.
-Values random_uniform(LayerContext& l) {
-  const RandomUniform op = l.fields<RandomUniform>();
+Value random_state(LayerContext& l) {
   const auto key = l.data.attribute("global_seed").as_ullong() * 0x9e3779b97f4a7c15ull + l.data.attribute("op_seed").as_ullong();
-  const Value state = l.b.constant(Tensor::of<uint64_t>({2}, {key, 0}));
-  return {l.all(op, {l.in(0), l.in(1), l.in(2), state})[0]};
+  return l.b.constant(Tensor::of<uint64_t>({2}, {key, 0}));
+}
+Values random_uniform(LayerContext& l) {
+  return {l.all(l.fields<RandomUniform>(), {l.in(0), l.in(1), l.in(2), random_state(l)})[0]};
+}
+
+// Draws with replacement count the cumulated probabilities below a uniform number; draws without it are the first places of log p - log(-log u)
+// (Gumbel), which has the same distribution as one draw after the other.
+Values multinomial(LayerContext& l) {
+  const Value p = l(Convert{ElementType::f32}, l.in(0)), last = l.b.ints({-1});
+  if (!p.shape().rank_known() || p.shape().rank() != 2) l.fail("takes probabilities [N, classes]");
+  const bool log = l.flag("log_probs", false);
+  const ElementType type = parse_type(l.attribute("convert_type", "i64"));
+  const Value count = l(Reshape{}, l(Convert{ElementType::i64}, l.in(1)), l.b.ints({}));
+  const auto part = [&](int64_t axis) { return l(Gather{}, l(ShapeOf{ElementType::i64}, p), l.b.ints({axis}), l.b.scalar<int64_t>(0)); };
+  const auto uniform = [&](const Values& shape) {
+    return l.all(RandomUniform{}, {l.all(Concat{0}, shape)[0], l.b.scalar<float>(0), l.b.scalar<float>(1), random_state(l)})[0];
+  };
+  if (!l.flag("with_replacement", false)) {
+    const Value u = uniform({part(0), part(1)});
+    const Value key = l(Subtract{}, log ? p : l(Log{}, p), l(Log{}, l(Negative{}, l(Log{}, u))));
+    TopK top;
+    top.index_element_type = type;
+    return {l.all(top, {key, count})[1]};
+  }
+  const Value weights = log ? l(Exp{}, l(Subtract{}, p, l(ReduceMax{true}, p, last))) : p;
+  const Value sums = l(CumSum{}, weights, l.b.scalar<int64_t>(-1));
+  const Value bounds = l(Unsqueeze{}, l(Divide{}, sums, l(ReduceSum{true}, weights, last)), l.b.ints({1}));
+  const Value u = uniform({part(0), l(Unsqueeze{}, count, l.b.ints({0})), l.b.ints({1})});
+  const Value below = l(ReduceSum{}, l(Convert{ElementType::i64}, l(LessEqual{}, bounds, u)), l.b.ints({2}));
+  return {l(Convert{type}, l(Minimum{}, below, l(Subtract{}, part(1), l.b.ints({1}))))};
 }
 
 constexpr LayerRow rows[] = {
@@ -102,6 +132,7 @@ constexpr LayerRow rows[] = {
     {"interpolate", 1, 3, interpolate_1},
     {"interpolate", 4, 10, interpolate_4},
     {"loop", 0, 99, control::loop},
+    {"multinomial", 13, 99, multinomial},
     {"mvn", 1, 5, mvn_1},
     {"randomuniform", 0, 99, random_uniform},
     {"range", 1, 3, range_1},

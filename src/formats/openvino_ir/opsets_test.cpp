@@ -1,8 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "formats/openvino_ir/reader.hpp"
 #include "formats/openvino_ir/writer.hpp"
 #include "graph/builder.hpp"
+#include "graph/text.hpp"
 #include "hone/error.hpp"
+#include "ops/evaluate.hpp"
 #include "ops/pooling.hpp"
 #include "ops/recurrent.hpp"
 #include "ops/sampling.hpp"
@@ -51,6 +57,70 @@ TEST(OpenVinoOpsets, refuses_attributes_that_openvino_lacks) {
   const Value boxes = c.parameter(ElementType::f32, {1, 4}), images = c.parameter(ElementType::i64, {1});
   c.result(c(roi, c.parameter(ElementType::f32, {1, 1, 8, 8}), boxes, images));
   EXPECT_THROW(ir::prepared_for_ir(h), Error);
+}
+
+// Each operator with inputs as parameters, and the same from its own IR.
+TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
+  for (const char* name : {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals", "ExperimentalDetectronGenerateProposalsSingleImage", "PSROIPooling",
+                           "DeformablePSROIPooling", "NMSRotated", "ROIAlignRotated", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen", "CTCLoss", "GatherTree", "Inverse",
+                           "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
+    const OpDef* op = find_op(name);
+    ASSERT_TRUE(op) << name;
+    for (const Sample& sample : op->samples()) {
+      Graph g;
+      Builder b(g);
+      Values in;
+      std::vector<Datum> values;
+      for (const Datum& d : sample.inputs) {
+        in.push_back(b.parameter(Type(d.tensor().element_type(), PartialShape(d.tensor().shape())), "in" + std::to_string(in.size())));
+        values.push_back(d);
+      }
+      const Node node = b.add(*op, sample.attributes, in);
+      for (size_t i = 0; i < node.num_outputs(); ++i) b.result(node.output(i), "out" + std::to_string(i));
+      const auto [xml, weights] = to_openvino_ir(g);
+      const Graph back = parse_openvino_ir(xml, weights, nullptr);
+      EXPECT_TRUE(holds(back, name));
+      const auto want = evaluate(g, values), got = evaluate(back, values);
+      ASSERT_EQ(want.size(), got.size()) << name;
+      for (size_t i = 0; i < want.size(); ++i) EXPECT_TRUE(got[i].tensor().identical(want[i].tensor())) << name << " output " << i;
+    }
+  }
+}
+
+Tensor drawn(const std::string& attributes, std::vector<float> probabilities, int64_t count) {
+  const auto classes = std::to_string(probabilities.size());
+  const std::string xml =
+      "<net name='n' version='11'><layers><layer id='0' name='p' type='Parameter' version='opset1'><data shape='1," + classes +
+      "' element_type='f32'/><output><port id='0' precision='FP32'/></output></layer><layer id='1' name='k' type='Parameter' version='opset1'>"
+      "<data shape='' element_type='i64'/><output><port id='0' precision='I64'/></output></layer><layer id='2' name='m' type='Multinomial' version='opset13'><data " +
+      attributes + " global_seed='1' op_seed='2'/><input><port id='0'/><port id='1'/></input><output><port id='2' precision='I64'/></output></layer>"
+      "<layer id='3' name='r' type='Result' version='opset1'><input><port id='0'/></input></layer></layers><edges><edge from-layer='0' from-port='0' to-layer='2' "
+      "to-port='0'/><edge from-layer='1' from-port='0' to-layer='2' to-port='1'/><edge from-layer='2' from-port='2' to-layer='3' to-port='0'/></edges></net>";
+  const Graph g = parse_openvino_ir(xml, {}, nullptr);
+  const Tensor p = Tensor::of<float>({1, static_cast<int64_t>(probabilities.size())}, std::span<const float>(probabilities));
+  return evaluate(g, {p, Tensor::scalar<int64_t>(count)})[0].tensor();
+}
+
+TEST(OpenVinoOpsets, multinomial_draws_by_its_probabilities) {
+  for (const bool log : {false, true}) {
+    std::vector<float> p{1, 0, 3, 4};
+    if (log) {
+      for (float& v : p) v = std::log(v);
+    }
+    const std::string flags = "convert_type='i32' log_probs='" + std::string(log ? "true" : "false") + "'";
+    const Tensor many = drawn(flags + " with_replacement='true'", p, 20000);
+    ASSERT_EQ(many.element_type(), ElementType::i32);
+    std::vector<double> share(4);
+    for (int64_t c : many.to_ints()) share.at(static_cast<size_t>(c)) += 1.0 / 20000;
+    // Four standard deviations of 20,000 draws.
+    EXPECT_NEAR(share[0], 0.125, 0.01);
+    EXPECT_EQ(share[1], 0);
+    EXPECT_NEAR(share[2], 0.375, 0.014);
+    EXPECT_NEAR(share[3], 0.5, 0.0145);
+    auto once = drawn(flags + " with_replacement='false'", p, 3).to_ints();
+    std::sort(once.begin(), once.end());
+    EXPECT_EQ(once, (std::vector<int64_t>{0, 2, 3}));
+  }
 }
 
 }  // namespace
