@@ -37,6 +37,13 @@ if(HONE_SANITIZE)
   target_compile_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE} -fno-omit-frame-pointer -g)
   target_link_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE})
 endif()
+# Coverage for libFuzzer in all libraries; an undefined operation ends the run as a wrong access does.
+if(HONE_FUZZ AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(hone_flags INTERFACE -fsanitize=fuzzer-no-link)
+  if(HONE_SANITIZE MATCHES "undefined")
+    target_compile_options(hone_flags INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+endif()
 
 if(HONE_TESTS)
   enable_testing()

@@ -1,4 +1,5 @@
 // Every decoder of pictures; the bytes choose which.
+#include "budget.hpp"
 #include "data/image.hpp"
 #include "data/image_samples_test.hpp"
 #include "driver.hpp"
@@ -7,6 +8,7 @@
 using namespace hone::data;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const AllocationBudget budget(size);
   const DecodeLimits limits{.max_pixels = 1 << 22};
   try {
     const ImageInfo info = probe_image({data, size}, "input", limits);

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "budget.hpp"
 #include "driver.hpp"
 #include "formats/onnx/reader.hpp"
 #include "formats/onnx/writer.hpp"
@@ -9,6 +10,7 @@
 #include "sample_network.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const AllocationBudget budget(size);
   auto bytes = std::make_shared<std::string>(reinterpret_cast<const char*>(data), size);
   try {
     hone::parse_onnx(*bytes, bytes);

@@ -1,4 +1,5 @@
-// A small network with attributes of several kinds, a constant and a region: what the readers of models are seeded with.
+// A small network with attributes of several kinds, a constant and a region: what the readers of models are seeded
+// with.
 #pragma once
 #include "graph/builder.hpp"
 #include "ops/activation.hpp"

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "budget.hpp"
 #include "driver.hpp"
 #include "formats/tensorflow/checkpoint.hpp"
 #include "formats/tensorflow/graph_maker_test.hpp"
@@ -11,6 +12,7 @@
 using namespace hone::tensorflow;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const AllocationBudget budget(size);
   const auto bytes = std::make_shared<const std::string>(reinterpret_cast<const char*>(data), size);
   const auto guarded = [](auto&& f) {
     try {

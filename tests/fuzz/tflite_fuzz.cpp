@@ -2,12 +2,14 @@
 #include <memory>
 #include <string>
 
+#include "budget.hpp"
 #include "driver.hpp"
 #include "formats/tflite/file_builder.hpp"
 #include "formats/tflite/reader.hpp"
 #include "hone/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const AllocationBudget budget(size);
   auto bytes = std::make_shared<std::string>(reinterpret_cast<const char*>(data), size);
   try {
     hone::parse_tflite(*bytes, bytes);
@@ -40,24 +42,39 @@ std::vector<std::vector<uint8_t>> fuzz_samples() {
   const SubgraphSpec sparse{{{"x", f, {1, 3}, {}}, w, {"y", f, {1, 2}, {}}}, {0}, {2}, {{9, {0, 1}, {2}}}, "main"};
   const Options name{{0, std::string("")}, {1, std::string("sum")}};
   const TensorSpec handle{"handle", TensorType::resource, {}, {}};
-  const SubgraphSpec loop{{{"x", f, {}, {}}, handle, {"zero", f, {}, scalar(0)}, {"last", f, {}, {}}, {"sum", f, {}, {}}},
-                          {0},
-                          {4},
-                          {{142, {}, {1}, name}, {144, {1, 2}, {}}, {119, {0}, {3}, {{0, 1}, {1, 2}}}, {143, {1}, {4}}},
-                          "main"};
-  const SubgraphSpec below{{{"a", f, {}, {}}, {"limit", f, {}, scalar(3)}, {"c", TensorType::boolean, {}, {}}}, {0}, {2}, {{58, {0, 1}, {2}}}, "below"};
-  const SubgraphSpec body{{{"a", f, {}, {}}, handle, {"old", f, {}, {}}, {"new", f, {}, {}}, {"one", f, {}, scalar(1)}, {"next", f, {}, {}}},
-                          {0},
-                          {5},
-                          {{142, {}, {1}, name}, {143, {1}, {2}}, {0, {2, 0}, {3}}, {144, {1, 3}, {}}, {0, {0, 4}, {5}}},
-                          "body"};
-  const SubgraphSpec head{{{"codes", f, {1, 6, 4}, {}}, {"scores", f, {1, 6, 3}, {}}, {"anchors", f, {6, 4}, {}}, {"boxes", f, {1, 2, 4}, {}}},
+  const SubgraphSpec loop{
+      {{"x", f, {}, {}}, handle, {"zero", f, {}, scalar(0)}, {"last", f, {}, {}}, {"sum", f, {}, {}}},
+      {0},
+      {4},
+      {{142, {}, {1}, name}, {144, {1, 2}, {}}, {119, {0}, {3}, {{0, 1}, {1, 2}}}, {143, {1}, {4}}},
+      "main"};
+  const SubgraphSpec below{{{"a", f, {}, {}}, {"limit", f, {}, scalar(3)}, {"c", TensorType::boolean, {}, {}}},
+                           {0},
+                           {2},
+                           {{58, {0, 1}, {2}}},
+                           "below"};
+  const SubgraphSpec body{
+      {{"a", f, {}, {}},
+       handle,
+       {"old", f, {}, {}},
+       {"new", f, {}, {}},
+       {"one", f, {}, scalar(1)},
+       {"next", f, {}, {}}},
+      {0},
+      {5},
+      {{142, {}, {1}, name}, {143, {1}, {2}}, {0, {2, 0}, {3}}, {144, {1, 3}, {}}, {0, {0, 4}, {5}}},
+      "body"};
+  const SubgraphSpec head{{{"codes", f, {1, 6, 4}, {}},
+                           {"scores", f, {1, 6, 3}, {}},
+                           {"anchors", f, {6, 4}, {}},
+                           {"boxes", f, {1, 2, 4}, {}}},
                           {0, 1, 2},
                           {3},
                           {{32, {0, 1, 2}, {3}, {}, "TFLite_Detection_PostProcess", "options"}},
                           "main"};
   std::vector<std::vector<uint8_t>> out;
-  for (const FileSpec& spec : {FileSpec{{network}}, FileSpec{{sparse}}, FileSpec{{loop, below, body}}, FileSpec{{head}}}) {
+  for (const FileSpec& spec :
+       {FileSpec{{network}}, FileSpec{{sparse}}, FileSpec{{loop, below, body}}, FileSpec{{head}}}) {
     const std::string bytes = tflite_file(spec);
     out.emplace_back(bytes.begin(), bytes.end());
   }

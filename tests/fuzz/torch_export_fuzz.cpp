@@ -1,11 +1,13 @@
 // The torch.export reader on arbitrary bytes: any outcome but a model or an Error is a finding. Half of the inputs are
 // the program's JSON alone, put into an archive here, so that mutations reach the graph.
+#include "budget.hpp"
 #include "driver.hpp"
 #include "formats/pytorch/archive_samples_test.hpp"
 #include "formats/pytorch/reader.hpp"
 #include "hone/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const AllocationBudget budget(size);
   std::string bytes(reinterpret_cast<const char*>(data), size);
   if (bytes.starts_with("{")) {
     const std::string config = R"({"config": {"w": {"path_name": "weight_0", "use_pickle": false, "tensor_meta": )" +

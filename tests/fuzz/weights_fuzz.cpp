@@ -1,11 +1,13 @@
 // PyTorch checkpoints and safetensors on arbitrary bytes: any outcome but tensors or an Error is a finding. Inputs that
 // begin like a pickle are put into an archive here.
+#include "budget.hpp"
 #include "driver.hpp"
 #include "formats/pytorch/archive_samples_test.hpp"
 #include "formats/pytorch/state_dict.hpp"
 #include "hone/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const AllocationBudget budget(size);
   std::string bytes(reinterpret_cast<const char*>(data), size);
   if (bytes.starts_with("\x80\x02}")) bytes = hone::archive_samples::checkpoint(bytes, {{"0", std::string(64, '\1')}});
   try {
