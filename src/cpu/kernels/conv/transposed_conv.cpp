@@ -53,6 +53,7 @@ DenseSpec spec_of(const KernelQuery& q, const Problem& p, DenseKind kind) {
   s.a_pixel = p.channels;
   s.a_row = p.channels * p.in_w;
   for (int64_t n = 0; n < p.images; ++n) s.a_image.push_back(n * p.in_h * s.a_row);
+  if (q.inputs[0].quantization) s.a_zero = q.inputs[0].quantization->zero_point(0);
   return s;
 }
 
@@ -61,16 +62,30 @@ struct Row {
   static constexpr const DenseRow& r = dense_rows[I];
   static Support supports(const KernelQuery& q) {
     if (!(features().*r.has)) return Support::no(std::string("the CPU has no ") + r.needs);
-    if (r.kind == DenseKind::int8) return Support::no("computes in floats only");
     const TensorDesc &x = q.inputs[0], &w = q.inputs[1], &y = q.outputs[0];
     const char* why = nullptr;
     if (!problem_of(q, &why)) return Support::no(why);
     if (x.layout != Layout::channels_last || y.layout != Layout::channels_last)
       return Support::no("takes channels-last tensors only");
-    if (!w.constant || !is_float(w.type) || w.layout != Layout::plain)
-      return Support::no("weights are not constant floats in plain order");
-    if (x.type != ElementType::f32 && x.type != ElementType::bf16)
+    if (!w.constant || w.layout != Layout::plain) return Support::no("weights are not constant in plain order");
+    if (r.kind == DenseKind::int8) {
+      if (x.type != ElementType::u8 && x.type != ElementType::i8)
+        return Support::no(std::string("activations are ") + name_of(x.type) + ", not 8-bit integers");
+      if (!x.quantization || x.quantization->scales.size() != 1)
+        return Support::no("activations need one scale for the tensor");
+      if (w.type != ElementType::i8 || !w.quantization) return Support::no("weights are not i8 with scales");
+      if (std::any_of(w.quantization->zero_points.begin(), w.quantization->zero_points.end(),
+                      [](int32_t z) { return z != 0; }))
+        return Support::no("weights have zero points");
+      const size_t scales = w.quantization->scales.size();
+      if (scales != 1 && (w.quantization->axis != 1 || int64_t(scales) != w.shape[1]))
+        return Support::no("weights need one scale, or one for each output channel");
+      if (x.shape[1] > 60000) return Support::no("sums of more than 60000 products may leave 32 bits");
+    } else if (!is_float(w.type)) {
+      return Support::no(std::string("weights are ") + name_of(w.type));
+    } else if (x.type != ElementType::f32 && x.type != ElementType::bf16) {
       return Support::no(std::string("activations are ") + name_of(x.type));
+    }
     if (r.kind == DenseKind::bf16 && x.type != ElementType::bf16 && !q.bf16_compute)
       return Support::no("f32 factors are not to be rounded to bf16");
     for (const EpilogueOperand& o : q.epilogue.operands) {
@@ -93,7 +108,8 @@ struct Row {
     const Problem p = *problem_of(q, &why);
     const PackedB shape = spec_of(q, p, r.kind).packed();
     Tensor value = q.inputs[1].value;
-    if (value.element_type() != ElementType::bf16) value = value.converted(ElementType::f32);
+    if (r.kind != DenseKind::int8 && value.element_type() != ElementType::bf16)
+      value = value.converted(ElementType::f32);
     const int64_t taps = p.kernel_h * p.kernel_w, first = 0;
     const SourceB from{value.raw(), *num_of(value.element_type()), 1, taps, &first, p.channels, p.columns * taps, 0};
     Tensor out(ElementType::u8, {int64_t(shape.bytes())});
@@ -103,7 +119,14 @@ struct Row {
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
     const char* why = nullptr;
     const Problem p = *problem_of(q, &why);
-    EpiloguePlan epilogue(q, p.columns, p.in_h * p.kernel_h * p.in_w, false);
+    EpiloguePlan epilogue(q, p.columns, p.in_h * p.kernel_h * p.in_w, r.kind == DenseKind::int8);
+    if (r.kind == DenseKind::int8) {
+      std::vector<float> dequant(size_t(p.columns) + 16);
+      const Quantization& w = *q.inputs[1].quantization;
+      for (size_t c = 0; c < dequant.size(); ++c)
+        dequant[c] = q.inputs[0].quantization->scale(0) * w.scale(std::min(c, size_t(p.columns - 1)));
+      epilogue.set_dequant(std::move(dequant), p.channels);
+    }
     return std::make_unique<DenseKernel>(spec_of(q, p, r.kind), *r.isa, std::move(epilogue), q.threads, nullptr);
   }
 };

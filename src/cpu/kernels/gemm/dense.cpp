@@ -270,7 +270,14 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
   job.ends = tiles_end(job.epilogue);
   if (requant_bytes_ > 0) {
     auto* scale = reinterpret_cast<float*>(scratch);
-    epilogue_.requantize(job.epilogue, scale, scale + requant_bytes_ / 8, packed_.groups * packed_.columns);
+    float* offset = scale + requant_bytes_ / 8;
+    const bool shuffles = spec_.shuffle_h * spec_.shuffle_w > 1;
+    // The groups of a transposed convolution are taps: they share the scales of the columns.
+    const int64_t shares = shuffles ? packed_.groups : 1, columns = packed_.groups * packed_.columns / shares;
+    for (int64_t g = shares - 1; g >= 0; --g) {
+      job.epilogue.comp = comp + g * columns;
+      epilogue_.requantize(job.epilogue, scale + g * columns, offset + g * columns, columns);
+    }
     scratch += requant_bytes_;
   }
   job.thread_scratch = scratch;
@@ -369,6 +376,11 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       view.col0 = g * d.columns + p0 * 16;
       view.cols = int(std::min<int64_t>(16 * panels, d.columns - p0 * 16));
       if (shuffles) {
+        if (epilogue.integer) epilogue.comp = job.epilogue.comp + g * d.columns;
+        if (epilogue.requant.scale) {
+          epilogue.requant.scale = job.epilogue.requant.scale + g * d.columns;
+          epilogue.requant.offset = job.epilogue.requant.offset + g * d.columns;
+        }
         epilogue.out = shuffled + g % d.shuffle_w * d.columns * out_bytes;
         view.col0 = p0 * 16;
       }
