@@ -211,7 +211,14 @@ class Narrower {
     if (const auto it = converts_.find(key); it != converts_.end()) return it->second.value;
     Builder b(g_);
     const Layout layout = g_.value(v).type.layout;
-    const Value c = b(Convert{to}, g_.value_handle(v));
+    // Kernels ask for constant weights, which a conversion would hide.
+    const Value from = g_.value_handle(v);
+    if (from.node().is<Constant>() && layout == Layout::plain) {
+      const Value c = b.constant(from.constant().converted(to));
+      converts_[key] = {c.id, current_};
+      return c.id;
+    }
+    const Value c = b(Convert{to}, from);
     if (layout != Layout::plain) {
       Type t = c.type();
       t.layout = layout;
