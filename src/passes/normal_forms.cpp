@@ -234,6 +234,27 @@ Rule pixels_to_image() {
   });
 }
 
+// Channels cut into groups, groups and channels swapped, put together again.
+Rule shuffle_of_channels() {
+  const auto x = any();
+  const auto cut = op<Reshape>(x, any()), swapped = op<Transpose>(cut, any()), root = op<Reshape>(swapped, any());
+  return rule("reshapes_to_shuffle_channels", root, [=](const Match& m, Builder& b) -> Value {
+    const PartialShape &s = m[x].shape(), &c = m[cut].shape();
+    const auto order = transpose_order(m.node(swapped));
+    if (!s.rank_known() || s.rank() < 3 || !c.rank_known() || c.rank() != s.rank() + 1 || !order) return {};
+    if (!s[1].is_static() || !c[1].is_static() || !c[2].is_static() || c[1].min() * c[2].min() != s[1].min()) return {};
+    if (s[0] != c[0] || !same_shape(s, m[root].shape())) return {};
+    for (size_t i = 2; i < s.rank(); ++i) {
+      if (!s[i].is_static() || s[i] != c[i + 1]) return {};
+    }
+    for (size_t i = 0; i < order->size(); ++i) {
+      const size_t expected = i == 1 ? 2 : i == 2 ? 1 : i;
+      if ((*order)[i] != static_cast<int64_t>(expected)) return {};
+    }
+    return b(ShuffleChannels{1, c[1].min()}, m[x]);
+  });
+}
+
 // MatMul reads either order: a transpose of the last two axes is a flag.
 Rule transpose_into_matmul(size_t index) {
   const auto x = any(), other = any();
@@ -329,12 +350,12 @@ Rule global_average() {
 
 Pass normal_forms_pass() {
   auto r = clamps();
-  for (Rule& one :
-       std::vector<Rule>{subtract_constant(), divide_by_constant(), power_of_constant(), reshape_chain(),
-                         transpose_chain(), transpose_of_ones(), image_to_pixels(), pixels_to_image(),
-                         transpose_into_matmul(0), transpose_into_matmul(1), reshape_of_product(false),
-                         reshape_of_product(true), pad_into_convolution<Convolution>("pad_into_convolution"),
-                         pad_into_convolution<GroupConvolution>("pad_into_group_convolution"), global_average()}) {
+  for (Rule& one : std::vector<Rule>{
+           subtract_constant(), divide_by_constant(), power_of_constant(), reshape_chain(), transpose_chain(),
+           transpose_of_ones(), image_to_pixels(), pixels_to_image(), shuffle_of_channels(), transpose_into_matmul(0),
+           transpose_into_matmul(1), reshape_of_product(false), reshape_of_product(true),
+           pad_into_convolution<Convolution>("pad_into_convolution"),
+           pad_into_convolution<GroupConvolution>("pad_into_group_convolution"), global_average()}) {
     r.push_back(std::move(one));
   }
   return rules_pass("normal_forms", std::move(r));

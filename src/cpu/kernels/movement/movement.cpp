@@ -240,6 +240,33 @@ Why plan_strided_slice(const KernelQuery& q, MovePlan& p) {
   return nullptr;
 }
 
+// Channel `c * group + g` of the result is channel `g * (channels / group) + c`.
+Why plan_shuffle(const KernelQuery& q, MovePlan& p) {
+  const auto op = q.attrs<ShuffleChannels>();
+  const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
+  const auto rank = int64_t(x.shape.size());
+  const int64_t axis = op.axis < 0 ? op.axis + rank : op.axis;
+  if (axis < 0 || axis >= rank) return "the axis lies outside of the shape";
+  const int64_t group = op.group, size = x.shape[size_t(axis)];
+  if (group < 1 || size % group != 0) return "the groups do not divide the axis";
+  Shape dims;
+  std::vector<int64_t> from, to;
+  const auto own = logical_strides(x.shape, x.layout), out = logical_strides(y.shape, y.layout);
+  for (size_t i = 0; i < x.shape.size(); ++i) {
+    if (int64_t(i) == axis) {
+      dims.insert(dims.end(), {size / group, group});
+      from.insert(from.end(), {own[i], own[i] * (size / group)});
+      to.insert(to.end(), {out[i] * group, out[i]});
+    } else {
+      dims.push_back(x.shape[i]);
+      from.push_back(own[i]);
+      to.push_back(out[i]);
+    }
+  }
+  p.moves.push_back({0, 0, box(x.type, dims, from, to, 0, 0)});
+  return nullptr;
+}
+
 // Each dimension of the result is one of repeats and one of the input.
 Why plan_tile(const KernelQuery& q, MovePlan& p) {
   const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
@@ -302,19 +329,13 @@ struct Operator {
   const char* name;
   Why (*plan)(const KernelQuery&, MovePlan&);
 };
-constexpr Operator operators[] = {{"Transpose", plan_transpose},
-                                  {"Reorder", plan_reorder},
-                                  {"Reshape", plan_reshape},
-                                  {"Squeeze", plan_reshape},
-                                  {"Unsqueeze", plan_reshape},
-                                  {"Concat", plan_concat},
-                                  {"Split", plan_split},
-                                  {"VariadicSplit", plan_split},
-                                  {"Slice", plan_slice},
-                                  {"Pad", plan_pad},
-                                  {"Broadcast", plan_broadcast},
-                                  {"StridedSlice", plan_strided_slice},
-                                  {"Tile", plan_tile}};
+constexpr Operator operators[] = {{"Transpose", plan_transpose}, {"Reorder", plan_reorder},
+                                  {"Reshape", plan_reshape},     {"Squeeze", plan_reshape},
+                                  {"Unsqueeze", plan_reshape},   {"Concat", plan_concat},
+                                  {"Split", plan_split},         {"VariadicSplit", plan_split},
+                                  {"Slice", plan_slice},         {"Pad", plan_pad},
+                                  {"Broadcast", plan_broadcast}, {"StridedSlice", plan_strided_slice},
+                                  {"Tile", plan_tile},           {"ShuffleChannels", plan_shuffle}};
 
 Why plan_move(const KernelQuery& q, MovePlan& p) {
   for (const Operator& o : operators) {

@@ -54,6 +54,11 @@ TEST(Movement, transpose_permutes) {
                                          {{3, 4, 5}, {2, 1, 0}},
                                          {{2, 3, 4, 5}, {0, 2, 1, 3}},
                                          {{300, 200}, {1, 0}},
+                                         {{2, 70}, {1, 0}},
+                                         {{70, 2}, {1, 0}},
+                                         {{3, 4, 50}, {0, 2, 1}},
+                                         {{3, 50, 4}, {0, 2, 1}},
+                                         {{40, 300}, {1, 0}},
                                          {{2, 18, 3, 4}, {0, 2, 3, 1}, last, plain}}) {
     for (auto type : {f32, bf16, u8, i64}) {
       Node node(Transpose{});
@@ -68,6 +73,28 @@ TEST(Movement, transpose_permutes) {
         for (size_t k = 0; k < at.size(); ++k) from[size_t(c.order[k])] = at[k];
         return index_of(from, c.in);
       });
+    }
+  }
+}
+
+TEST(Movement, shuffle_mixes_the_groups) {
+  for (auto type : {f32, bf16, u8}) {
+    for (auto [shape, group] : {std::pair{Shape{2, 40, 3, 5}, 2},
+                                {Shape{1, 116, 2, 2}, 58},
+                                {Shape{2, 12, 4, 3}, 3},
+                                {Shape{1, 64, 3, 3}, 4},
+                                {Shape{1, 64, 3, 3}, 16}}) {
+      for (Layout layout : {plain, last}) {
+        Node node(ShuffleChannels{1, group});
+        node.input(Node::desc(type, shape, layout));
+        node.q.outputs = {Node::desc(type, shape, layout)};
+        expect_moved(node, [&](size_t i) {
+          auto at = coordinates(i, shape);
+          const size_t c = at[1], groups = size_t(group), size = size_t(shape[1]) / groups;
+          at[1] = c % groups * size + c / groups;
+          return index_of(at, shape);
+        });
+      }
     }
   }
 }

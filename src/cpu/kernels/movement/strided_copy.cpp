@@ -6,21 +6,160 @@
 namespace hone::cpu {
 namespace {
 
-// Blocks of 16 x 16 elements: 16 cache lines on either side stay in L1.
+// 16 bytes of elements: what every CPU has registers for.
 template <class T>
-void transpose_block(const uint8_t* from, uint8_t* to, int64_t rows, int64_t cols, int64_t from_col, int64_t to_row) {
-  // rows: contiguous in the source; cols: contiguous in the target
-  const T* s = reinterpret_cast<const T*>(from);
-  T* t = reinterpret_cast<T*>(to);
-  constexpr int64_t block = 16;
-  for (int64_t r0 = 0; r0 < rows; r0 += block) {
-    const int64_t r1 = std::min(rows, r0 + block);
-    for (int64_t c0 = 0; c0 < cols; c0 += block) {
-      const int64_t c1 = std::min(cols, c0 + block);
-      for (int64_t r = r0; r < r1; ++r) {
-        for (int64_t c = c0; c < c1; ++c) t[r * to_row + c] = s[r + c * from_col];
+struct Pack {
+  static constexpr int lanes = 16 / sizeof(T);
+  typedef T V __attribute__((vector_size(16)));
+  typedef T Any __attribute__((vector_size(16), aligned(1), may_alias));
+
+  static V load(const T* p) { return *reinterpret_cast<const Any*>(p); }
+  static void store(T* p, V v) { *reinterpret_cast<Any*>(p) = v; }
+  // Elements `first`, `first + step`... of a and b behind each other.
+  static V every(V a, V b, int first, int step) {
+    V from;
+    for (int i = 0; i < lanes; ++i) from[i] = T(first + i * step);
+    return __builtin_shuffle(a, b, from);
+  }
+  static V even(V a, V b) { return every(a, b, 0, 2); }
+  static V odd(V a, V b) { return every(a, b, 1, 2); }
+  // Elements of a and b in turns, from element `first` of both.
+  static V turns(V a, V b, int first) {
+    V from;
+    for (int i = 0; i < lanes; ++i) from[i] = T(first + i / 2 + i % 2 * lanes);
+    return __builtin_shuffle(a, b, from);
+  }
+  static V low(V a, V b) { return turns(a, b, 0); }
+  static V high(V a, V b) { return turns(a, b, lanes / 2); }
+};
+
+// lanes x lanes elements: interleaving row i with row i + lanes / 2, log2(lanes) times over.
+template <class T>
+inline void transpose_square(const T* s, int64_t from_col, T* t, int64_t to_row) {
+  using P = Pack<T>;
+  constexpr int n = P::lanes;
+  typename P::V v[n], w[n];
+#pragma GCC unroll 16
+  for (int c = 0; c < n; ++c) v[c] = P::load(s + c * from_col);
+#pragma GCC unroll 4
+  for (int stage = 1; stage < n; stage *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 2; ++i) {
+      w[2 * i] = P::low(v[i], v[i + n / 2]);
+      w[2 * i + 1] = P::high(v[i], v[i + n / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) v[i] = w[i];
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < n; ++r) P::store(t + r * to_row, v[r]);
+}
+
+template <class T>
+void transpose_each(const T* s, T* t, int64_t row_begin, int64_t row_end, int64_t col_begin, int64_t col_end,
+                    int64_t from_col, int64_t to_row) {
+  for (int64_t r = row_begin; r < row_end; ++r) {
+    for (int64_t c = col_begin; c < col_end; ++c) t[r * to_row + c] = s[r + c * from_col];
+  }
+}
+
+// Two or four lines into one, their elements in turns; returns how many elements of each are done.
+template <class T>
+int64_t interleave(const T* s, T* t, int64_t rows, int64_t cols, int64_t from_col) {
+  using P = Pack<T>;
+  constexpr int n = P::lanes;
+  int64_t r = 0;
+  for (; r + n <= rows; r += n) {
+    T* to = t + r * cols;
+    const auto a = P::load(s + r), b = P::load(s + r + from_col);
+    if (cols == 2) {
+      P::store(to, P::low(a, b));
+      P::store(to + n, P::high(a, b));
+    } else {
+      const auto c = P::load(s + r + 2 * from_col), d = P::load(s + r + 3 * from_col);
+      const typename P::V ac[2] = {P::low(a, c), P::high(a, c)}, bd[2] = {P::low(b, d), P::high(b, d)};
+      for (int k = 0; k < 2; ++k) {
+        P::store(to + 2 * k * n, P::low(ac[k], bd[k]));
+        P::store(to + (2 * k + 1) * n, P::high(ac[k], bd[k]));
       }
     }
+  }
+  return r;
+}
+
+// The way back: every second or fourth element into a line of its own.
+template <class T>
+int64_t deinterleave(const T* s, T* t, int64_t rows, int64_t cols, int64_t to_row) {
+  using P = Pack<T>;
+  constexpr int n = P::lanes;
+  int64_t c = 0;
+  for (; c + n <= cols; c += n) {
+    const T* from = s + c * rows;
+    const auto a = P::load(from), b = P::load(from + n);
+    if (rows == 2) {
+      P::store(t + c, P::even(a, b));
+      P::store(t + c + to_row, P::odd(a, b));
+    } else {
+      const auto d = P::load(from + 2 * n), e = P::load(from + 3 * n);
+      const typename P::V even[2] = {P::even(a, b), P::even(d, e)}, odd[2] = {P::odd(a, b), P::odd(d, e)};
+      P::store(t + c, P::even(even[0], even[1]));
+      P::store(t + c + to_row, P::even(odd[0], odd[1]));
+      P::store(t + c + 2 * to_row, P::odd(even[0], even[1]));
+      P::store(t + c + 3 * to_row, P::odd(odd[0], odd[1]));
+    }
+  }
+  return c;
+}
+
+// rows: contiguous in the source; cols: contiguous in the target.
+template <class T>
+void transpose_block(const uint8_t* from, uint8_t* to, int64_t rows, int64_t cols, int64_t from_col, int64_t to_row) {
+  const T* s = reinterpret_cast<const T*>(from);
+  T* t = reinterpret_cast<T*>(to);
+  constexpr int n = Pack<T>::lanes;
+  if constexpr (n >= 4) {
+    if (to_row == cols && (cols == 2 || cols == 4) && rows >= n) {
+      const int64_t done = interleave(s, t, rows, cols, from_col);
+      return transpose_each(s, t, done, rows, 0, cols, from_col, to_row);
+    }
+    if (from_col == rows && (rows == 2 || rows == 4) && cols >= n) {
+      const int64_t done = deinterleave(s, t, rows, cols, to_row);
+      return transpose_each(s, t, 0, rows, done, cols, from_col, to_row);
+    }
+  }
+  // The lines of a stretch of columns stay in L1 until all their rows are used.
+  constexpr int64_t stretch = 128;
+  for (int64_t c0 = 0; c0 < cols; c0 += stretch) {
+    const int64_t c1 = std::min(cols, c0 + stretch), whole = c0 + (c1 - c0) / n * n;
+    int64_t r = 0;
+    for (; r + n <= rows; r += n) {
+      for (int64_t c = c0; c < whole; c += n)
+        transpose_square(s + r + c * from_col, from_col, t + r * to_row + c, to_row);
+      transpose_each(s, t, r, r + n, whole, c1, from_col, to_row);
+    }
+    transpose_each(s, t, r, rows, c0, c1, from_col, to_row);
+  }
+}
+
+// Short runs, without a call: moves of 16 bytes of which the last may overlap the one before.
+inline void copy_bytes(uint8_t* t, const uint8_t* s, int64_t n) {
+  const auto move = [&](auto unit, int64_t at) {
+    std::memcpy(&unit, s + at, sizeof(unit));
+    std::memcpy(t + at, &unit, sizeof(unit));
+  };
+  if (n > 256) {
+    std::memcpy(t, s, size_t(n));
+  } else if (n >= 16) {
+    for (int64_t i = 0; i + 16 <= n; i += 16) move(Pack<uint8_t>::V{}, i);
+    move(Pack<uint8_t>::V{}, n - 16);
+  } else if (n >= 8) {
+    move(uint64_t{}, 0);
+    move(uint64_t{}, n - 8);
+  } else if (n >= 4) {
+    move(uint32_t{}, 0);
+    move(uint32_t{}, n - 4);
+  } else {
+    for (int64_t i = 0; i < n; ++i) t[i] = s[i];
   }
 }
 
@@ -110,48 +249,47 @@ void StridedCopy::run(const void* from, void* to, ThreadPool& pool) const {
 
 void StridedCopy::run_outer(const uint8_t* from, uint8_t* to, int64_t begin, int64_t end) const {
   const size_t inner = transposed_ >= 0 ? 2 : 1, outer_rank = dims.size() - inner, last = dims.size() - 1;
-  for (int64_t o = begin; o < end; ++o) {
-    int64_t rest = o, f = 0, t = 0;
-    for (size_t d = outer_rank; d-- > 0;) {
-      const int64_t i = rest % dims[d];
-      rest /= dims[d];
-      f += i * from_strides[d];
-      t += i * to_strides[d];
-    }
-    const uint8_t* s = from + f * element;
-    uint8_t* p = to + t * element;
-    if (inner == 2) {
-      const int64_t rows = dims[last - 1], cols = dims[last];
-      switch (element) {
-        case 1:
-          transpose_block<uint8_t>(s, p, rows, cols, from_strides[last], to_strides[last - 1]);
-          break;
-        case 2:
-          transpose_block<uint16_t>(s, p, rows, cols, from_strides[last], to_strides[last - 1]);
-          break;
-        case 4:
-          transpose_block<uint32_t>(s, p, rows, cols, from_strides[last], to_strides[last - 1]);
-          break;
-        default:
-          transpose_block<uint64_t>(s, p, rows, cols, from_strides[last], to_strides[last - 1]);
+  const int64_t rows = dims[dims.size() - inner], cols = dims[last], from_step = from_strides[last],
+                to_step = inner == 2 ? to_strides[last - 1] : to_strides[last];
+  const bool run = inner == 1 && from_step == 1 && to_step == 1;
+  const auto one = [&](const uint8_t* s, uint8_t* p) {
+    if (run) return copy_bytes(p, s, cols * element);
+    const auto typed = [&](auto unit) {
+      using T = decltype(unit);
+      if (inner == 2) {
+        transpose_block<T>(s, p, rows, cols, from_step, to_step);
+      } else {
+        copy_line<T>(s, p, cols, from_step, to_step);
       }
-    } else if (from_strides[last] == 1 && to_strides[last] == 1) {
-      std::memcpy(p, s, size_t(dims[last] * element));
-    } else {
-      switch (element) {
-        case 1:
-          copy_line<uint8_t>(s, p, dims[last], from_strides[last], to_strides[last]);
-          break;
-        case 2:
-          copy_line<uint16_t>(s, p, dims[last], from_strides[last], to_strides[last]);
-          break;
-        case 4:
-          copy_line<uint32_t>(s, p, dims[last], from_strides[last], to_strides[last]);
-          break;
-        default:
-          copy_line<uint64_t>(s, p, dims[last], from_strides[last], to_strides[last]);
-      }
+    };
+    switch (element) {
+      case 1:
+        return typed(uint8_t{});
+      case 2:
+        return typed(uint16_t{});
+      case 4:
+        return typed(uint32_t{});
+      default:
+        return typed(uint64_t{});
     }
+  };
+  // The innermost of the outer dimensions is walked by its strides, the others by division.
+  const int64_t line = outer_rank > 0 ? dims[outer_rank - 1] : 1;
+  const int64_t from_bytes = outer_rank > 0 ? from_strides[outer_rank - 1] * element : 0;
+  const int64_t to_bytes = outer_rank > 0 ? to_strides[outer_rank - 1] * element : 0;
+  for (int64_t o = begin; o < end;) {
+    const int64_t at = o % line, n = std::min(line - at, end - o);
+    int64_t rest = o / line, f = 0, t = 0;
+    for (size_t d = outer_rank; d-- > 1;) {
+      const int64_t i = rest % dims[d - 1];
+      rest /= dims[d - 1];
+      f += i * from_strides[d - 1];
+      t += i * to_strides[d - 1];
+    }
+    const uint8_t* s = from + f * element + at * from_bytes;
+    uint8_t* p = to + t * element + at * to_bytes;
+    for (int64_t i = 0; i < n; ++i, s += from_bytes, p += to_bytes) one(s, p);
+    o += n;
   }
 }
 
