@@ -1,4 +1,6 @@
 // Operators of the domain com.microsoft that exporters and quantizers emit.
+#include <numeric>
+
 #include "formats/onnx/mapping.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
@@ -67,6 +69,25 @@ Values qlinear_concat(NodeContext& n) {
   if (parts.empty()) n.fail("has no inputs");
   return {integers(n, n.concat(parts, n.i("axis")), 0, n.in(2))};
 }
+// Before set 13 the axes from `axis` on count as one.
+Values qlinear_softmax(NodeContext& n) {
+  const Value x = real(n, 0);
+  const int64_t axis = n.axis(n.i("axis", -1), x);
+  if (n.i("opset", 13) >= 13) return {integers(n, n(Softmax{axis}, x), 3, n.in(0))};
+  std::vector<int64_t> flat(static_cast<size_t>(axis), 0);
+  flat.push_back(-1);
+  return {integers(n, n(Reshape{}, n(Softmax{axis}, n.reshape(x, flat, true)), n.shape_of(x)), 3, n.in(0))};
+}
+Values qlinear_reduce_mean(NodeContext& n) {
+  const Value x = real(n, 0);
+  std::vector<int64_t> axes = n.ints("axes");
+  if (axes.empty()) {
+    axes.resize(n.rank(x));
+    std::iota(axes.begin(), axes.end(), 0);
+  }
+  return {integers(n, n(ReduceMean{n.i("keepdims", 1) != 0}, x, n.ints_constant(axes)), 3, n.in(0))};
+}
+Values qlinear_where(NodeContext& n) { return {integers(n, n(Select{}, n.in(0), real(n, 1), real(n, 4)), 7, n.in(1))}; }
 Values qgemm(NodeContext& n) {
   Value y = n(MatMul{n.i("transA", 0) != 0, n.i("transB", 0) != 0}, real(n, 0), real(n, 3));
   const double alpha = n.f("alpha", 1);
@@ -168,7 +189,10 @@ constexpr OperatorRow rows[] = {
     {"QLinearGlobalAveragePool", 1, qlinear_global_average_pool},
     {"QLinearLeakyRelu", 1, qlinear_leaky_relu},
     {"QLinearMul", 1, qlinear_mul},
+    {"QLinearReduceMean", 1, qlinear_reduce_mean},
     {"QLinearSigmoid", 1, qlinear_sigmoid},
+    {"QLinearSoftmax", 1, qlinear_softmax},
+    {"QLinearWhere", 1, qlinear_where},
     {"QuickGelu", 1, quick_gelu},
     {"Rsqrt", 1, inverse_square_root},
     {"SimplifiedLayerNormalization", 1, rms_norm},

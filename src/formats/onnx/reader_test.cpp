@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <protozero/pbf_writer.hpp>
@@ -325,6 +326,43 @@ TEST(OnnxReader, activates_fused_convolutions) {
   const std::string bytes = f.bytes();
   const float x[] = {-4, 1, 7};
   EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 1, 1, 3}, x)})[0].tensor().to_doubles(), (std::vector<double>{-1, 2, 3}));
+}
+
+TEST(OnnxReader, packed_sequences_attend_to_themselves_alone) {
+  // Tokens 0 to 2 are one sequence, 3 and 4 another; two heads of one element.
+  File f;
+  const Tensor ends = Tensor::of<int32_t>({3}, {0, 3, 5}), offsets(ElementType::i32, {2, 3});
+  f.input("q", ElementType::f32, {5, 2}).input("k", ElementType::f32, {5, 2}).input("v", ElementType::f32, {5, 2}).constant("ends", ends).constant("offsets", offsets);
+  f.add(File::node("PackedMultiHeadAttention", {"q", "k", "v", "", "offsets", "ends"}, {"y"}, "com.microsoft", onnx::AttributeList().i("num_heads", 2))).output("y");
+  const std::string bytes = f.bytes();
+  const Graph packed = parse_onnx(bytes, nullptr, "");
+  Tensor q(ElementType::f32, {5, 2}), k = q.clone(), v = q.clone();
+  for (size_t i = 0; i < 10; ++i) {
+    q.data<float>()[i] = 0.3f * static_cast<float>(i) - 1;
+    k.data<float>()[i] = 0.2f * static_cast<float>(i % 4);
+    v.data<float>()[i] = static_cast<float>(i * i);
+  }
+  const Tensor y = evaluate(packed, {q, k, v})[0].tensor();
+  ASSERT_EQ(y.shape(), (Shape{5, 2}));
+  for (size_t token = 0; token < 5; ++token) {
+    for (size_t head = 0; head < 2; ++head) {
+      double sum = 0, weighted = 0;
+      for (size_t other = token < 3 ? 0 : 3; other < (token < 3 ? 3u : 5u); ++other) {
+        const double e = std::exp(q.data<float>()[token * 2 + head] * k.data<float>()[other * 2 + head]);
+        sum += e;
+        weighted += e * v.data<float>()[other * 2 + head];
+      }
+      EXPECT_NEAR(y.data<float>()[token * 2 + head], weighted / sum, 1e-4);
+    }
+  }
+}
+
+TEST(OnnxReader, means_of_integers_are_integers) {
+  File f;
+  f.constant("x", Tensor::of<uint8_t>({2, 3}, {10, 12, 20, 0, 0, 9})).constant("s", Tensor::scalar<float>(0.5f)).constant("z", Tensor::scalar<uint8_t>(4));
+  f.add(File::node("QLinearReduceMean", {"x", "s", "z", "s", "z"}, {"y"}, "com.microsoft", onnx::AttributeList().ints("axes", {1}).i("keepdims", 0))).output("y");
+  const std::string bytes = f.bytes();
+  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {})[0].tensor().to_ints(), (std::vector<int64_t>{14, 3}));
 }
 
 TEST(OnnxWriter, leaves_out_constants_that_no_node_reads) {
