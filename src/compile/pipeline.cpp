@@ -7,6 +7,7 @@
 #include "cpu/features.hpp"
 #include "hone/error.hpp"
 #include "passes/canonicalize.hpp"
+#include "passes/attention_inputs.hpp"
 #include "passes/fuse_epilogue.hpp"
 #include "passes/layout.hpp"
 #include "passes/pipeline.hpp"
@@ -126,6 +127,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   }
   // Epilogues before layouts: what a dense operator swallows needs no layout of its own.
   passes.push_back(fuse_epilogues_pass(fuse));
+  if (int8) passes.push_back(quantize_attention_inputs_pass(precision.accepts));
   if (bf16) passes.push_back(bf16_pass(precision));
   passes.push_back(layout_pass(layout));
   passes.push_back(fold_pass(everything, "fold_all"));

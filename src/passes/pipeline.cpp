@@ -1,6 +1,7 @@
 #include "passes/pipeline.hpp"
 
 #include "hone/error.hpp"
+#include "passes/attention_inputs.hpp"
 #include "passes/fuse_epilogue.hpp"
 #include "passes/layout.hpp"
 #include "passes/precision.hpp"
@@ -30,6 +31,7 @@ std::vector<Pass> all() {
           channel_quantizers_pass(),
           int8_pass(),
           expand_quantizers_pass(),
+          quantize_attention_inputs_pass(),
           bf16_pass(),
           widen_half_pass(),
           sink_transposes_pass(),

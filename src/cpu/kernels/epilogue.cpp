@@ -142,6 +142,24 @@ Support supports_epilogue(const KernelQuery& q) {
   return Support::yes();
 }
 
+Support supports_columns(const KernelQuery& q, int64_t columns, double largest, int64_t products) {
+  const TensorDesc& out = q.outputs[0];
+  const Quantization& z = *out.quantization;
+  if (out.type != ElementType::u8 || int64_t(z.scales.size()) != columns || z.axis != int64_t(out.shape.size()) - 1 ||
+      out.layout != Layout::plain)
+    return Support::no("the output is not of unsigned bytes with a scale for each column");
+  const auto& steps = q.epilogue.steps;
+  const auto& operands = q.epilogue.operands;
+  const bool bias = steps.size() == 1 && operands.size() == 1 && steps[0].op == EpilogueOp::add &&
+                    operands[0].spread == Spread::per_channel && q.inputs[operands[0].input].type == ElementType::f32;
+  if (!steps.empty() && !bias) return Support::no("columns with scales of their own take a bias and nothing else");
+  for (float s : z.scales) {
+    if (!(largest / double(s) * double(products) * 255 * 128 < 0x1p29))
+      return Support::no("a column's scale is too fine");
+  }
+  return Support::yes();
+}
+
 EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_per_image, bool integer) {
   const TensorDesc& out = q.outputs[0];
   base_.integer = integer;
@@ -151,6 +169,7 @@ EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_p
   base_.rows_per_image = rows_per_image;
   const OperandView o = operand_of(out);
   base_.out_inv_scale = 1.0f / o.scale;
+  if (integer && out.quantization && out.quantization->scales.size() > 1) columns_ = out.quantization;
   base_.out_zero = o.zero;
   base_.out_low = base_.out_type == Num::s8 ? -128.0f : 0.0f;
   base_.out_high = base_.out_type == Num::s8 ? 127.0f : 255.0f;
@@ -281,15 +300,18 @@ void EpiloguePlan::set_dequant(std::vector<float> dequant, int64_t products) {
   // A sum times its factor has to stay in range of the conversion to integers.
   const float most = float(std::min<double>(double(products) * 255 * 128, 0x1p31));
   const float unit = bytes_.levels ? bytes_.rounding.alpha : base_.out_inv_scale;
-  for (float d : dequant_) requantizes_ = requantizes_ && d * unit * most < 0x1p30f;
+  // (Columns with scales of their own were asked about before.)
+  for (float d : dequant_) requantizes_ = requantizes_ && (columns_ || d * unit * most < 0x1p30f);
 }
 
 void EpiloguePlan::requantize(EpilogueView& v, float* scale, float* offset, int64_t columns) const {
   const float* bias = bytes_.bias >= 0 ? static_cast<const float*>(v.operands[bytes_.bias].data) : nullptr;
   const float unit = bytes_.levels ? bytes_.rounding.alpha : v.out_inv_scale;
   for (int64_t c = 0; c < columns; ++c) {
-    scale[c] = v.dequant[c] * unit;
-    offset[c] = (bias ? bias[c] * unit : 0.0f) - float(v.comp[c]) * scale[c];
+    const float inverse = columns_ ? 1.0f / columns_->scale(size_t(c)) : unit;
+    scale[c] = v.dequant[c] * inverse;
+    offset[c] = (bias ? bias[c] * inverse : 0.0f) - float(v.comp[c]) * scale[c];
+    if (columns_) offset[c] += float(columns_->zero_point(size_t(c)));
   }
   RequantView& q = v.requant;
   q.scale = scale;
@@ -305,6 +327,7 @@ void EpiloguePlan::requantize(EpilogueView& v, float* scale, float* offset, int6
   };
   q.low = level(bytes_.clamp_low);
   q.high = level(bytes_.clamp_high);
+  if (columns_) q.zero = q.low = 0, q.high = 255;
   if (bytes_.residual < 0) return;
   const OperandView& r = v.operands[bytes_.residual];
   q.residual = static_cast<const uint8_t*>(r.data);

@@ -16,6 +16,10 @@ OperandView operand_of(const TensorDesc& d);
 
 /// Can the epilogue of the query and the type of its output be done on f32 tiles?
 Support supports_epilogue(const KernelQuery& query);
+/// The same for bytes with a scale and zero point for each column of an integer product: a linear function of the
+/// accumulators is all there may be. `largest`: scale of the accumulators of the column with the largest one;
+/// `products`: in a sum.
+Support supports_columns(const KernelQuery& query, int64_t columns, double largest, int64_t products);
 
 /// The same epilogue with the CPU's instruction for rounding to bf16, where it has one.
 EpilogueFn with_bf16(EpilogueFn f);
@@ -83,6 +87,7 @@ class EpiloguePlan {
   std::vector<uint32_t> operand_inputs_;
   std::vector<SlotStep> steps_;
   std::vector<float> dequant_;
+  QuantizationPtr columns_;  ///< of bytes with a scale for each column
   struct BytesForm {
     bool fits = false, levels = false;
     int bias = -1, residual = -1;

@@ -84,6 +84,7 @@ AttentionKernel::AttentionKernel(AttentionSpec spec, const DenseIsa& dense, cons
     q_levels_ = levels_of(spec_.levels[0], spec_.levels[0].low);
     k_levels_ = levels_of(spec_.levels[1], shift_of(spec_.levels[1]));
     v_levels_ = levels_of(spec_.levels[2], shift_of(spec_.levels[2]));
+    if (spec_.type == Num::u8) v_levels_.shift = int32_t(spec_.levels[2].low + 128);
   }
   const int64_t matrices = int64_t(spec_.q.size());
   const int64_t most = std::max<int64_t>(1, spec_.rows / rows_worth_packing);
@@ -118,7 +119,7 @@ AttentionKernel::Scratch AttentionKernel::cut(void* memory, int part) const {
 // K or V of one matrix as panels.
 void AttentionKernel::pack(const KernelArgs& args, const Scratch& s, int64_t matrix, bool keys, bool values) const {
   const bool f32 = spec_.kind == DenseKind::f32;
-  const int64_t element = f32 ? 4 : 2, source = spec_.type == Num::f32 ? 4 : 2;
+  const int64_t element = f32 ? 4 : 2, source = int64_t(num_bytes(spec_.type));
   const auto rows_of = [&](size_t input, int64_t at, int64_t& row, int64_t n) {
     const uint8_t* from = static_cast<const uint8_t*>(args.inputs[input]) + at * source;
     if (!copies_q_) return from;
@@ -166,13 +167,17 @@ void AttentionKernel::pack(const KernelArgs& args, const Scratch& s, int64_t mat
 // The same of bytes; rows behind the last key are zero.
 void AttentionKernel::pack_bytes(const KernelArgs& args, const Scratch& s, int64_t matrix, bool keys,
                                  bool values) const {
-  const int64_t source = spec_.type == Num::f32 ? 4 : 2;
+  const int64_t source = int64_t(num_bytes(spec_.type));
   const auto round = [&](size_t input, int64_t at, int64_t row, int64_t n, const AttentionLevels& levels) {
     const uint8_t* from = static_cast<const uint8_t*>(args.inputs[input]) + at * source;
     if (n % 16 != 0) {
       for (int64_t i = 0; i < spec_.keys; ++i) std::memset(s.copy + i * wide_ + n / 16 * 16, 0, 16);
     }
-    isa_.quantize(from, spec_.type, row, spec_.keys, n, levels, s.copy, wide_);
+    if (spec_.type == Num::u8) {
+      isa_.flip(from, row, spec_.keys, n, s.copy, wide_);
+    } else {
+      isa_.quantize(from, spec_.type, row, spec_.keys, n, levels, s.copy, wide_);
+    }
     std::memset(s.copy + spec_.keys * wide_, 0, size_t(3 * wide_));
   };
   if (keys) {
@@ -303,14 +308,16 @@ void AttentionKernel::put(const KernelArgs& args, const Scratch& s, int64_t matr
 
 void AttentionKernel::run_rows(const KernelArgs& args, const Scratch& s, int64_t matrix, int64_t begin,
                                int64_t end) const {
-  const int64_t element = bytes_of(spec_.kind), source = spec_.type == Num::f32 ? 4 : 2;
+  const int64_t element = bytes_of(spec_.kind), source = int64_t(num_bytes(spec_.type));
   const uint8_t* q = static_cast<const uint8_t*>(args.inputs[0]) + spec_.q[size_t(matrix)] * source;
   const int64_t tiles = (end - begin + tile_rows_ - 1) / tile_rows_;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t first = begin + (end - begin) * i / tiles;
     const int rows = int(begin + (end - begin) * (i + 1) / tiles - first);
     const uint8_t* from = q + first * spec_.q_row * source;
-    if (is_int8()) {
+    if (spec_.type == Num::u8) {
+      for (int r = 0; r < rows; ++r) s.pointers[r] = from + r * spec_.q_row;
+    } else if (is_int8()) {
       // What lies behind the features meets zeros of K.
       isa_.quantize(from, spec_.type, spec_.q_row, rows, spec_.features, q_levels_, s.q, q_pitch_);
       for (int r = 0; r < rows; ++r) s.pointers[r] = s.q + r * q_pitch_;
@@ -329,7 +336,7 @@ void AttentionKernel::run_rows(const KernelArgs& args, const Scratch& s, int64_t
 }
 
 void AttentionKernel::run_few_rows(const KernelArgs& args, const Scratch& s, int64_t matrix) const {
-  const int64_t source = spec_.type == Num::f32 ? 4 : 2;
+  const int64_t source = int64_t(num_bytes(spec_.type));
   const auto at = [&](size_t input, const std::vector<int64_t>& offsets) {
     return static_cast<const uint8_t*>(args.inputs[input]) + offsets[size_t(matrix)] * source;
   };

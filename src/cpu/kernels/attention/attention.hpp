@@ -3,7 +3,7 @@
 // its rows; heads are read where they lie. With one or two rows (a token at a time) packing would cost more than the
 // products: those run on vectors.
 // Quantized attention rounds Q, K and V to bytes on the way in, the weights on the way between the products, and both
-// products are of integers.
+// products are of integers; it may find them rounded already.
 #pragma once
 #include <array>
 #include <vector>
@@ -17,7 +17,7 @@ namespace hone::cpu {
 
 struct AttentionSpec {
   DenseKind kind = DenseKind::f32;
-  Num type = Num::f32;  ///< of Q, K and V
+  Num type = Num::f32;  ///< of Q, K and V; u8: rounded as the quantizers would, from 0 on
   Num result = Num::f32;
   float result_scale = 1, result_zero = 0;
   int64_t rows = 0, keys = 0, features = 0, width = 0;
@@ -43,6 +43,7 @@ struct AttentionIsa {
   decltype(avx2::attention_mix)* mix;
   decltype(avx2::attention_widen)* widen;
   decltype(avx2::attention_quantize)* quantize;
+  decltype(avx2::attention_flip)* flip;
   decltype(avx2::attention_quads)* quads;
   decltype(avx2::attention_sums)* sums;
   decltype(avx2::attention_softmax_int8)* softmax_int8;

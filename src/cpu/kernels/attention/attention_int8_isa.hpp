@@ -35,6 +35,16 @@ typedef uint8_t v16 __attribute__((vector_size(16)));
 typedef uint8_t v16_any __attribute__((vector_size(16), aligned(1), may_alias));
 typedef uint16_t v8h __attribute__((vector_size(16)));
 
+void attention_flip(const uint8_t* from, int64_t ld, int64_t rows, int64_t n, uint8_t* to, int64_t ld_to) {
+  const v16 sign = (v16){} + 128;
+  for (int64_t r = 0; r < rows; ++r, from += ld, to += ld_to) {
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+      *reinterpret_cast<v16_any*>(to + i) = *reinterpret_cast<const v16_any*>(from + i) ^ sign;
+    for (; i < n; ++i) to[i] = from[i] ^ 128;
+  }
+}
+
 void attention_quads(const uint8_t* from, int64_t ld, int64_t rows, uint8_t* to) {
   const v16 low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
   const v16 high = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};

@@ -101,11 +101,35 @@ const char* why_not_bytes(const StridedAttention& op) {
   return nullptr;
 }
 
+// Is input `i` of bytes as its quantizer would leave them, from 0 on?
+bool rounded_before(const KernelQuery& q, const StridedAttention& op, size_t i) {
+  const TensorDesc& d = q.inputs[i];
+  const auto& place = i == 0 ? op.query : i == 1 ? op.key : op.value;
+  const int64_t rows = i == 0 ? op.sizes[0] : op.sizes[1], width = i == 2 ? op.sizes[3] : op.sizes[2];
+  if (d.type != ElementType::u8 || !d.quantization || d.shape.empty()) return false;
+  const Quantization& z = *d.quantization;
+  const bool columns = z.scales.size() > 1;
+  const int64_t n = d.shape.back(), rank = int64_t(d.shape.size());
+  if (columns && (z.axis != rank - 1 || int64_t(z.scales.size()) != n || (rows > 1 && place.back() % n != 0)))
+    return false;
+  const auto offsets = attention_offsets(op, place, rows, width, int64_t(d.size()));
+  if (!offsets) return false;
+  const double* l = &op.levels[3 * i];
+  for (int64_t at : *offsets) {
+    for (int64_t k = 0; k < (columns ? width : 1); ++k) {
+      const auto c = columns ? size_t((at + k) % n) : size_t(0);
+      if (std::fabs(double(z.scale(c)) - l[0]) > 1e-6 * l[0] || z.zero_point(c) != -l[1]) return false;
+    }
+  }
+  return true;
+}
+
 Support supports_row(const KernelQuery& q, const DenseRow& r) {
   if (!(features().*r.has)) return Support::no(std::string("the CPU has no ") + r.needs);
   if (!q.epilogue.empty()) return Support::no("takes no epilogue");
   const ElementType type = q.inputs[0].type;
-  if (type != ElementType::f32 && type != ElementType::bf16)
+  const bool of_bytes = r.kind == DenseKind::int8 && type == ElementType::u8;
+  if (type != ElementType::f32 && type != ElementType::bf16 && !of_bytes)
     return Support::no(std::string("the query is ") + name_of(type) + ", not f32 or bf16");
   for (size_t i = 0; i < q.inputs.size(); ++i) {
     const TensorDesc& d = q.inputs[i];
@@ -120,6 +144,11 @@ Support supports_row(const KernelQuery& q, const DenseRow& r) {
   const auto op = q.attrs<StridedAttention>();
   if (r.kind == DenseKind::int8) {
     if (const char* no = why_not_bytes(op)) return Support::no(no);
+    for (size_t i = 0; of_bytes && i < 3; ++i) {
+      if (!rounded_before(q, op, i)) return Support::no("the bytes are not those of the quantizers");
+    }
+    if (of_bytes && op.levels.size() > 12 && op.levels[4] != -128)
+      return Support::no("the scores are rounded and the key's zero is not 128");
     if (out.layout != Layout::plain || (!quantized && out.type != ElementType::f32 && out.type != ElementType::bf16))
       return Support::no(std::string("the result is ") + name_of(out.type) + " or not in the plain layout");
   } else {
@@ -139,8 +168,8 @@ AttentionIsa isa_of([[maybe_unused]] const DenseRow& r) {
 #define HONE_ATTENTION_FNS(NS)                                                                                    \
   AttentionIsa {                                                                                                  \
     NS::attention_columns, NS::attention_panel, NS::attention_pairs, NS::attention_softmax, NS::attention_result, \
-        NS::attention_dots, NS::attention_mix, NS::attention_widen, NS::attention_quantize, NS::attention_quads,  \
-        NS::attention_sums, NS::attention_softmax_int8, NS::attention_result_int8                                 \
+        NS::attention_dots, NS::attention_mix, NS::attention_widen, NS::attention_quantize, NS::attention_flip,   \
+        NS::attention_quads, NS::attention_sums, NS::attention_softmax_int8, NS::attention_result_int8            \
   }
 #if defined(__x86_64__)
   const bool avx2_only = r.has == &Features::avx2 || !features().avx512;

@@ -23,6 +23,7 @@ double rounded(const std::vector<double>& levels, size_t number, double x) {
   return std::min(std::max(std::nearbyint(x / l[0]), l[1]), l[2]) * l[0];
 }
 
+// `type` u8: inputs that are rounded as the quantizers say.
 void check(const Case& k, ElementType type, bool bf16, ElementType result = dynamic) {
   StridedAttention op;
   op.batch = {k.sequences, k.heads / k.groups, k.groups};
@@ -68,12 +69,33 @@ void check(const Case& k, ElementType type, bool bf16, ElementType result = dyna
     node.constant(mask);
   }
   node.q.num_op_inputs = node.q.inputs.size();
+  for (size_t i = 0; type == u8 && i < 3; ++i) {
+    TensorDesc& d = node.q.inputs[i];
+    auto q = std::make_shared<Quantization>();
+    const auto add = [&](size_t number) {
+      q->scales.push_back(float(k.levels[3 * number]));
+      q->zero_points.push_back(int32_t(-k.levels[3 * number + 1]));
+    };
+    if (k.joint) {
+      // A column belongs to Q, K or V.
+      for (int64_t c = 0; c < all; ++c) add(c < k.heads * k.features ? 0 : c < (k.heads + kv) * k.features ? 1 : 2);
+      q->axis = int64_t(d.shape.size()) - 1;
+    } else {
+      add(i);
+    }
+    d.quantization = q;
+  }
   node.q.outputs = {Node::desc(result == dynamic ? type : result, op.shape)};
   std::vector<double> want(size_t(k.sequences * k.rows * k.heads * k.width));
   const auto element = [&](size_t input, const std::vector<int64_t>& place, int64_t s, int64_t h, int64_t row,
                            int64_t i) {
-    return node.value(input, size_t(place[0] + s * place[1] + h / k.groups * place[2] + h % k.groups * place[3] +
-                                    row * place[4] + i));
+    const auto at =
+        size_t(place[0] + s * place[1] + h / k.groups * place[2] + h % k.groups * place[3] + row * place[4] + i);
+    const TensorDesc& d = node.q.inputs[input];
+    if (type != u8) return node.value(input, at);
+    const size_t c = at % size_t(d.shape.back());
+    return (static_cast<const uint8_t*>(node.inputs[input])[at] - d.quantization->zero_point(c)) *
+           double(d.quantization->scale(c));
   };
   const auto mask_at = [&](size_t input, const Shape& mask, int64_t s, int64_t h, int64_t row, int64_t key) {
     if (mask.empty()) return 0.0;
@@ -163,6 +185,7 @@ TEST(Attention, quantizers_between_the_products_round_to_their_levels) {
     check(k, bf16, true, u8);
     check(k, f32, true, i8);
     check(k, bf16, true, f32);
+    if (k.levels[4] == -128 || k.levels.size() == 12) check(k, u8, true, f32);
     if (HasFatalFailure()) return;
   }
 }

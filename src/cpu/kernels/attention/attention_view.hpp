@@ -71,6 +71,8 @@ struct AttentionResult {
   void attention_widen(const void* from, Num type, int64_t n, float* to);                                         \
   void attention_quantize(const void* from, Num type, int64_t ld, int64_t rows, int64_t n,                        \
                           const AttentionLevels& levels, uint8_t* to, int64_t ld_to);                             \
+  /* unsigned bytes minus 128 */                                                                                  \
+  void attention_flip(const uint8_t* from, int64_t ld, int64_t rows, int64_t n, uint8_t* to, int64_t ld_to);      \
   /* four rows of bytes beside each other, `rows` up to a multiple of four: to[row / 4][16][4] */                 \
   void attention_quads(const uint8_t* from, int64_t ld, int64_t rows, uint8_t* to);                               \
   /* sums of the columns of a panel [steps][16][4] of signed bytes */                                             \

@@ -94,6 +94,11 @@ Support supports_kind(const KernelQuery& q, const DenseRow& r) {
     if (scales != 1 && (int64_t(scales) != p->n || p->num_b != 1))
       return Support::no("the right factor needs one scale, or one for each column");
     if (p->k > 60000) return Support::no("sums of more than 60000 products may leave 32 bits");
+    if (y.quantization && y.quantization->scales.size() > 1) {
+      if (p->num_b != 1) return Support::no("several right factors have no scale for each column of the output");
+      const auto& s = b.quantization->scales;
+      return supports_columns(q, p->n, a.quantization->scale(0) * *std::max_element(s.begin(), s.end()), p->k);
+    }
   } else {
     for (const TensorDesc* d : {&a, &b}) {
       const bool loose = !(d == &b && b.constant);

@@ -143,5 +143,51 @@ TEST(MatMul, matches_the_plain_loop_in_int8) {
   EXPECT_GT(rows, 0);
 }
 
+TEST(MatMul, columns_round_to_bytes_with_scales_of_their_own) {
+  for (const int64_t n : {5, 48, 131}) {
+    const int64_t m = 23, k = 70;
+    for (const bool with_bias : {false, true}) {
+      Node node(MatMul{});
+      node.input(Node::desc(u8, {m, k}));
+      TensorDesc b = Node::desc(i8, {k, n});
+      b.constant = true;
+      auto weights = std::make_shared<Quantization>();
+      for (int64_t i = 0; i < n; ++i) weights->scales.push_back(0.01f + 0.001f * float(i % 5));
+      weights->axis = 1;
+      b.quantization = weights;
+      TensorDesc& kept = node.input(b);
+      kept.value = Tensor(i8, {k, n}, const_cast<void*>(node.inputs[1]));
+      node.q.num_op_inputs = 2;
+      if (with_bias) {
+        node.input(Node::desc(f32, {n}));
+        node.q.epilogue.operands = {{2, Spread::per_channel}};
+        node.q.epilogue.steps = {{EpilogueOp::add, 0, 1}};
+        node.q.num_op_inputs = 2;
+      }
+      TensorDesc y = Node::desc(u8, {m, n});
+      auto columns = std::make_shared<Quantization>();
+      for (int64_t i = 0; i < n; ++i) {
+        columns->scales.push_back(0.1f + 0.05f * float(i % 3));
+        columns->zero_points.push_back(int32_t(100 + i % 4));
+      }
+      columns->axis = 1;
+      y.quantization = columns;
+      node.q.outputs = {y};
+      const int rows = node.each_row([&](const Buffer& out, const std::string& where) {
+        for (int64_t i = 0; i < m * n; ++i) {
+          const auto c = size_t(i % n);
+          double sum = with_bias ? node.value(2, c) : 0;
+          for (int64_t l = 0; l < k; ++l)
+            sum += node.value(0, size_t(i / n * k + l)) * get_element(kept.value, size_t(l * n) + c) *
+                   double(weights->scale(c));
+          const double level = sum / columns->scale(c) + columns->zero_point(c);
+          ASSERT_NEAR(out.data[i], std::min(std::max(level, 0.0), 255.0), 0.502) << where << " at " << i;
+        }
+      });
+      EXPECT_GT(rows, 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hone::cpu::test
