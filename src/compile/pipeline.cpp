@@ -106,10 +106,13 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
   passes.push_back(transposed_convolutions_pass());
-  if (has_volumes(g)) {
+  const bool volumes = has_volumes(g);
+  if (volumes) {
     passes.push_back(volumes_to_images_pass());
     passes.push_back(sink_transposes_pass());
-    passes.push_back(functions_on_images_pass());
+  }
+  passes.push_back(functions_on_images_pass());
+  if (volumes) {
     passes.push_back(normal_forms_pass());
     passes.push_back(remove_nops_pass());
     passes.push_back(normal_forms_pass());
