@@ -1,5 +1,6 @@
 // Rows of elementwise operators, conversions and quantization, with NumPy broadcasting in any common layout.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "cpu/kernels/elementwise/program.hpp"
@@ -32,8 +33,8 @@ class ElementwiseKernel : public PreparedKernel {
       outer_strides_.emplace_back(o.strides.begin(), o.strides.begin() + int64_t(outer_.size()));
     }
     base_.out_row_stride = cols_;
-    base_.direct = is_direct();
-    const int64_t element_tile = base_.direct ? direct_tile : cpu::element_tile;
+    find_direct_form(p);
+    const int64_t element_tile = base_.direct_x >= 0 ? direct_tile : cpu::element_tile;
     tile_cols_ = std::max<int64_t>(1, std::min<int64_t>(cols_, element_tile));
     tile_rows_ = std::max<int64_t>(1, std::min<int64_t>(rows_, element_tile / ((tile_cols_ + 15) / 16 * 16)));
     row_tiles_ = (rows_ + tile_rows_ - 1) / tile_rows_;
@@ -53,7 +54,7 @@ class ElementwiseKernel : public PreparedKernel {
     view.operands = operands;
     view.out = args.outputs[0];
     // These are a few microseconds: below that a second thread does not pay.
-    const int64_t grain = std::max<int64_t>(1, (base_.direct ? 32768 : 16384) / (tile_rows_ * tile_cols_));
+    const int64_t grain = std::max<int64_t>(1, (base_.direct_x >= 0 ? 32768 : 16384) / (tile_rows_ * tile_cols_));
     args.pool.parallel_for(tiles_, grain, [&](int64_t begin, int64_t end, int) {
       for (int64_t t = begin; t < end; ++t) run_tile(view, t);
     });
@@ -64,15 +65,55 @@ class ElementwiseKernel : public PreparedKernel {
  private:
   static constexpr int64_t direct_tile = 8192;  // elements
 
-  bool is_direct() const {
-    const auto& s = slots_.steps;
-    if (s.size() != 3 || s[0].operand < 0 || s[1].operand < 0 || s[2].operand >= 0 || s[2].b < 0) return false;
-    const auto op = EpilogueOp(s[2].op);
+  // A product, then a sum, then a clamp, each of which may be missing.
+  void find_direct_form(const ElementProgram& p) {
+    const int operands = int(p.operands.size());
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    ElementwiseView v;
+    v.direct_low = -infinity;
+    v.direct_high = infinity;
     const auto real = [](Num n) { return n == Num::f32 || n == Num::bf16; };
-    const auto along = [&](const ElementOperand& o) { return o.col_stride == 1 && !o.quantized && real(o.type); };
-    return (op == EpilogueOp::add || op == EpilogueOp::multiply) && s[2].a != s[2].b && real(out_type_) &&
-           along(operands_[size_t(s[0].operand)]) && along(operands_[size_t(s[1].operand)]);
+    if (!real(p.out_type) || p.steps.empty()) return;
+    for (size_t i = 0; i < operands_.size(); ++i) {
+      if (operands_[i].col_stride != 1 || operands_[i].quantized || !real(operands_[i].type)) return;
+    }
+    for (size_t i = 0; i < p.steps.size(); ++i) {
+      const ValueStep& s = p.steps[i];
+      const auto op = EpilogueOp(s.op);
+      const int before = operands + int(i) - 1;
+      // The value so far, and the operand that it meets.
+      int other = -1;
+      if (i == 0) {
+        v.direct_x = s.a;
+        other = s.b;
+      } else if (s.a == before) {
+        other = s.b;
+      } else if (s.b == before) {
+        other = s.a;
+      } else {
+        return;
+      }
+      const bool clamped = v.direct_low > -infinity || v.direct_high < infinity;
+      if (op == EpilogueOp::relu && !clamped) {
+        v.direct_low = 0;
+      } else if (op == EpilogueOp::clamp && !clamped) {
+        v.direct_low = s.alpha;
+        v.direct_high = s.beta;
+      } else if (op == EpilogueOp::multiply && !clamped && v.direct_a < 0 && v.direct_b < 0 && is_operand(other, p)) {
+        v.direct_a = other;
+      } else if (op == EpilogueOp::add && !clamped && v.direct_b < 0 && is_operand(other, p)) {
+        v.direct_b = other;
+      } else {
+        return;
+      }
+    }
+    base_.direct_x = v.direct_x;
+    base_.direct_a = v.direct_a;
+    base_.direct_b = v.direct_b;
+    base_.direct_low = v.direct_low;
+    base_.direct_high = v.direct_high;
   }
+  static bool is_operand(int value, const ElementProgram& p) { return value >= 0 && value < int(p.operands.size()); }
 
   void run_tile(const ElementwiseView& view, int64_t t) const {
     const int64_t col = t % col_tiles_ * tile_cols_;

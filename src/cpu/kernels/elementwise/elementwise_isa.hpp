@@ -46,51 +46,46 @@ HONE_INLINE void load_element_rows(const ElementOperand& o, int64_t offset, floa
   }
 }
 
-template <EpilogueOp OP, Num A, Num B, Num OUT>
+HONE_INLINE vf load_real(const ElementOperand& o, int64_t at) {
+  return o.type == Num::bf16 ? load_raw(Num::bf16, o.data, at) : load_raw(Num::f32, o.data, at);
+}
+template <bool SCALES, bool SHIFTS, Num IN, Num OUT>
 static void direct_rows(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
-  // The steps load first; the third says which operand is which.
-  const SlotStep* s = e.steps;
-  const int first = s[0].dst == s[2].a ? s[0].operand : s[1].operand;
-  const int second = s[0].dst == s[2].b ? s[0].operand : s[1].operand;
-  const ElementOperand &a = e.operands[first], &b = e.operands[second];
-  const int64_t a_stride = a.row_stride, b_stride = b.row_stride;
+  const ElementOperand x = e.operands[e.direct_x];
+  const ElementOperand a = SCALES ? e.operands[e.direct_a] : x, b = SHIFTS ? e.operands[e.direct_b] : x;
+  int64_t x_at = offsets[e.direct_x], a_at = SCALES ? offsets[e.direct_a] : 0, b_at = SHIFTS ? offsets[e.direct_b] : 0;
+  const vf low = set1(e.direct_low), high = set1(e.direct_high);
+  const int64_t out_stride = e.out_row_stride;
   EpilogueView out;
   out.out = e.out;
-  int64_t a_at = offsets[first], b_at = offsets[second], at = out_offset;
-  for (int r = 0; r < rows; ++r, a_at += a_stride, b_at += b_stride, at += e.out_row_stride) {
-    int j = 0;
-    for (; j + lanes <= cols; j += lanes)
-      store_out<OUT>(out, at + j, two_operands(OP, load_raw(A, a.data, a_at + j), load_raw(B, b.data, b_at + j)),
-                     lanes);
-    if (j < cols)
-      store_out<OUT>(out, at + j, two_operands(OP, load_raw(A, a.data, a_at + j), load_raw(B, b.data, b_at + j)),
-                     cols - j);
+  int64_t at = out_offset;
+  for (int r = 0; r < rows; ++r, x_at += x.row_stride, a_at += a.row_stride, b_at += b.row_stride, at += out_stride) {
+    for (int j = 0; j < cols; j += lanes) {
+      vf v = load_raw(IN, x.data, x_at + j);
+      if constexpr (SCALES) v = v * load_real(a, a_at + j);
+      if constexpr (SHIFTS) v = v + load_real(b, b_at + j);
+      store_out<OUT>(out, at + j, clamp_to(v, low, high), cols - j < lanes ? cols - j : lanes);
+    }
   }
 }
-template <EpilogueOp OP>
+template <bool SCALES, bool SHIFTS>
 static void direct_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
-  const SlotStep* s = e.steps;
-  const int first = s[0].dst == s[2].a ? s[0].operand : s[1].operand;
-  const int second = s[0].dst == s[2].b ? s[0].operand : s[1].operand;
-  const bool a = e.operands[first].type == Num::bf16, b = e.operands[second].type == Num::bf16;
+  const bool words = e.operands[e.direct_x].type == Num::bf16;
   const auto run = [&](auto* f) { f(e, offsets, out_offset, rows, cols); };
   if (e.out_type == Num::bf16) {
-    if (a && b) return run(direct_rows<OP, Num::bf16, Num::bf16, Num::bf16>);
-    if (a) return run(direct_rows<OP, Num::bf16, Num::f32, Num::bf16>);
-    if (b) return run(direct_rows<OP, Num::f32, Num::bf16, Num::bf16>);
-    return run(direct_rows<OP, Num::f32, Num::f32, Num::bf16>);
+    return run(words ? direct_rows<SCALES, SHIFTS, Num::bf16, Num::bf16>
+                     : direct_rows<SCALES, SHIFTS, Num::f32, Num::bf16>);
   }
-  if (a && b) return run(direct_rows<OP, Num::bf16, Num::bf16, Num::f32>);
-  if (a) return run(direct_rows<OP, Num::bf16, Num::f32, Num::f32>);
-  if (b) return run(direct_rows<OP, Num::f32, Num::bf16, Num::f32>);
-  run(direct_rows<OP, Num::f32, Num::f32, Num::f32>);
+  run(words ? direct_rows<SCALES, SHIFTS, Num::bf16, Num::f32> : direct_rows<SCALES, SHIFTS, Num::f32, Num::f32>);
 }
 
 void elementwise_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
-  if (e.direct) {
-    return EpilogueOp(e.steps[2].op) == EpilogueOp::multiply
-               ? direct_tile<EpilogueOp::multiply>(e, offsets, out_offset, rows, cols)
-               : direct_tile<EpilogueOp::add>(e, offsets, out_offset, rows, cols);
+  if (e.direct_x >= 0) {
+    const bool scales = e.direct_a >= 0, shifts = e.direct_b >= 0;
+    return scales && shifts ? direct_tile<true, true>(e, offsets, out_offset, rows, cols)
+           : scales         ? direct_tile<true, false>(e, offsets, out_offset, rows, cols)
+           : shifts         ? direct_tile<false, true>(e, offsets, out_offset, rows, cols)
+                            : direct_tile<false, false>(e, offsets, out_offset, rows, cols);
   }
   alignas(64) float buffer[max_slots][element_tile];
   const int64_t ld = (cols + lanes - 1) / lanes * lanes;

@@ -286,6 +286,30 @@ TEST(Elementwise, chains_run_as_epilogue_of_the_first) {
   EXPECT_GT(node.expect(want, 2e-6, 10), 0);
 }
 
+TEST(Elementwise, scale_shift_and_clamp_run_in_one_pass) {
+  const Layout last = Layout::channels_last;
+  for (auto [tx, ta, ty] : {std::tuple{bf16, f32, bf16}, {bf16, bf16, f32}, {f32, f32, f32}, {f32, bf16, bf16}}) {
+    for (bool clamped : {false, true}) {
+      Node node(Multiply{});
+      const Shape shape = {2, 37, 5, 3};
+      node.input(Node::desc(tx, shape, last));
+      node.input(Node::desc(ta, {1, 37, 1, 1}));
+      node.input(Node::desc(f32, {37}));
+      node.q.num_op_inputs = 2;
+      node.q.epilogue.operands = {{2, Spread::per_channel}};
+      node.q.epilogue.steps = {{EpilogueOp::add, 1, 0}};
+      if (clamped) node.q.epilogue.steps.push_back({EpilogueOp::clamp, 2, -1, -0.25f, 0.75f});
+      node.q.outputs = {Node::desc(ty, shape, last)};
+      std::vector<double> want(size_t(element_count(shape)));
+      for (size_t i = 0; i < want.size(); ++i) {
+        want[i] = node.value(0, i) * node.value(1, i % 37) + node.value(2, i % 37);
+        if (clamped) want[i] = std::min(std::max(want[i], -0.25), 0.75);
+      }
+      EXPECT_GT(node.expect(want, 2e-6, 10), 0);
+    }
+  }
+}
+
 TEST(Elementwise, slopes_of_prelu_go_with_the_channels) {
   for (Layout layout : {Layout::plain, Layout::channels_last}) {
     Node node(PRelu{});

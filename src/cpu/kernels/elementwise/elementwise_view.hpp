@@ -26,9 +26,10 @@ struct ElementwiseView {
   Num out_type;
   int64_t out_row_stride;
   float out_inv_scale, out_zero, out_low, out_high;
-  /// One sum or product of two operands, f32 or bf16 both and as a result, along the last dimension: no slots, and
-  /// tiles may be as large as one likes.
-  bool direct = false;
+  /// clamp(x * a + b, low, high) on operands that are f32 or bf16 along the last dimension, as the result is: no slots,
+  /// and tiles may be as large as one likes. Operands -1 are absent; x -1: another form.
+  int direct_x = -1, direct_a = -1, direct_b = -1;
+  float direct_low = 0, direct_high = 0;
 };
 
 /// A tile: rows x cols with cols rounded up to a vector fits element_tile; `offsets` are elements to add to each
