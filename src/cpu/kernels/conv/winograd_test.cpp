@@ -91,6 +91,57 @@ TEST(Winograd, words_lose_about_as_much_as_bf16) {
   }
 }
 
+// Against sums of whole numbers: pixels and weights of any sign, the largest included, odd channels and borders. Only
+// the last transform rounds, to f32.
+TEST(Winograd, sums_of_bytes_are_exact_but_for_the_last_transform) {
+  if (!features().avx512_vnni) GTEST_SKIP() << "the CPU has no AVX-512 VNNI";
+  for (const auto& [channels, columns, height, width] : {std::tuple<int64_t, int64_t, int64_t, int64_t>{8, 8, 3, 5},
+                                                         {33, 70, 9, 10},
+                                                         {64, 16, 14, 6},
+                                                         {300, 24, 8, 8}}) {
+    for (ElementType type : {u8, i8}) {
+      if (skip_case()) continue;
+      Node node(Convolution{.pads_begin = {1, 1}, .pads_end = {1, 1}});
+      TensorDesc x = Node::desc(type, {1, channels, height, width}, Layout::channels_last);
+      x.quantization = per_tensor(1, type == u8 ? 255 : -128);  // all pixels on one side of it
+      node.input(x, -300, 300);
+      TensorDesc loose = Node::desc(i8, {columns, channels, 3, 3});
+      loose.quantization = std::make_shared<Quantization>(Quantization{{1.0f}, {}, -1});
+      TensorDesc& w = node.input(loose, -128, 127);
+      w.constant = true;
+      w.value = Tensor(i8, w.shape, node.buffers[1].data);
+      node.q.outputs = {Node::desc(f32, {1, columns, height, width}, Layout::channels_last)};
+      std::vector<double> want, magnitude;
+      for (int64_t s = 0; s < height * width; ++s) {
+        for (int64_t o = 0; o < columns; ++o) {
+          double sum = 0, mag = 0;
+          for (int64_t tap = 0; tap < 9; ++tap) {
+            const int64_t y = s / width + tap / 3 - 1, z = s % width + tap % 3 - 1;
+            if (y < 0 || z < 0 || y >= height || z >= width) continue;
+            for (int64_t c = 0; c < channels; ++c) {
+              const double product = node.value(0, size_t((y * width + z) * channels + c)) *
+                                     node.value(1, size_t((o * channels + c) * 9 + tap));
+              sum += product;
+              mag += std::fabs(product);
+            }
+          }
+          want.push_back(sum);
+          magnitude.push_back(mag);
+        }
+      }
+      int rows = 0;
+      node.each_row([&](const Buffer& out, const std::string& where) {
+        if (where.find("winograd4x4_int8") == std::string::npos) return;
+        ++rows;
+        for (size_t i = 0; i < want.size(); ++i)
+          ASSERT_NEAR(read(node.q.outputs[0], out.data, i), want[i], 0.5 + 5e-7 * magnitude[i]) << where << " at " << i;
+      });
+      EXPECT_GT(rows, 0);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST(Winograd, refuses_other_windows_and_variable_weights) {
   const auto taken = [](const Node& node) {
     int rows = 0;

@@ -26,7 +26,8 @@ HONE_WINOGRAD_ISA(neon)
 #undef HONE_WINOGRAD_ISA
 
 struct DenseIsa;
-/// F(4x4, 3x3) with products of 16-bit integers.
+/// F(4x4, 3x3) with products of 16-bit integers. A^T, B^T and G are whole numbers times 1/winograd_line_unit.
+constexpr int winograd_line_unit[6] = {4, 6, 6, 24, 24, 1};
 namespace avx512vnni {
 extern const DenseIsa dense_int16;
 /// B^T d B with lines 3 and 4 of B^T doubled, times a factor that brings the largest magnitude to `most`: to[product *
@@ -37,6 +38,13 @@ float winograd_source_words(Num type, const void* const* pixels, int64_t channel
 /// Products from[product * step + column] times scales[product * scale_step + column] to scale * A^T m A.
 void winograd_result_words(const int32_t* from, int64_t step, const float* scales, int64_t scale_step, float scale,
                            int64_t columns, float* to);
+/// B^T d B of bytes less `zero`, exactly: none leaves 16 bits. `to` is written to a multiple of 16 channels.
+void winograd_source_bytes(Num type, const void* const* pixels, int64_t channels, int32_t zero, int16_t* to,
+                           int64_t step);
+/// Products times scales[product * scale_step + column] to A^T m A, which are sums of products of bytes: rounded to
+/// integers, since f32 on the way loses at most a few units of large sums.
+void winograd_result_sums(const int32_t* from, int64_t step, const float* scales, int64_t scale_step, int64_t columns,
+                          int32_t* to);
 }  // namespace avx512vnni
 
 }  // namespace hone::cpu

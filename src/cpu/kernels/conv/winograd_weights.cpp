@@ -32,6 +32,19 @@ void tap_line(int m, const double (*g)[lanes], int from, double (*u)[lanes], int
   }
 }
 
+// The same for whole numbers, without the denominators.
+void whole_line(const int32_t (*g)[lanes], int from, int32_t (*u)[lanes], int to) {
+  for (int i = 0; i < lanes; ++i) {
+    const int32_t g0 = g[0][i], g1 = g[from][i], g2 = g[2 * from][i];
+    u[0][i] = g0;
+    u[to][i] = -(g0 + g2 + g1);
+    u[2 * to][i] = g1 - g0 - g2;
+    u[3 * to][i] = g0 + 2 * g1 + 4 * g2;
+    u[4 * to][i] = g0 - 2 * g1 + 4 * g2;
+    u[5 * to][i] = g2;
+  }
+}
+
 // The products of one channel of 16 columns, w and columns `step` apart.
 void transform(int m, const float* w, int64_t step, int64_t columns, double (*u)[lanes]) {
   double g[9][lanes] = {}, half[18][lanes];
@@ -111,6 +124,55 @@ void WinogradWeights::pack(const float* from, uint8_t* to) const {
       for (int64_t f = 0; f < products; ++f) {
         auto* at = reinterpret_cast<int16_t*>(panel + f * b.group_stride()) + c / 2 * (2 * lanes) + c % 2;
         for (int64_t i = 0; i < lanes; ++i) at[2 * i] = int16_t(std::lrint(u[f][i] * sums[size_t(f * lanes + i)]));
+      }
+    }
+  }
+}
+
+void WinogradWeights::pack(const int8_t* from, uint8_t* to) const {
+  // Sums of the positive and the negative factors of the lines of B^T: bounds of transformed bytes.
+  constexpr int64_t above[6] = {5, 2, 5, 3, 3, 5}, below[6] = {5, 8, 5, 3, 3, 5};
+  const PackedB b = panels();
+  const int64_t step = channels * 9;
+  std::memset(to, 0, size_t(bytes()));
+  auto* scales = reinterpret_cast<float*>(to + scales_offset());
+  for (int64_t p = 0; p < b.panels(); ++p) {
+    const int8_t* w = from + p * lanes * step;
+    const int64_t n = std::min<int64_t>(lanes, columns - p * lanes);
+    uint8_t* panel = to + p * b.panel_stride();
+    const auto words = [&](int64_t f, int64_t c) {
+      return reinterpret_cast<int16_t*>(panel + f * b.group_stride()) + c / 2 * (2 * lanes) + c % 2;
+    };
+    int64_t sums[36][lanes] = {};
+    for (int64_t c = 0; c < channels; ++c) {
+      int32_t g[9][lanes] = {}, half[18][lanes], u[36][lanes];
+      for (int64_t i = 0; i < n; ++i) {
+        for (int tap = 0; tap < 9; ++tap) g[tap][i] = w[i * step + c * 9 + tap];
+      }
+      for (int x = 0; x < 3; ++x) whole_line(g + x, 3, half + x, 3);
+      for (int y = 0; y < 6; ++y) whole_line(half + y * 3, 1, u + y * 6, 1);
+      for (int64_t f = 0; f < 36; ++f) {
+        int16_t* at = words(f, c);
+        for (int i = 0; i < lanes; ++i) {
+          at[2 * i] = int16_t(u[f][i]);
+          sums[f][i] += std::abs(u[f][i]);
+        }
+      }
+    }
+    for (int64_t f = 0; f < 36; ++f) {
+      const int64_t y = f / 6, x = f % 6;
+      const int64_t largest =
+          255 * std::max(above[y] * above[x] + below[y] * below[x], above[y] * below[x] + below[y] * above[x]);
+      for (int64_t i = 0; i < lanes; ++i) {
+        int halves = 0;
+        // Rounding may add half a unit to each word.
+        while ((sums[f][i] >> halves) + channels > INT32_MAX / largest) ++halves;
+        scales[f * scale_step() + p * lanes + i] =
+            float(1 << halves) / float(winograd_line_unit[y] * winograd_line_unit[x]);
+        for (int64_t c = 0; halves > 0 && c < channels; ++c) {
+          int16_t& word = words(f, c)[2 * i];
+          word = int16_t((word + (1 << (halves - 1))) >> halves);
+        }
       }
     }
   }

@@ -4,9 +4,13 @@
 //   in words   [product][column/16][channel/2, padded to 16][16][2] of 16 bits, then [product][columns padded to 16]
 //   f32
 //
-// Words are integers: the largest scale for each product and column with which no sum over the channels can leave 32
-// bits, whatever the transformed pixels, whose largest is most_word(channels). The f32 behind them is what a sum of
-// products times the scale of the pixels is worth.
+//
+// Words of integer weights are exact: G without its denominators, which the f32 behind the words make up for. Only
+// where sums could leave 32 bits, the words of that product and column are halved until they cannot.
+//
+// Words of others are integers: the largest scale for each product and column with which no sum over the channels can
+// leave 32 bits, whatever the transformed pixels, whose largest is most_word(channels). The f32 behind them is what a
+// sum of products times the scale of the pixels is worth.
 #pragma once
 #include <cstdint>
 
@@ -27,6 +31,7 @@ struct WinogradWeights {
   float most_word() const;
   /// From weights [column][channel][3][3].
   void pack(const float* from, uint8_t* to) const;
+  void pack(const int8_t* from, uint8_t* to) const;
 };
 
 }  // namespace hone::cpu

@@ -77,6 +77,84 @@ float winograd_source_words(Num type, const void* const* pixels, int64_t channel
   return source_words<Num::bf16>(pixels, channels, work, row, to, step, most);
 }
 
+// B^T d in 16 bits.
+template <int TO>
+HONE_INLINE void short_line(const __m512i* d, __m512i* t) {
+  const __m512i a = _mm512_sub_epi16(d[4], _mm512_slli_epi16(d[2], 2)),
+                b = _mm512_sub_epi16(d[3], _mm512_slli_epi16(d[1], 2)), c = _mm512_sub_epi16(d[4], d[2]),
+                e = _mm512_sub_epi16(d[3], d[1]), e2 = _mm512_slli_epi16(e, 1);
+  t[0] = _mm512_add_epi16(_mm512_slli_epi16(_mm512_sub_epi16(d[0], d[2]), 2), c);
+  t[TO] = _mm512_add_epi16(a, b);
+  t[2 * TO] = _mm512_sub_epi16(a, b);
+  t[3 * TO] = _mm512_add_epi16(c, e2);
+  t[4 * TO] = _mm512_sub_epi16(c, e2);
+  t[5 * TO] = _mm512_sub_epi16(_mm512_sub_epi16(d[5], d[3]), _mm512_slli_epi16(e, 2));
+}
+
+template <bool SIGNED>
+static void source_bytes(const void* const* pixels, int64_t channels, int32_t zero, int16_t* to, int64_t step) {
+  const __m512i shift = _mm512_set1_epi16(int16_t(zero));
+  for (int64_t c = 0; c < channels; c += 32, to += 32) {
+    // Weights beyond the channels are 0, whatever the pixels.
+    const int64_t n = channels - c;
+    const __mmask32 inside = n >= 32 ? ~__mmask32(0) : (__mmask32(1) << n) - 1;
+    __m512i half[36];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; ++x) {
+      __m512i d[6];
+#pragma GCC unroll 6
+      for (int y = 0; y < 6; ++y) {
+        const __m256i bytes = _mm256_maskz_loadu_epi8(inside, static_cast<const uint8_t*>(pixels[y * 6 + x]) + c);
+        d[y] = _mm512_sub_epi16(SIGNED ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes), shift);
+      }
+      short_line<6>(d, half + x);
+    }
+#pragma GCC unroll 6
+    for (int y = 0; y < 6; ++y) {
+      __m512i t[6];
+      short_line<1>(half + y * 6, t);
+#pragma GCC unroll 6
+      for (int x = 0; x < 6; ++x) {
+        int16_t* at = to + (y * 6 + x) * step;
+        if (n > 16) {
+          _mm512_storeu_si512(at, t[x]);
+        } else {
+          _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm512_castsi512_si256(t[x]));
+        }
+      }
+    }
+  }
+}
+
+void winograd_source_bytes(Num type, const void* const* pixels, int64_t channels, int32_t zero, int16_t* to,
+                           int64_t step) {
+  if (type == Num::s8) return source_bytes<true>(pixels, channels, zero, to, step);
+  source_bytes<false>(pixels, channels, zero, to, step);
+}
+
+void winograd_result_sums(const int32_t* from, int64_t step, const float* scales, int64_t scale_step, int64_t columns,
+                          int32_t* to) {
+  for (int64_t c = 0; c < columns; c += lanes) {
+    vf half[24];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; ++x) {
+      vf m[6];
+#pragma GCC unroll 6
+      for (int y = 0; y < 6; ++y) {
+        const int f = y * 6 + x;
+        m[y] = to_float(load_i32(from + f * step + c)) * load(scales + f * scale_step + c);
+      }
+      result_line<4, 1, 6>(m, half + x);
+    }
+#pragma GCC unroll 4
+    for (int y = 0; y < 4; ++y) {
+      vf r[4];
+      result_line<4, 1, 1>(half + y * 6, r);
+      for (int x = 0; x < 4; ++x) store_i32(to + (y * 4 + x) * columns + c, round_to_int(r[x]));
+    }
+  }
+}
+
 void winograd_result_words(const int32_t* from, int64_t step, const float* scales, int64_t scale_step, float scale,
                            int64_t columns, float* to) {
   for (int64_t c = 0; c < columns; c += lanes) {
