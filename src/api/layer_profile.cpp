@@ -93,7 +93,7 @@ std::vector<LayerTime> layer_times(const Program* program, const std::vector<Ste
   std::vector<LayerTime> layers;
   for (size_t i = 0; i < profile.size(); ++i) {
     const StepProfile& row = profile[i];
-    LayerTime l{row.name, row.op, row.kernel, row.shortest / 1e3};
+    LayerTime l{.name = row.name, .op = row.op, .kernel = row.kernel, .milliseconds = row.shortest / 1e3, .type = {}, .why = {}};
     if (program && i < program->steps.size()) {
       l.type = arithmetic_of(*program, program->steps[i]);
       l.gflop = flop_of(*program, program->steps[i]) / 1e9;

@@ -40,7 +40,9 @@ TEST(Placement, quantizes_only_the_other_side_of_a_residual_add) {
   const Placement p = place_quantizers(g);
   EXPECT_EQ(quantized_values(g, p), (std::set<std::string>{"x", "relu1", "relu2"}));
   for (const ActivationQuantizer& q : p.activations) {
-    if (g.handle(g.value(q.value).producer).name() == "relu1") EXPECT_EQ(q.uses.size(), 2u) << "one quantizer for the convolution and the Add";
+    if (g.handle(g.value(q.value).producer).name() == "relu1") {
+      EXPECT_EQ(q.uses.size(), 2u) << "one quantizer for the convolution and the Add";
+    }
   }
 }
 

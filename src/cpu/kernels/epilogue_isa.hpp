@@ -304,17 +304,17 @@ static void load_slot(const EpilogueView& e, const OperandView& o, const TileVie
 
 // One loop for each operator keeps the switch out of it.
 static void run_step(const SlotStep& s, float* dst, const float* a, const float* b, int64_t n) {
+  if (s.op == levels_step) {
+    const vf scale = set1(s.alpha), low = set1(s.beta), high = set1(s.gamma), width = set1(s.delta);
+    for (int64_t i = 0; i < n; i += lanes) store(dst + i, clamp_to(nearest(load(a + i) * scale), low, high) * width);
+    return;
+  }
   const auto op = EpilogueOp(s.op);
   switch (op) {
 #define HONE_TWO(OP)                                                                                               \
   case EpilogueOp::OP:                                                                                             \
     for (int64_t i = 0; i < n; i += lanes) store(dst + i, two_operands(EpilogueOp::OP, load(a + i), load(b + i))); \
     break;
-    case EpilogueOp(levels_step): {
-      const vf scale = set1(s.alpha), low = set1(s.beta), high = set1(s.gamma), width = set1(s.delta);
-      for (int64_t i = 0; i < n; i += lanes) store(dst + i, clamp_to(nearest(load(a + i) * scale), low, high) * width);
-      break;
-    }
       HONE_TWO(add)
       HONE_TWO(subtract)
       HONE_TWO(multiply)
