@@ -9,6 +9,7 @@
 #include "passes/canonicalize.hpp"
 #include "passes/attention_inputs.hpp"
 #include "passes/fuse_epilogue.hpp"
+#include "passes/hoist_quantizers.hpp"
 #include "passes/layout.hpp"
 #include "passes/pipeline.hpp"
 #include "passes/precision.hpp"
@@ -123,6 +124,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   if (int8) {
     passes.push_back(channel_quantizers_pass());
     passes.push_back(fold_pass());
+    passes.push_back(hoist_quantizers_pass());
     passes.push_back(int8_pass(precision));
     passes.push_back(expand_quantizers_pass());
   } else {

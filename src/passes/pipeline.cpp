@@ -3,6 +3,7 @@
 #include "hone/error.hpp"
 #include "passes/attention_inputs.hpp"
 #include "passes/fuse_epilogue.hpp"
+#include "passes/hoist_quantizers.hpp"
 #include "passes/layout.hpp"
 #include "passes/precision.hpp"
 #include "passes/strided_attention.hpp"
@@ -29,6 +30,7 @@ std::vector<Pass> all() {
           strided_attention_pass(),
           recognize_group_convolution_pass(),
           channel_quantizers_pass(),
+          hoist_quantizers_pass(),
           int8_pass(),
           expand_quantizers_pass(),
           quantize_attention_inputs_pass(),

@@ -56,6 +56,7 @@ class Quantizer {
       if (g_.alive(id)) visit(id);
     }
     absorb_quantizers();
+    round_in_place();
     g_.remove_dead();
     return computing_;
   }
@@ -282,6 +283,36 @@ class Quantizer {
       g_.remove(q.id);
       if (options_.accepts && !options_.accepts(g_, p.id)) continue;
       t.commit();
+    }
+  }
+
+  // What nobody reads as integers in the end is rounded in one pass, perhaps with what makes it.
+  void round_in_place() {
+    for (NodeId id : g_.topological_order()) {
+      if (!g_.alive(id)) continue;
+      const Node dq = g_.handle(id);
+      if (!dq.is<Dequantize>() || !is_quantized(dq.input(0).id)) continue;
+      const Value bytes = dq.input(0);
+      const Node q = bytes.node();
+      if (!q.is<Quantize>() || bytes.uses().size() != 1 || q.input(0).element_type() != ElementType::f32 ||
+          dq.output().element_type() != ElementType::f32 || q.input(0).type().quantization)
+        continue;
+      const Quantization& z = *bytes.type().quantization;
+      const auto& op = *q.as<Quantize>();
+      if (z.scales.size() != 1) continue;
+      const bool whole = op.low >= op.high, is_signed = bytes.element_type() == ElementType::i8;
+      const double low = whole ? (is_signed ? -128 : 0) : static_cast<double>(op.low),
+                   high = whole ? low + 255 : static_cast<double>(op.high);
+      Builder b(g_);
+      b.set_name(q.name());
+      b.set_provenance(g_.node(q.id).provenance);
+      Value range[2];
+      for (size_t i = 0; i < 2; ++i)
+        range[i] = b.constant(
+            Tensor::scalar<float>(static_cast<float>(((i ? high : low) - z.zero_point(0)) * double(z.scale(0)))));
+      const Value y =
+          b(FakeQuantize{static_cast<int64_t>(high - low) + 1}, q.input(0), range[0], range[1], range[0], range[1]);
+      g_.replace_uses(dq.output().id, y.id);
     }
   }
 

@@ -83,14 +83,13 @@ HONE_INLINE vf rough_exp_of_negative(vf x) {
   p = p * f + 2.4022651e-1f;
   p = p * f + 6.9314718e-1f;
   p = p * f + 1.0f;
+#if HONE_LANES == 16
+  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
   return (vf)((vi)p + (round_to_int(n) << 23));
+#endif
 }
 
-HONE_INLINE vf mask_at(const float* mask, int64_t column_step, int64_t c) {
-  return column_step == 0 ? set1(mask[0]) : load(mask + c);
-}
-
-// Rows short enough for registers, some side by side.
 template <bool MASKED, bool ROUNDED, int N, int ROWS>
 HONE_INLINE void short_softmax(const AttentionRows& a, int first) {
   const vf scale = set1(a.scale), inverse = set1(a.score_levels.inverse), low = set1(a.score_levels.low),
@@ -100,7 +99,7 @@ HONE_INLINE void short_softmax(const AttentionRows& a, int first) {
   const int64_t width = a.last_block == 0 ? a.last_width : a.block;
   for (int k = 0; k < ROWS; ++k) {
     const int r = first + k;
-    const int64_t seen = a.causal && a.seen + r < a.keys ? a.seen + r : a.keys;
+    const int64_t seen = seen_by(a, r);
     const auto* p = reinterpret_cast<const int32_t*>(a.scores + r * width);
     const float *mask = a.mask ? a.mask + r * a.mask_row : nullptr,
                 *late = a.late_mask ? a.late_mask + r * a.late_mask_row : nullptr;
@@ -152,7 +151,7 @@ HONE_INLINE void softmax_of_integers(const AttentionRows& a, int r) {
   const float inf = __builtin_inff();
   const vf scale = set1(a.scale), inverse = set1(a.score_levels.inverse), low = set1(a.score_levels.low),
            top_level = set1(a.score_levels.high), step = set1(a.score_step);
-  const int64_t seen = a.causal && a.seen + r < a.keys ? a.seen + r : a.keys;
+  const int64_t seen = seen_by(a, r);
   const float *mask = a.mask ? a.mask + r * a.mask_row : nullptr,
               *late = a.late_mask ? a.late_mask + r * a.late_mask_row : nullptr;
   const int32_t* comp = a.comp;

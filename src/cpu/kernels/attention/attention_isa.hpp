@@ -70,17 +70,31 @@ void attention_pairs(const uint16_t* from, int64_t ld, int64_t rows, int columns
   }
 }
 
-// exp(x) for x <= 0; below -87 it is zero.
-HONE_INLINE vf exp_of_negative(vf x) {
-  const vf v = maximum(set1(-87.33654f), x);
-  vi n;
-  const vf p = reduced_expm1(v, &n);
-  const vf y = (vf)((vi)(p + 1.0f) + (n << 23));
-  return select(x < -87.33654f, vf{}, y);
+// exp(x) for x <= 0 within 2 ulp, as 2^n 2^f with x log2(e) = n + f; nothing below 2^-126 counts.
+HONE_INLINE vf exp_of_negative(vf x0) {
+#if HONE_LANES == 16
+  const vf x = maximum(set1(-140.0f), x0);
+#else
+  const vf x = maximum(set1(-87.33654f), x0);
+#endif
+  const vf n = nearest(x * 1.44269504088896341f), f = (x * 1.44269502f - n) + x * 1.92596303e-8f;
+  vf p = set1(1.5384008e-4f);
+  p = p * f + 1.3408952e-3f;
+  p = p * f + 9.618375e-3f;
+  p = p * f + 5.550301e-2f;
+  p = p * f + 2.4022648e-1f;
+  p = p * f + 6.9314724e-1f;
+  p = p * f + 1.0f;
+#if HONE_LANES == 16
+  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  return (vf)((vi)p + (round_to_int(n) << 23));
+#endif
 }
 
+template <bool BF16>
 HONE_INLINE void store_weights(const AttentionRows& a, int r, int64_t c, vf v) {
-  if (a.bf16) {
+  if constexpr (BF16) {
     store_bf16(static_cast<uint16_t*>(a.weights) + r * a.ld + c, v);
   } else {
     store(static_cast<float*>(a.weights) + r * a.ld + c, v);
@@ -89,45 +103,103 @@ HONE_INLINE void store_weights(const AttentionRows& a, int r, int64_t c, vf v) {
 HONE_INLINE float* score_block(const AttentionRows& a, int r, int64_t begin) {
   return a.scores + begin * a.height + r * (begin == a.last_block ? a.last_width : a.block);
 }
+HONE_INLINE int64_t seen_by(const AttentionRows& a, int r) {
+  return a.causal && a.seen + r < a.keys ? a.seen + r : a.keys;
+}
+HONE_INLINE vf mask_at(const float* mask, int64_t column_step, int64_t c) {
+  return column_step == 0 ? set1(mask[0]) : load(mask + c);
+}
+template <bool BF16>
+HONE_INLINE void end_row(const AttentionRows& a, int r, float total, int64_t seen) {
+  for (int64_t c = (seen + lanes - 1) / lanes * lanes; c < a.padded; c += lanes) store_weights<BF16>(a, r, c, vf{});
+  a.factors[r] = 1.0f / total;
+  if (a.zero_empty_rows && !(total > 0.0f)) {
+    a.factors[r] = 0.0f;
+    for (int64_t c = 0; c < a.padded; c += lanes) store_weights<BF16>(a, r, c, vf{});
+  }
+}
 
-void attention_softmax(const AttentionRows& a) {
-  const float inf = __builtin_inff();
-  const vf scale = set1(a.scale);
-  for (int r = 0; r < a.rows; ++r) {
-    const int64_t seen = a.causal && a.seen + r < a.keys ? a.seen + r : a.keys;
-    const float* mask = a.mask ? a.mask + r * a.mask_row : nullptr;
-    const vf one_mask = set1(mask && a.mask_column == 0 ? mask[0] : 0.0f);
-    vf high = set1(-inf);
-    for (int64_t begin = 0; begin < seen; begin += a.block) {
-      float* p = score_block(a, r, begin) - begin;
-      const int64_t end = begin + a.block < seen ? begin + a.block : seen;
-      for (int64_t c = begin; c < end; c += lanes) {
-        vf s = load(p + c) * scale;
-        if (mask) s = s + (a.mask_column == 0 ? one_mask : load(mask + c));
-        if (c + lanes > seen) s = select(lane_index() < int(seen - c), s, set1(-inf));
-        store(p + c, s);
-        high = maximum(high, s);
-      }
-    }
-    const vf top = set1(max_of(high));
-    vf sum = {};
-    for (int64_t begin = 0; begin < seen; begin += a.block) {
-      const float* p = score_block(a, r, begin) - begin;
-      const int64_t end = begin + a.block < seen ? begin + a.block : seen;
-      for (int64_t c = begin; c < end; c += lanes) {
-        const vf e = exp_of_negative(load(p + c) - top);
-        sum = sum + e;
-        store_weights(a, r, c, e);
-      }
-    }
-    for (int64_t c = (seen + lanes - 1) / lanes * lanes; c < a.padded; c += lanes) store_weights(a, r, c, vf{});
-    const float total = sum_of(sum);
-    a.factors[r] = 1.0f / total;
-    if (a.zero_empty_rows && !(total > 0.0f)) {
-      a.factors[r] = 0.0f;
-      for (int64_t c = 0; c < a.padded; c += lanes) store_weights(a, r, c, vf{});
+template <bool MASKED, bool BF16>
+HONE_INLINE void softmax_of_row(const AttentionRows& a, int r) {
+  const vf scale = set1(a.scale), outside = set1(-__builtin_inff());
+  const int64_t seen = seen_by(a, r);
+  const float* mask = MASKED ? a.mask + r * a.mask_row : nullptr;
+  const auto score = [&](const float* p, int64_t c) {
+    vf s = load(p + c) * scale;
+    if constexpr (MASKED) s = s + mask_at(mask, a.mask_column, c);
+    return c + lanes > seen ? select(lane_index() < int(seen - c), s, outside) : s;
+  };
+  vf high = outside;
+  for (int64_t begin = 0; begin < seen; begin += a.block) {
+    float* p = score_block(a, r, begin) - begin;
+    const int64_t end = begin + a.block < seen ? begin + a.block : seen;
+    for (int64_t c = begin; c < end; c += lanes) {
+      const vf s = score(p, c);
+      if constexpr (MASKED) store(p + c, s);
+      high = maximum(high, s);
     }
   }
+  const vf top = set1(max_of(high));
+  vf sum = {};
+  for (int64_t begin = 0; begin < seen; begin += a.block) {
+    const float* p = score_block(a, r, begin) - begin;
+    const int64_t end = begin + a.block < seen ? begin + a.block : seen;
+    for (int64_t c = begin; c < end; c += lanes) {
+      const vf e = exp_of_negative((MASKED ? load(p + c) : score(p, c)) - top);
+      sum = sum + e;
+      store_weights<BF16>(a, r, c, e);
+    }
+  }
+  end_row<BF16>(a, r, sum_of(sum), seen);
+}
+
+// Rows short enough for registers, some side by side.
+template <bool MASKED, bool BF16, int N, int ROWS>
+HONE_INLINE void softmax_in_registers(const AttentionRows& a, int first) {
+  const vf scale = set1(a.scale), outside = set1(-__builtin_inff());
+  const int64_t width = a.last_block == 0 ? a.last_width : a.block;
+  vf s[ROWS][N];
+  for (int k = 0; k < ROWS; ++k) {
+    const float *p = a.scores + (first + k) * width, *mask = MASKED ? a.mask + (first + k) * a.mask_row : nullptr;
+    vf high = outside;
+    for (int i = 0; i < N; ++i) {
+      const int64_t c = i * lanes;
+      vf v = load(p + c) * scale;
+      if constexpr (MASKED) v = v + mask_at(mask, a.mask_column, c);
+      if (c + lanes > a.keys) v = select(lane_index() < int(a.keys - c), v, outside);
+      s[k][i] = v;
+      high = maximum(high, v);
+    }
+    const vf top = set1(max_of(high));
+    for (int i = 0; i < N; ++i) s[k][i] = s[k][i] - top;
+  }
+  for (int k = 0; k < ROWS; ++k) {
+    vf sum = {};
+    for (int i = 0; i < N; ++i) {
+      const vf e = exp_of_negative(s[k][i]);
+      sum = sum + e;
+      store_weights<BF16>(a, first + k, i * lanes, e);
+    }
+    end_row<BF16>(a, first + k, sum_of(sum), a.keys);
+  }
+}
+
+template <bool MASKED, bool BF16>
+static void softmax_of_rows(const AttentionRows& view) {
+  const AttentionRows a = view;
+  const int64_t vectors = (a.keys + lanes - 1) / lanes;
+  int r = 0;
+  if (!a.causal && a.block >= vectors * lanes) {
+    for (; vectors == 4 && r + 2 <= a.rows; r += 2) softmax_in_registers<MASKED, BF16, 4, 2>(a, r);
+    for (; vectors == 3 && r + 2 <= a.rows; r += 2) softmax_in_registers<MASKED, BF16, 3, 2>(a, r);
+    for (; vectors == 2 && r + 2 <= a.rows; r += 2) softmax_in_registers<MASKED, BF16, 2, 2>(a, r);
+  }
+  for (; r < a.rows; ++r) softmax_of_row<MASKED, BF16>(a, r);
+}
+
+void attention_softmax(const AttentionRows& a) {
+  if (a.bf16) return a.mask ? softmax_of_rows<true, true>(a) : softmax_of_rows<false, true>(a);
+  a.mask ? softmax_of_rows<true, false>(a) : softmax_of_rows<false, false>(a);
 }
 
 void attention_result(const AttentionResult& r) {
