@@ -214,7 +214,8 @@ class WinogradKernel : public PreparedKernel {
       const int panels = int(part_begin(packed_.panels(), block + 1, blocks_) - p0);
       if (panels == 0) continue;
       const int64_t columns = 16 * panels, step = tiles * columns;
-      const TileFn* fns = isa_.dense.tiles[panels - 1];
+      const bool half = packed_.columns - p0 * 16 <= columns - 8 && isa_.dense.halves[panels - 1][0];
+      const TileFn* fns = half ? isa_.dense.halves[panels - 1] : isa_.dense.tiles[panels - 1];
       const int64_t cuts = (tiles + isa_.dense.max_rows[panels - 1] - 1) / isa_.dense.max_rows[panels - 1];
       for (int64_t f = 0; f < products_; ++f) {
         for (int64_t i = 0; i < tiles + max_tile_rows; ++i) {

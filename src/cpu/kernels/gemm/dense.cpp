@@ -385,7 +385,8 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
         view.col0 = p0 * 16;
       }
       const int64_t per_line = (line + isa_.max_rows[panels - 1] - 1) / isa_.max_rows[panels - 1];
-      const TileFn* fns = isa_.tiles[panels - 1];
+      const bool half = view.cols <= 16 * panels - 8 && isa_.halves[panels - 1][0];
+      const TileFn* fns = half ? isa_.halves[panels - 1] : isa_.tiles[panels - 1];
       // Rows are shared out evenly, the shorter tiles first.
       const int64_t shortest = line / per_line, longer = line % per_line;
       int64_t begin = 0, first = 0, index = 0;

@@ -18,6 +18,13 @@ struct DotBf16 {
   HONE_INLINE Acc step(Acc c, A a, B b) { return (vf)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
   HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
   HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
+  using Half = __m256;
+  HONE_INLINE Half no_half() { return _mm256_setzero_ps(); }
+  HONE_INLINE Half half_step(Half c, A a, const uint8_t* b) {
+    const __m256i columns = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
+    return _mm256_dpbf16_ps(c, (__m256bh)_mm512_castsi512_si256((__m512i)a), (__m256bh)columns);
+  }
+  HONE_INLINE Acc widened(Half c) { return (vf)_mm512_zextps256_ps512(c); }
 };
 
 HONE_DENSE_TABLE_32(dense_bf16, DotBf16)

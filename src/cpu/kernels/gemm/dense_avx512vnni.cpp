@@ -19,6 +19,13 @@ struct DotInt8 {
   HONE_INLINE Acc step(Acc c, A a, B b) { return (vi)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
   HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
   HONE_INLINE void put(void* c, int64_t i, Acc v) { store_i32(static_cast<int32_t*>(c) + i, v); }
+  using Half = __m256i;
+  HONE_INLINE Half no_half() { return _mm256_setzero_si256(); }
+  HONE_INLINE Half half_step(Half c, A a, const uint8_t* b) {
+    return _mm256_dpbusd_epi32(c, _mm512_castsi512_si256((__m512i)a),
+                               _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
+  }
+  HONE_INLINE Acc widened(Half c) { return (vi)_mm512_zextsi256_si512(c); }
 };
 
 HONE_DENSE_TABLE_32(dense_int8, DotInt8)

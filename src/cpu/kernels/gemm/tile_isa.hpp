@@ -20,6 +20,18 @@ struct DotF32 {
   HONE_INLINE Acc step(Acc c, A a, B b) { return c + a * b; }
   HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
   HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
+#if HONE_LANES == 16
+  using Half = __m256;
+  HONE_INLINE Half no_half() {
+    return _mm256_setzero_ps();
+  }
+  HONE_INLINE Half half_step(Half c, A a, const uint8_t* b) {
+    return _mm256_fmadd_ps(_mm512_castps512_ps256((__m512)a), _mm256_loadu_ps(reinterpret_cast<const float*>(b)), c);
+  }
+  HONE_INLINE Acc widened(Half c) {
+    return (vf)_mm512_zextps256_ps512(c);
+  }
+#endif
 };
 
 // bf16 pairs without an instruction of their own: the halves are widened by shifts.
@@ -98,7 +110,17 @@ HONE_INLINE void put_rows(const TileArgs& t, const Requantizer<BETWEEN>& q, cons
 }
 #endif
 
-template <class Dot, int ROWS, int PANELS>
+template <class Dot, bool HALF>
+struct HalfOf {
+  using type = int;
+};
+template <class Dot>
+struct HalfOf<Dot, true> {
+  using type = typename Dot::Half;
+};
+
+// HALF: the last panel has at most 8 columns, and half a vector does for them.
+template <class Dot, int ROWS, int PANELS, bool HALF = false>
 static void dense_tile(const TileArgs& args) {
   const TileArgs t = args;  // a copy: stores might change the original, as far as the compiler knows
   constexpr int vectors = PANELS * panel_vectors;
@@ -107,6 +129,12 @@ static void dense_tile(const TileArgs& args) {
   for (int m = 0; m < ROWS; ++m) {
 #pragma GCC unroll 16
     for (int j = 0; j < vectors; ++j) acc[m][j] = typename Dot::Acc{};
+  }
+  constexpr int whole = HALF ? vectors - 1 : vectors;
+  typename HalfOf<Dot, HALF>::type half[ROWS];
+  if constexpr (HALF) {
+#pragma GCC unroll 16
+    for (int m = 0; m < ROWS; ++m) half[m] = Dot::no_half();
   }
   const int64_t panel = t.panel_stride;
   for (int64_t r = 0; r < t.runs; ++r) {
@@ -135,7 +163,7 @@ static void dense_tile(const TileArgs& args) {
     for (; k < t.steps; ++k) {
       typename Dot::B bv[vectors];
 #pragma GCC unroll 16
-      for (int j = 0; j < vectors; ++j) {
+      for (int j = 0; j < whole; ++j) {
         bv[j] = Dot::load_b(b + (j / panel_vectors) * panel + (j % panel_vectors) * (4 * lanes));
       }
 #pragma GCC unroll 16
@@ -143,10 +171,15 @@ static void dense_tile(const TileArgs& args) {
         typename Dot::A x = Dot::load_a(a[m] + 4 * k);
         if constexpr (vectors > 1) Dot::keep(x);
 #pragma GCC unroll 16
-        for (int j = 0; j < vectors; ++j) acc[m][j] = Dot::step(acc[m][j], x, bv[j]);
+        for (int j = 0; j < whole; ++j) acc[m][j] = Dot::step(acc[m][j], x, bv[j]);
+        if constexpr (HALF) half[m] = Dot::half_step(half[m], x, b + (PANELS - 1) * panel);
       }
       b += 64;
     }
+  }
+  if constexpr (HALF) {
+#pragma GCC unroll 16
+    for (int m = 0; m < ROWS; ++m) acc[m][vectors - 1] = Dot::widened(half[m]);
   }
 #if HONE_LANES == 16
   if constexpr (Dot::requantizes) {
@@ -187,6 +220,18 @@ static void dense_tile(const TileArgs& args) {
       HONE_T(DOT, 1, 4), HONE_T(DOT, 2, 4), HONE_T(DOT, 3, 4), HONE_T(DOT, 4, 4), HONE_T(DOT, 5, 4), HONE_T(DOT, 6, 4) \
     }                                                                                                                  \
   }
+#define HONE_H(DOT, R, P) dense_tile<DOT, R, P, true>
+#define HONE_HALVES_32(DOT)                                                                                            \
+  {                                                                                                                    \
+    {}, {HONE_H(DOT, 1, 2), HONE_H(DOT, 2, 2),  HONE_H(DOT, 3, 2), HONE_H(DOT, 4, 2), HONE_H(DOT, 5, 2),               \
+         HONE_H(DOT, 6, 2), HONE_H(DOT, 7, 2),  HONE_H(DOT, 8, 2), nullptr,           HONE_H(DOT, 10, 2),              \
+         nullptr,           HONE_H(DOT, 12, 2), nullptr,           HONE_H(DOT, 14, 2)},                                \
+        {HONE_H(DOT, 1, 3), HONE_H(DOT, 2, 3), HONE_H(DOT, 3, 3), HONE_H(DOT, 4, 3),                                   \
+         HONE_H(DOT, 5, 3), HONE_H(DOT, 6, 3), HONE_H(DOT, 7, 3), HONE_H(DOT, 8, 3)},                                  \
+    {                                                                                                                  \
+      HONE_H(DOT, 1, 4), HONE_H(DOT, 2, 4), HONE_H(DOT, 3, 4), HONE_H(DOT, 4, 4), HONE_H(DOT, 5, 4), HONE_H(DOT, 6, 4) \
+    }                                                                                                                  \
+  }
 #define HONE_DENSE_TABLE_32(NAME, DOT)                    \
   extern const DenseIsa NAME;                             \
   const DenseIsa NAME = {HONE_TILES_32(DOT),              \
@@ -200,6 +245,7 @@ static void dense_tile(const TileArgs& args) {
                          nullptr,                         \
                          DOT::requantizes,                \
                          DOT::ends_f32,                   \
-                         DOT::ends_bf16};
+                         DOT::ends_bf16,                  \
+                         HONE_HALVES_32(DOT)};
 
 }  // namespace hone::cpu::HONE_NS
