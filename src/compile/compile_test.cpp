@@ -217,6 +217,44 @@ TEST(Compile, explains_which_kernel_and_why_not_the_others) {
   EXPECT_NE(report.explanation.find("    not "), std::string::npos) << report.explanation;
 }
 
+TEST(Compile, compressed_weights_stay_as_they_are_stored) {
+  Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[1,2,64]} "x"
+      %q = Constant() {value=u8[48,64]{zeros}}
+      %f = Convert(%q) {destination_type=f32}
+      %z = Constant() {value=f32[]{9}}
+      %d = Subtract(%f, %z)
+      %s = Constant() {value=f32[48,1]{random:2}}
+      %w = Multiply(%d, %s)
+      %m = MatMul(%x, %w) {transpose_b=true}
+      %b = Constant() {value=f32[48]{random:3}}
+      %a = Add(%m, %b)
+      %y = Gelu(%a)
+      Result(%y) "y"
+    })");
+  for (NodeId id = 0; id < g.node_capacity(); ++id) {
+    if (!g.alive(id) || g.node(id).outputs.empty()) continue;
+    Tensor q = g.handle(id).output(0).constant();
+    for (size_t i = 0; q && q.element_type() == ElementType::u8 && i < q.size(); ++i)
+      set_integer(q, i, static_cast<int64_t>(i * 7 % 256));
+  }
+  const Program p = compile_program(g, {.threads = 1});
+  const bool kernel = p.steps.size() == 1 && p.steps[0].op == "CompressedMatMul";
+  if (!kernel) GTEST_SKIP() << "this CPU has no kernel for them";
+  // The weights as bytes, padded to whole groups and panels, and nothing of four times their size.
+  for (const Tensor& c : p.constants) EXPECT_LE(c.byte_size(), 48u * 64u);
+  EXPECT_FALSE(p.steps[0].epilogue.empty());
+  expect_equal_to_interpreter(g, 1e-3);  // of some thousands
+  // Its outputs lie within what bf16 allows.
+  const auto in = inputs_for(g);
+  const Tensor wanted = evaluate(g, in)[0].tensor();
+  const Tensor got = compile_model(g, {.precision = Precision::bf16, .threads = 1}).infer(in)[0].tensor();
+  double largest = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) largest = std::max(largest, std::abs(get_element(wanted, i)));
+  EXPECT_LE(largest_difference(got, wanted), 0.01 * largest);
+}
+
 TEST(Compile, precision_names_are_checked) {
   EXPECT_EQ(precision_from("auto"), Precision::automatic);
   EXPECT_THROW(precision_from("fp7"), Error);

@@ -66,7 +66,7 @@ std::optional<Epilogue> lower_epilogue(const Graph& g, NodeId id, std::string* w
   const Type& out = g.value(n.outputs[0]).type;
   if (!out.is_static()) return refuse("the shape is not static");
   const Shape result = out.shape.to_shape();
-  const bool at_end = n.op->name == "MatMul";
+  const bool at_end = n.op->name.ends_with("MatMul");
   const Graph& r = *n.epilogue;
   const size_t op_inputs = g.num_op_inputs(id);
   std::unordered_map<ValueId, Known> values;

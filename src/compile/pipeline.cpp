@@ -8,6 +8,7 @@
 #include "hone/error.hpp"
 #include "passes/canonicalize.hpp"
 #include "passes/attention_inputs.hpp"
+#include "passes/compressed_weights.hpp"
 #include "passes/fuse_epilogue.hpp"
 #include "passes/hoist_quantizers.hpp"
 #include "passes/layout.hpp"
@@ -106,6 +107,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   std::vector<Pass> passes = canonicalize_passes();
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
+  passes.insert(passes.begin() + 1, compressed_weights_pass({precision.accepts}));
   passes.push_back(transposed_convolutions_pass());
   const bool volumes = has_volumes(g);
   if (volumes) {

@@ -22,7 +22,7 @@ using Names = std::unordered_set<std::string_view>;
 
 bool is_dense(const OpDef& op) {
   static const Names names{"Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData",
-                           "MatMul"};
+                           "MatMul", "CompressedMatMul"};
   return names.contains(op.name);
 }
 // Operators that have a step in device/epilogue_op.hpp.
@@ -203,7 +203,7 @@ class Fuser {
   }
 
   size_t channel_axis(NodeId root, size_t rank) const {
-    return g_.node(root).op->name == "MatMul" || rank < 2 ? std::max<size_t>(rank, 1) - 1 : 1;
+    return g_.node(root).op->name.ends_with("MatMul") || rank < 2 ? std::max<size_t>(rank, 1) - 1 : 1;
   }
 
   // Moves the cluster into a region of the root. False where the region could not be made.

@@ -2,6 +2,7 @@
 
 #include "hone/error.hpp"
 #include "passes/attention_inputs.hpp"
+#include "passes/compressed_weights.hpp"
 #include "passes/fuse_epilogue.hpp"
 #include "passes/hoist_quantizers.hpp"
 #include "passes/layout.hpp"
@@ -29,6 +30,7 @@ std::vector<Pass> all() {
           recognize_attention_pass(),
           strided_attention_pass(),
           recognize_group_convolution_pass(),
+          compressed_weights_pass(),
           channel_quantizers_pass(),
           hoist_quantizers_pass(),
           int8_pass(),

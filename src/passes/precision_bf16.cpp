@@ -20,7 +20,8 @@ bool is_dense(const OpDef& op) {
                            "ConvolutionBackpropData",
                            "GroupConvolutionBackpropData",
                            "ConvolutionBackpropWeights",
-                           "MatMul"};
+                           "MatMul",
+                           "CompressedMatMul"};
   return names.contains(op.name);
 }
 
@@ -45,7 +46,9 @@ std::optional<Wide> wide_of(const Graph& g, NodeId id) {
     return n.inputs[i] != no_id && g.value(n.inputs[i]).type.is_tensor() &&
            g.value(n.inputs[i]).type.element == ElementType::f32;
   };
-  if (is_dense(*n.op) || op == "MaxPoolGrad") {
+  if (op == "CompressedMatMul") {
+    w.inputs = {0};
+  } else if (is_dense(*n.op) || op == "MaxPoolGrad") {
     w.inputs = {0, 1};
     // A weight gradient is a sum over the whole batch: it stays f32.
     if (op == "ConvolutionBackpropWeights") w.outputs.clear();

@@ -156,7 +156,8 @@ Values matmul_nbits(NodeContext& n) {
     zero = n.b.constant(z);
   }
   v = n(Multiply{}, n(Subtract{}, v, zero), scale);
-  v = n.slice(n.reshape(v, {rows, -1}), 1, 0, depth);
+  v = n.reshape(v, {rows, blocks * block});
+  if (blocks * block != depth) v = n.slice(v, 1, 0, depth);
   const Value x = n.in(0);
   Value y = n(MatMul{false, true}, x, n.cast(v, x.element_type()));
   if (n.has(5)) y = n(Add{}, y, n.in(5));
