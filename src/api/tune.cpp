@@ -152,14 +152,18 @@ TuneResult tune(const TuneOptions& o) {
       }
     }
   }
-  // The whole model in turns with what it was.
-  const auto tuned = compile(records);
-  Times old_times, new_times;
-  for (int turn = 0; turn < 3; ++turn) {
-    measure_into(incumbent, c.pool, runs / 2, old_times);
-    measure_into(tuned, c.pool, runs / 2, new_times);
+  const bool changes = std::any_of(records.by_query.begin(), records.by_query.end(),
+                                   [&](const auto& r) { return r.second.kernel != first.at(r.first).kernel; });
+  result.speedup = 1;
+  if (changes) {  // the whole model in turns with what it was
+    const auto tuned = compile(records);
+    Times old_times, new_times;
+    for (int turn = 0; turn < 3; ++turn) {
+      measure_into(incumbent, c.pool, runs / 2, old_times);
+      measure_into(tuned, c.pool, runs / 2, new_times);
+    }
+    result.speedup = old_times.total / new_times.total;
   }
-  result.speedup = old_times.total / new_times.total;
   if (result.speedup < 1) {  // what is better alone is not better together
     for (auto& [key, r] : records.by_query) r = {first.at(key).kernel, r.incumbent_microseconds, r.incumbent_microseconds, r.description};
     result.speedup = 1;
