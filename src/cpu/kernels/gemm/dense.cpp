@@ -65,6 +65,15 @@ void spread_four(const uint8_t* const* from, int64_t bytes, uint8_t* to, int64_t
   }
 }
 
+// Rows of the next tile, of `n` that are left: as many as meet the same taps, cut evenly.
+int rows_alike(const uint64_t* seen, int64_t n, int most) {
+  int64_t alike = 1;
+  while (alike < n && seen[alike] == seen[0]) ++alike;
+  // One or two rows take as long as several.
+  if (alike < 3) alike = std::min<int64_t>(n, most);
+  return int((alike + (alike + most - 1) / most - 1) / ((alike + most - 1) / most));
+}
+
 }  // namespace
 
 PackedB DenseSpec::packed() const {
@@ -387,11 +396,13 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       const int64_t per_line = (line + isa_.max_rows[panels - 1] - 1) / isa_.max_rows[panels - 1];
       const bool half = view.cols <= 16 * panels - 8 && isa_.halves[panels - 1][0];
       const TileFn* fns = half ? isa_.halves[panels - 1] : isa_.tiles[panels - 1];
-      // Rows are shared out evenly, the shorter tiles first.
+      // Rows are shared out evenly, the shorter tiles first; of far taps, rows that meet the same.
+      const bool far = by_taps_ && (d.dilation_h > 1 || d.dilation_w > 1);
       const int64_t shortest = line / per_line, longer = line % per_line;
       int64_t begin = 0, first = 0, index = 0;
       while (begin < pixels) {
-        int rows = int(shortest + (index >= per_line - longer));
+        int rows = far ? rows_alike(seen + begin, pixels - begin, isa_.max_rows[panels - 1])
+                       : int(shortest + (index >= per_line - longer));
         view.rows = rows;
         view.row0 = row0 + begin;
         // Of each line the taps of one row make a line of results.
