@@ -181,7 +181,7 @@ EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_p
   }
   find_fast_form(q.epilogue);
   if (!fast_) find_general_form(q.epilogue);
-  if (integer && (base_.out_type == Num::u8 || base_.out_type == Num::s8)) find_bytes_form(q.epilogue);
+  if (base_.out_type == Num::u8 || base_.out_type == Num::s8) find_bytes_form(q.epilogue);
   base_.fast = fast_;
   base_.num_steps = int(steps_.size());
 }
@@ -310,8 +310,11 @@ void EpiloguePlan::requantize(EpilogueView& v, float* scale, float* offset, int6
   for (int64_t c = 0; c < columns; ++c) {
     const float inverse = columns_ ? 1.0f / columns_->scale(size_t(c)) : unit;
     scale[c] = v.dequant[c] * inverse;
-    offset[c] = (bias ? bias[c] * inverse : 0.0f) - float(v.comp[c]) * scale[c];
+    offset[c] = bias ? bias[c] * inverse : 0.0f;
     if (columns_) offset[c] += float(columns_->zero_point(size_t(c)));
+  }
+  if (v.integer) {
+    for (int64_t c = 0; c < columns; ++c) offset[c] -= float(v.comp[c]) * scale[c];
   }
   RequantView& q = v.requant;
   q.scale = scale;

@@ -69,7 +69,7 @@ class EpiloguePlan {
   /// A view for one run. `comp` holds the zero-point corrections of integer accumulators (readable to a multiple of
   /// 16).
   EpilogueView bind(const KernelArgs& args, OperandView* operands, const int32_t* comp = nullptr) const;
-  /// Are 8-bit results a linear function of the integer accumulators, perhaps with rounding to levels and a residual of
+  /// Are 8-bit results a linear function of the accumulators, perhaps with rounding to levels and a residual of
   /// bytes, clamped? Then `requantize` fills scale and offset for each column.
   bool requantizes() const { return requantizes_; }
   void requantize(EpilogueView& view, float* scale, float* offset, int64_t columns) const;

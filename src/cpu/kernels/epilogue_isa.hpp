@@ -264,8 +264,7 @@ static void requantized_rows(const EpilogueView& e, const TileView& t) {
     }
 #else
     for (; j < cols; j += lanes) {
-      const vi v = minimum_i(maximum_i(level(j) + q.zero, q.low), q.high);
-      store_bytes(to + j, narrow_u8(v) ^ q.flip, cols - j < lanes ? cols - j : lanes);
+      store_bytes(to + j, q.bytes(level(j)), cols - j < lanes ? cols - j : lanes);
     }
 #endif
   }

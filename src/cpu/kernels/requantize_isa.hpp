@@ -66,6 +66,13 @@ struct Requantizer {
     }
     return round_to_int(v);
   }
+  // The same of a sum that is no integer, however large.
+  HONE_MEMBER static vi level(vf sum, vf scale, vf offset) {
+    return round_to_int(minimum(set1(1e9f), sum * scale + offset));
+  }
+#if HONE_LANES != 16
+  HONE_MEMBER vb bytes(vi level) const { return narrow_u8(minimum_i(maximum_i(level + zero, low), high)) ^ flip; }
+#endif
 #if HONE_LANES == 16
   // Bytes of four vectors of levels, one after the other.
   HONE_MEMBER __m512i pack(vi a, vi b, vi c, vi d) const {

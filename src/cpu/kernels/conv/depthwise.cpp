@@ -82,7 +82,9 @@ class DepthwiseKernel : public PreparedKernel {
       comp_.assign(size_t(w_.channels) + 32, 0);
     }
   }
-  size_t scratch_bytes() const override { return packed_ ? 0 : size_t(view_.w_tap * w_.kernel_h * w_.kernel_w) * 4; }
+  size_t scratch_bytes() const override {
+    return size_t(loose_floats() + (epilogue_.requantizes() ? 2 * (view_.w_tap + 16) : 0)) * 4;
+  }
 
   void run(const KernelArgs& args) noexcept override {
     DepthwiseView view = view_;
@@ -99,10 +101,17 @@ class DepthwiseKernel : public PreparedKernel {
       view.w = to;
     }
     OperandView operands[EpiloguePlan::max_operands];
-    const EpilogueView epilogue = epilogue_.bind(args, operands, comp_.data());
+    EpilogueView epilogue = epilogue_.bind(args, operands, comp_.data());
+    if (is_byte(view.type) && epilogue_.requantizes()) {
+      float* scale = static_cast<float*>(args.scratch) + loose_floats();
+      epilogue_.requantize(epilogue, scale, scale + view.w_tap + 16, w_.channels);
+      // Residuals go over a tile, as real numbers where the weights are.
+      if (epilogue.requant.residual) epilogue.requant = {};
+    }
     view.epilogue = &epilogue;
     const bool same = view.type == epilogue.out_type || (is_byte(view.type) && is_byte(epilogue.out_type));
-    view.fused = same && epilogue.fast && !epilogue.has_residual && epilogue.activation == 0;
+    view.fused =
+        epilogue.requant.scale || (same && epilogue.fast && !epilogue.has_residual && epilogue.activation == 0);
     const int64_t work = w_.out_w * w_.channels * w_.kernel_h * w_.kernel_w;
     args.pool.parallel_for(w_.images * w_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
                            [&](int64_t begin, int64_t end, int) {
@@ -111,6 +120,7 @@ class DepthwiseKernel : public PreparedKernel {
   }
 
  private:
+  int64_t loose_floats() const { return packed_ ? 0 : view_.w_tap * w_.kernel_h * w_.kernel_w; }
   // Taps [first, last) of a window that begins at `start` lie inside of [0, size).
   static std::pair<int64_t, int64_t> inside(int64_t start, int64_t taps, int64_t dilation, int64_t size) {
     int64_t first = 0, last = taps;

@@ -3,14 +3,49 @@
 #pragma once
 #include "cpu/kernels/conv/depthwise_view.hpp"
 #include "cpu/kernels/real_isa.hpp"
+#include "cpu/kernels/requantize_isa.hpp"
 
 namespace hone::cpu::HONE_NS {
 
-template <Num TYPE>
+// CENTERED: the zero point of integers is 0.
+template <Num TYPE, bool CENTERED>
 HONE_INLINE vf load_tap(const DepthwiseView& d, int64_t i) {
   const vf v = load_raw(TYPE, d.x, i);
-  if constexpr (TYPE == Num::u8 || TYPE == Num::s8) return v - d.zero;
+  if constexpr (!CENTERED && (TYPE == Num::u8 || TYPE == Num::s8)) return v - d.zero;
   return v;
+}
+
+// Results of integers as bytes.
+template <int PIXELS>
+HONE_INLINE void put_bytes(const DepthwiseView& d, const EpilogueView& e, int j, const vf* acc) {
+  using Bytes = Requantizer<Between::nothing>;
+  const Bytes q(e.requant);
+  const TileView& t = *d.out;
+  const int64_t c = t.col0 + j, step = d.out_step * e.ld_out;
+  const int n = t.cols - j < lanes ? t.cols - j : lanes;
+  const vf scale = load(e.requant.scale + c), offset = load(e.requant.offset + c);
+  uint8_t* to = static_cast<uint8_t*>(e.out) + t.row0 * e.ld_out + c;
+#if HONE_LANES == 16
+#pragma GCC unroll 2
+  for (int p = 0; p < PIXELS; p += 4) {
+    vi level[4];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) level[k] = p + k < PIXELS ? Bytes::level(acc[p + k], scale, offset) : vi{};
+    const __m512i bytes = q.pack(level[0], level[1], level[2], level[3]);
+    const __m128i chunk[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+                              _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+#pragma GCC unroll 4
+    for (int k = 0; k < 4 && p + k < PIXELS; ++k, to += step) {
+      if (n == lanes) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), chunk[k]);
+      } else {
+        _mm_mask_storeu_epi8(to, first_lanes(n), chunk[k]);
+      }
+    }
+  }
+#else
+  for (int p = 0; p < PIXELS; ++p, to += step) store_bytes(to, q.bytes(Bytes::level(acc[p], scale, offset)), n);
+#endif
 }
 
 // Vectors of neighbouring results: bias and clamp right here where that is the whole epilogue, else into the tile. `e`
@@ -19,6 +54,9 @@ template <Num TYPE, int PIXELS>
 HONE_INLINE void put_results(const DepthwiseView& d, const EpilogueView& e, int j, const vf* acc) {
   constexpr bool integer = TYPE == Num::u8 || TYPE == Num::s8;
   const TileView& t = *d.out;
+  if constexpr (integer) {
+    if (e.requant.scale) return put_bytes<PIXELS>(d, e, j, acc);
+  }
   if (d.fused) {
     const int64_t c = t.col0 + j, step = d.out_step * e.ld_out;
     int64_t at = t.row0 * e.ld_out + c;
@@ -46,7 +84,7 @@ HONE_INLINE void put_results(const DepthwiseView& d, const EpilogueView& e, int 
 }
 
 // Each input is loaded (and converted) once for all windows of the row that meet it; what lies outside adds nothing.
-template <Num TYPE, int KW, int STRIDE>
+template <Num TYPE, bool CENTERED, int KW, int STRIDE>
 static void row_tile(const DepthwiseView& view, int64_t x, int64_t w, int ny, int first, int last, int cols) {
   constexpr int pixels = depthwise_pixels, inputs = (pixels - 1) * STRIDE + KW;
   const DepthwiseView d = view;
@@ -62,7 +100,7 @@ static void row_tile(const DepthwiseView& view, int64_t x, int64_t w, int ny, in
 #pragma GCC unroll 32
       for (int i = 0; i < inputs; ++i, at += d.tap_step) {
         if (i < first || i >= last) continue;
-        vf v = load_tap<TYPE>(d, at);
+        vf v = load_tap<TYPE, CENTERED>(d, at);
         if (lanes == 16) HONE_KEEP(v);
         for (int k = 0; k < KW; ++k) {
           const int p = (i - k) / STRIDE;
@@ -74,7 +112,7 @@ static void row_tile(const DepthwiseView& view, int64_t x, int64_t w, int ny, in
   }
 }
 
-template <Num TYPE, int PIXELS>
+template <Num TYPE, bool CENTERED, int PIXELS>
 static void any_taps(const DepthwiseView& view, int64_t x, int64_t w, int ny, int nx, int cols) {
   const DepthwiseView d = view;
   const EpilogueView e = *d.epilogue;
@@ -85,49 +123,49 @@ static void any_taps(const DepthwiseView& view, int64_t x, int64_t w, int ny, in
       for (int k = 0; k < nx; ++k) {
         const vf wv = load(d.w + w + (int64_t(y) * d.kernel_w + k) * d.w_tap + j);
         const int64_t at = x + y * d.row_step + k * d.tap_step + j;
-        for (int p = 0; p < PIXELS; ++p) acc[p] = acc[p] + load_tap<TYPE>(d, at + p * d.pixel_step) * wv;
+        for (int p = 0; p < PIXELS; ++p) acc[p] = acc[p] + load_tap<TYPE, CENTERED>(d, at + p * d.pixel_step) * wv;
       }
     }
     put_results<TYPE, PIXELS>(d, e, j, acc);
   }
 }
 
-template <Num TYPE>
+template <Num TYPE, bool CENTERED>
 HONE_INLINE void typed_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
-  if (d.kernel_w == 7) return row_tile<TYPE, 7, 1>(d, x, w, ny, first, last, cols);
+  if (d.kernel_w == 7) return row_tile<TYPE, CENTERED, 7, 1>(d, x, w, ny, first, last, cols);
   if (d.kernel_w == 5) {
-    if (d.stride == 1) return row_tile<TYPE, 5, 1>(d, x, w, ny, first, last, cols);
-    return row_tile<TYPE, 5, 2>(d, x, w, ny, first, last, cols);
+    if (d.stride == 1) return row_tile<TYPE, CENTERED, 5, 1>(d, x, w, ny, first, last, cols);
+    return row_tile<TYPE, CENTERED, 5, 2>(d, x, w, ny, first, last, cols);
   }
-  if (d.stride == 1) return row_tile<TYPE, 3, 1>(d, x, w, ny, first, last, cols);
-  row_tile<TYPE, 3, 2>(d, x, w, ny, first, last, cols);
+  if (d.stride == 1) return row_tile<TYPE, CENTERED, 3, 1>(d, x, w, ny, first, last, cols);
+  row_tile<TYPE, CENTERED, 3, 2>(d, x, w, ny, first, last, cols);
 }
-template <Num TYPE>
+template <Num TYPE, bool CENTERED>
 HONE_INLINE void typed_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols) {
-  if (pixels == 1) return any_taps<TYPE, 1>(d, x, w, ny, nx, cols);
-  any_taps<TYPE, 4>(d, x, w, ny, nx, cols);
+  if (pixels == 1) return any_taps<TYPE, CENTERED, 1>(d, x, w, ny, nx, cols);
+  any_taps<TYPE, CENTERED, 4>(d, x, w, ny, nx, cols);
 }
 
-#define HONE_EACH_TYPE(CALL)  \
-  switch (d.type) {           \
-    case Num::f32:            \
-      return CALL(Num::f32);  \
-    case Num::f16:            \
-      return CALL(Num::f16);  \
-    case Num::bf16:           \
-      return CALL(Num::bf16); \
-    case Num::u8:             \
-      return CALL(Num::u8);   \
-    default:                  \
-      return CALL(Num::s8);   \
+#define HONE_EACH_TYPE(CALL)                                           \
+  switch (d.type) {                                                    \
+    case Num::f32:                                                     \
+      return CALL(Num::f32, true);                                     \
+    case Num::f16:                                                     \
+      return CALL(Num::f16, true);                                     \
+    case Num::bf16:                                                    \
+      return CALL(Num::bf16, true);                                    \
+    case Num::u8:                                                      \
+      return d.zero == 0 ? CALL(Num::u8, true) : CALL(Num::u8, false); \
+    default:                                                           \
+      return CALL(Num::s8, false);                                     \
   }
 void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
-#define HONE_ROW(T) typed_row<T>(d, x, w, ny, first, last, cols)
+#define HONE_ROW(T, CENTERED) typed_row<T, CENTERED>(d, x, w, ny, first, last, cols)
   HONE_EACH_TYPE(HONE_ROW)
 #undef HONE_ROW
 }
 void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols) {
-#define HONE_TAPS(T) typed_taps<T>(d, x, w, ny, nx, pixels, cols)
+#define HONE_TAPS(T, CENTERED) typed_taps<T, CENTERED>(d, x, w, ny, nx, pixels, cols)
   HONE_EACH_TYPE(HONE_TAPS)
 #undef HONE_TAPS
 }
