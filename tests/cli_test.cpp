@@ -207,6 +207,15 @@ TEST(Convert, resizes_pictures_of_any_size) {
   expect_close(run_on(at("any.xml"), "input", large), run_on(model(), "input", small));
 }
 
+TEST(Convert, stores_weights_of_its_own_form_as_f16) {
+  ASSERT_EQ(hone_run("convert " + model() + " " + at("whole.hone") + " --force").code, 0);
+  const Outcome c = hone_run("convert " + model() + " " + at("half.hone") + " --force --fp16");
+  ASSERT_EQ(c.code, 0) << c.err;
+  EXPECT_LT(std::filesystem::file_size(at("half.hone")), std::filesystem::file_size(at("whole.hone")) * 3 / 4);
+  const Outcome same = hone_run("compare " + at("half.hone") + " " + at("whole.hone") + " --rtol 1e-2 --atol 1e-2");
+  EXPECT_EQ(same.code, 0) << same.out;
+}
+
 TEST(Convert, takes_shapes_types_and_bounds) {
   const auto shape_of = [](const std::string& input) {
     const Outcome c = hone_run("convert " + model() + " " + at("shaped.hone") + " --force --input " + input);

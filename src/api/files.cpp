@@ -7,7 +7,9 @@
 #include "base/file.hpp"
 #include "compile/graph_file.hpp"
 #include "formats/formats.hpp"
+#include "graph/builder.hpp"
 #include "hone/error.hpp"
+#include "ops/basic.hpp"
 #include "program/hone_file.hpp"
 
 namespace hone {
@@ -54,12 +56,30 @@ HoneFile container_of(const Graph& g) {
   return f;
 }
 
+// Weights as f16 behind a conversion, as the other writers have them. Small tensors stay: they are scales, bounds and limits more often than weights.
+constexpr size_t least_weights = 16;
+Graph with_half_weights(const Graph& whole) {
+  Graph g = whole;
+  Builder b(g);
+  for (NodeId id : g.topological_order()) {
+    const auto* c = g.handle(id).as<Constant>();
+    if (!c || c->value.element_type() != ElementType::f32 || c->value.size() < least_weights) continue;
+    Tensor clamped = c->value.clone();
+    for (float& v : clamped.span<float>()) v = std::clamp(v, -65504.0f, 65504.0f);
+    b.set_name(g.node(id).name);
+    b.set_provenance(g.node(id).provenance);
+    const Value real = b(Convert{ElementType::f32}, b.constant(clamped.converted(ElementType::f16)));
+    g.replace_uses(g.node(id).outputs[0], real.id);
+  }
+  g.remove_dead();
+  return g;
+}
+
 }  // namespace
 
 void save_any_model(const Graph& g, const std::string& path, const SaveOptions& options) {
   if (is_hone_path(path)) {
-    if (options.compress_to_fp16) throw Error(ErrorCode::usage, "[hone] f16 weights are offered for .onnx and .xml", path);
-    write_hone(path, container_of(g));
+    write_hone(path, container_of(options.compress_to_fp16 ? with_half_weights(g) : g));
     return;
   }
   WriteOptions o;

@@ -6,6 +6,8 @@
 
 namespace hone {
 
+class Builder;  // graph/builder.hpp
+
 struct ImportNote {
   std::string node;  ///< of the file
   std::string from;  ///< its operator with the version: `Gemm-11`, `opset1::Interpolate`
@@ -28,5 +30,8 @@ class ImportNotes {
   std::vector<ImportNote> notes_;
   ImportNotes* outer_;
 };
+
+/// The note for a node of the file that became what `b` added from `before` on: nothing where that is one operator. Constants do not count.
+void note_operators(Builder& b, size_t before, const std::string& node, const std::string& from);
 
 }  // namespace hone

@@ -250,7 +250,7 @@ class Reader : public Importer {
         NodeContext context(*this, b, n, inputs, opset_of(n));
         const size_t before = b.added().size();
         outputs = row->build(context);
-        if (ImportNotes::wanted()) note(b, before, n, label);
+        if (n.op != "Constant") note_operators(b, before, label, std::string(n.op) + "-" + std::to_string(opset_of(n)));
         b.set_name({});
         b.set_provenance({});
       }
@@ -266,19 +266,6 @@ class Reader : public Importer {
       names_.values[n.outputs[i]] = outputs[i];
       name_value(outputs[i], n.outputs[i]);
     }
-  }
-
-  // A node that took several operators, or none, is told of.
-  void note(const Builder& b, size_t before, const NodeMessage& n, const std::string& label) const {
-    std::string to;
-    size_t operators = 0;
-    for (size_t i = before; i < b.added().size(); ++i) {
-      const NodeId id = b.added()[i];
-      if (!graph().alive(id) || graph().node(id).op == &op_def<Constant>()) continue;
-      to += (operators++ ? " + " : "") + std::string(graph().node(id).op->name);
-    }
-    if (operators == 1 || n.op == "Constant") return;
-    ImportNotes::add({label, std::string(n.op) + "-" + std::to_string(opset_of(n)), operators ? to : "nothing"});
   }
 
   Values call(const FunctionMessage& f, const NodeMessage& n, const Values& inputs) {
@@ -406,6 +393,37 @@ void check_opsets(ModelMessage& m) {
   }
 }
 
+// State that Hone's writer made an input with an initializer and an output of is state again.
+void restore_state(Graph& g, const std::unordered_map<Bytes, Value>& values) {
+  Builder b(g);
+  const std::string prefix = "onnx/hone.state/";
+  for (auto it = g.info.begin(); it != g.info.end();) {
+    if (!it->first.starts_with(prefix)) {
+      ++it;
+      continue;
+    }
+    const std::string name = it->first.substr(prefix.size()), next = it->second;
+    it = g.info.erase(it);
+    const auto at = values.find(name);
+    const Value first = at == values.end() ? Value{} : at->second;
+    const auto* content = first ? first.node().as<Constant>() : nullptr;
+    NodeId result = no_id;
+    for (NodeId r : g.results()) {
+      if (g.node(r).name == next) result = r;
+    }
+    if (!content || result == no_id) continue;
+    const Value y = g.handle(result).input(0);
+    Variable v;
+    v.value = content->value;
+    v.variable_id = name;
+    v.trainable = false;
+    const Value state = b(std::move(v));
+    g.replace_uses(first.id, state.id);
+    b.add(op_def<Assign>(), std::make_shared<Assign>(Assign{name}), {y.id == first.id ? state : y});
+    g.remove(result);
+  }
+}
+
 Graph import(std::string_view bytes, std::shared_ptr<const void> owner, const std::string& folder) {
   Model model;
   model.message = parse_model(bytes);
@@ -430,6 +448,7 @@ Graph import(std::string_view bytes, std::shared_ptr<const void> owner, const st
   Names names{&scope, nullptr, {}, nullptr, &model.message.opsets};
   Reader reader(model, names, 0);
   reader.graph_body(message, nullptr);
+  restore_state(g, names.values);
   g.remove_dead();
   return g;
 }

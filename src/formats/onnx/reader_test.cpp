@@ -365,6 +365,33 @@ TEST(OnnxReader, means_of_integers_are_integers) {
   EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {})[0].tensor().to_ints(), (std::vector<int64_t>{14, 3}));
 }
 
+TEST(OnnxWriter, gives_state_an_input_with_its_first_content_and_an_output) {
+  // y = x + sum, and the sum grows by x.
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{2}, "x");
+  Variable v;
+  v.value = Tensor::of<float>({2}, {1, 2});
+  v.variable_id = "sum";
+  const Value y = b(Add{}, x, b(v));
+  b.add(op_def<Assign>(), std::make_shared<Assign>(Assign{"sum"}), {y});
+  b.result(y, "y");
+  const std::string bytes = to_onnx(g);
+  const onnx::GraphMessage message = onnx::parse_graph_message(onnx::parse_model(bytes).graph);
+  ASSERT_EQ(message.inputs.size(), 2u);
+  EXPECT_EQ(message.inputs[1].name, "sum");
+  ASSERT_EQ(message.outputs.size(), 2u);
+  EXPECT_EQ(message.outputs[1].name, "sum/next");
+  EXPECT_EQ(message.initializers.size(), 1u);
+  // Hone's own files are state again.
+  const Graph back = parse_onnx(bytes, nullptr, "");
+  EXPECT_EQ(back.results().size(), 1u);
+  std::map<std::string, Datum> variables;
+  const Tensor in = Tensor::of<float>({2}, {10, 20});
+  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables})[0].tensor().to_doubles(), (std::vector<double>{11, 22}));
+  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables})[0].tensor().to_doubles(), (std::vector<double>{21, 42}));
+}
+
 TEST(OnnxWriter, leaves_out_constants_that_no_node_reads) {
   Graph g;
   Builder b(g);

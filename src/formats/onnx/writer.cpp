@@ -369,6 +369,42 @@ Graph prepared_deeply(const Graph& g, const FormatRules& rules) {
   return out;
 }
 
+// ONNX has no state. What changes from run to run becomes an input of its name, whose initializer is the first content, and an output NAME/next with what
+// the input is to be in the next run; metadata say which belong together.
+struct State {
+  std::string name;
+  Tensor first;
+};
+Graph with_state_as_ports(const Graph& whole, std::vector<State>& states) {
+  Graph g = whole;
+  Builder b(g);
+  for (NodeId id : g.topological_order()) {
+    const auto* assign = g.handle(id).as<Assign>();
+    if (!assign) continue;
+    const std::string name = assign->variable_id;
+    Value state;
+    for (NodeId other : g.topological_order()) {
+      const Node node = g.handle(other);
+      const auto* variable = node.as<Variable>();
+      const auto* read = node.as<ReadValue>();
+      if (variable ? variable->variable_id != name : !read || read->variable_id != name) continue;
+      if (!state) {
+        Tensor first = variable ? variable->value : node.num_inputs() > 0 && node.input(0) ? node.input(0).constant() : Tensor();
+        const Type type = node.output(0).type();
+        if (!first && read && (node.num_inputs() == 0 || !node.input(0)) && type.is_static()) first = Tensor(type.element, type.shape.to_shape());
+        if (!first) throw Error(ErrorCode::unsupported, "[onnx] state '" + name + "' begins with something that is computed, which has no counterpart", "node '" + node.name() + "'");
+        state = b.parameter(Type(first.element_type(), PartialShape(first.shape())), name);
+        states.push_back({name, first});
+      }
+      g.replace_uses(node.output(0).id, state.id);
+    }
+    if (state) b.result(g.handle(id).input(0), name + "/next");
+    g.remove(id);
+  }
+  g.remove_dead();
+  return g;
+}
+
 // Domains of users' operators.
 void collect_domains(const Graph& g, std::set<std::string>& out) {
   for (NodeId id : g.topological_order()) {
@@ -393,10 +429,15 @@ std::string to_onnx(const Graph& g, const WriteOptions& options) {
     if (op == "LayerNorm") return options.opset >= 17;
     return op == "Parameter" || op == "Result" || op == "Constant" || op == "If" || op == "Loop" || op == "Custom" || onnx::find_emit_row(op) != nullptr;
   };
-  const Graph prepared = onnx::prepared_deeply(g, rules);
+  std::vector<onnx::State> states;
+  const Graph prepared = onnx::prepared_deeply(onnx::with_state_as_ports(g, states), rules);
   std::set<std::string> used;
   onnx::GraphWriter writer(options, used);
   writer.write(prepared, {});
+  for (size_t i = 0; i < states.size(); ++i) {
+    const NodeId input = prepared.parameters()[prepared.parameters().size() - states.size() + i];
+    protozero::pbf_writer(writer.initializers).add_message(5, onnx::tensor_message(states[i].first, writer.names.at(prepared.node(input).outputs[0])));
+  }
   std::string out;
   protozero::pbf_writer w(out);
   w.add_int64(1, onnx::ir_version(options.opset));
@@ -413,6 +454,11 @@ std::string to_onnx(const Graph& g, const WriteOptions& options) {
     protozero::pbf_writer opset(w, 8);
     opset.add_string(1, domain);
     opset.add_int64(2, 1);
+  }
+  for (const onnx::State& s : states) {
+    protozero::pbf_writer entry(w, 14);
+    entry.add_string(1, "hone.state/" + s.name);
+    entry.add_string(2, s.name + "/next");
   }
   for (const auto& [key, value] : g.info) {
     if (key == "framework" || key == "producer") continue;

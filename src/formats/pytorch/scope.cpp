@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "formats/pytorch/strided.hpp"
+#include "formats/import_notes.hpp"
 #include "hone/error.hpp"
 
 namespace hone::pytorch {
@@ -196,7 +197,9 @@ void Scope::run() {
     builder_.set_name(label);
     builder_.set_provenance({label});
     try {
+      const size_t before = builder_.added().size();
       node(n);
+      note_operators(builder_, before, label, operator_name(n.target));
     } catch (const Error& e) {
       if (e.where().starts_with("node '")) throw;
       throw e.at("node '" + label + "' (" + operator_name(n.target) + ")");

@@ -51,16 +51,7 @@ struct Search {
 }  // namespace
 
 void note_import(Builder& b, size_t before, Bytes op, const std::string& label) {
-  if (is_caller(op) || op == "Const" || op == "Identity") return;
-  const Graph& g = b.graph();
-  std::string to;
-  size_t operators = 0;
-  for (size_t k = before; k < b.added().size(); ++k) {
-    const NodeId id = b.added()[k];
-    if (!g.alive(id) || g.node(id).op == &op_def<Constant>()) continue;
-    to += (operators++ ? " + " : "") + std::string(g.node(id).op->name);
-  }
-  if (operators != 1) ImportNotes::add({label, std::string(op), operators ? to : "nothing"});
+  if (!is_caller(op) && op != "Const" && op != "Identity") note_operators(b, before, label, std::string(op));
 }
 
 void check_operators(const Body& body, const std::vector<Ref>& roots, Library& library) {

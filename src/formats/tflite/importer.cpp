@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/import_notes.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
 #include "ops/evaluate.hpp"
@@ -124,8 +125,10 @@ void SubgraphImporter::node(const SubgraphInfo& g, TensorValues& values, const O
     if (!row && !custom) n.refuse("is not known");
     const bool may_be_silent = !called(o).empty() || o.code == assign_variable || o.code == table_import;
     if (o.outputs.empty() && !may_be_silent) n.fail("has no outputs");
+    const size_t before = b.added().size();
     const Values results = row ? row->build(n) : custom->build(n);
     take(n, row, results, values, g, o);
+    if (called(o).empty()) note_operators(b, before, label, operator_name(o));
     b.set_name({});
     b.set_provenance({});
   } catch (const Error& e) {
