@@ -8,6 +8,7 @@
 #include "graph/builder.hpp"
 #include "ops/basic.hpp"
 #include "ops/movement.hpp"
+#include "ops/resize.hpp"
 #include "passes/facts.hpp"
 #include "rewrite/traits.hpp"
 
@@ -206,6 +207,7 @@ class Assigner {
     }
     for (NodeId id : order) {
       if (state_[id] != State::inside) continue;
+      if (writes_planes(id)) continue;
       const auto images = images_of(g_, id);
       for (size_t o : images->outputs) tag(g_.node(id).outputs[o]);
     }
@@ -256,6 +258,21 @@ class Assigner {
       if (p >= state_.size() || state_[p] != State::inside) ++borders;
     }
     if (borders <= 1) join(id, work);
+  }
+
+  // A resized image that leaves the region for good: where a kernel writes it plain, nothing turns it afterwards.
+  bool writes_planes(NodeId id) {
+    if (g_.node(id).op != &op_def<Interpolate>() || !options_.accepts) return false;
+    for (const Use& u : g_.value(g_.node(id).outputs[0]).uses) {
+      if (u.node >= state_.size() || (state_[u.node] == State::inside && reads_image(u)) ||
+          channel_move(g_, u.node) > 0)
+        return false;
+    }
+    NodeLayouts layouts;
+    layouts.inputs.assign(g_.node(id).inputs.size(), Layout::plain);
+    layouts.inputs[0] = Layout::channels_last;
+    layouts.outputs.assign(g_.node(id).outputs.size(), Layout::plain);
+    return options_.accepts(g_, id, layouts);
   }
 
   void tag(ValueId v) {

@@ -59,14 +59,61 @@ static void sum_pixels_to(const float* row, const ResizeTaps& t, int64_t pixels,
   sum_pixels<OUT, 0>(row, t, pixels, channels, e, begin);
 }
 
-void resize_pixels(const float* row, const ResizeTaps& t, int64_t pixels, int64_t channels, const RealOutput& y,
-                   int64_t begin) {
+template <Num OUT>
+static void sum_line(const float* line, const LineTaps& t, int64_t n, const EpilogueView& e, int64_t begin) {
+  for (int64_t p = 0; p < n; p += 16) {
+    const float* from = line + t.base[p / 16];
+    const int32_t* index = t.index + p * t.taps;
+    const float* weight = t.weight + p * t.taps;
+#if HONE_LANES == 16
+    if (t.near) {
+      const __m512 low = (__m512)load(from), high = (__m512)load(from + 16);
+      vf sum = {};
+      for (int64_t k = 0; k < t.taps; ++k) {
+        const __m512i at = (__m512i)load_i32(index + 16 * k);
+        sum = sum + load(weight + 16 * k) * (vf)_mm512_permutex2var_ps(low, at, high);
+      }
+      store_out<OUT>(e, begin + p, sum, n - p < 16 ? int(n - p) : 16);
+      continue;
+    }
+#endif
+    alignas(64) float sums[16] = {};
+    for (int64_t k = 0; k < t.taps; ++k) {
+      for (int i = 0; i < 16; ++i) sums[i] += weight[16 * k + i] * from[index[16 * k + i]];
+    }
+    for (int i = 0; i < 16 && p + i < n; i += lanes) {
+      store_out<OUT>(e, begin + p + i, load(sums + i), n - p - i < lanes ? int(n - p - i) : lanes);
+    }
+  }
+}
+
+HONE_INLINE EpilogueView view_of(const RealOutput& y) {
   EpilogueView e;
   e.out = y.data;
   e.out_inv_scale = y.inv_scale;
   e.out_zero = y.zero;
   e.out_low = y.low;
   e.out_high = y.high;
+  return e;
+}
+
+void resize_line(const float* line, const LineTaps& t, int64_t n, const RealOutput& y, int64_t begin) {
+  const EpilogueView e = view_of(y);
+  switch (y.type) {
+    case Num::f32:
+      return sum_line<Num::f32>(line, t, n, e, begin);
+    case Num::bf16:
+      return sum_line<Num::bf16>(line, t, n, e, begin);
+    case Num::f16:
+      return sum_line<Num::f16>(line, t, n, e, begin);
+    default:
+      return sum_line<Num::u8>(line, t, n, e, begin);
+  }
+}
+
+void resize_pixels(const float* row, const ResizeTaps& t, int64_t pixels, int64_t channels, const RealOutput& y,
+                   int64_t begin) {
+  const EpilogueView e = view_of(y);
   switch (y.type) {
     case Num::f32:
       return sum_pixels_to<Num::f32>(row, t, pixels, channels, e, begin);

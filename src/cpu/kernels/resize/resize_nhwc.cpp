@@ -1,6 +1,7 @@
 // Rows of Interpolate over channels-last images: every mode is a sum with weights along the height, then along the
 // width. A row of the result is made from the rows of the data first, which gives one row in f32 that stays in L1 or
-// L2, and then from the pixels of that. Where every position is one element (nearest) bytes are copied.
+// L2, and then from the pixels of that. Where every position is one element (nearest) bytes are copied. A result that
+// is wanted in planes is made from the same rows, turned first: the resized image is not read again to turn it.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -30,6 +31,34 @@ struct Axis {
         at.push_back(position[present ? size_t(k) : 0].at * step);
         weight.push_back(present ? float(position[size_t(k)].weight) : 0.0f);
         copies = copies && present && position[size_t(k)].weight == 1;
+      }
+    }
+  }
+};
+
+// The pixels of a row for each channel by itself, in blocks of 16.
+struct LineTable {
+  std::vector<int64_t> base;
+  std::vector<int32_t> index;
+  std::vector<float> weight;
+  int64_t taps = 0;
+  bool near = true;
+
+  void read(const Axis& pixels, int64_t step) {
+    taps = pixels.taps;
+    const auto n = int64_t(pixels.at.size()) / taps;
+    for (int64_t p = 0; p < n; p += 16) {
+      int64_t first = pixels.at[size_t(p * taps)] / step;
+      for (int64_t i = p * taps; i < std::min(n, p + 16) * taps; ++i)
+        first = std::min(first, pixels.at[size_t(i)] / step);
+      base.push_back(first);
+      for (int64_t k = 0; k < taps; ++k) {
+        for (int64_t i = p; i < p + 16; ++i) {
+          const bool inside = i < n;
+          index.push_back(inside ? int32_t(pixels.at[size_t(i * taps + k)] / step - first) : 0);
+          weight.push_back(inside ? pixels.weight[size_t(i * taps + k)] : 0.0f);
+          near = near && index.back() < 32;
+        }
       }
     }
   }
@@ -106,25 +135,31 @@ struct Row {
         : bytes_(int64_t(byte_size(q.inputs[0].type, 1))), threads_(std::max(1, q.threads)) {
       const char* why = nullptr;
       r_ = *resize_of(q, &why, true);
-      copies_ = r_.rows.copies && r_.pixels.copies && same_numbers(q.inputs[0], q.outputs[0]);
+      planes_ = q.outputs[0].layout == Layout::plain;
+      copies_ = !planes_ && r_.rows.copies && r_.pixels.copies && same_numbers(q.inputs[0], q.outputs[0]);
       if (copies_) return;
       x_ = real_input(q.inputs[0]);
       y_ = real_output(q.outputs[0]);
       row_floats_ = (r_.in_w * r_.channels + 47) / 16 * 16;
+      if (!planes_) return;
+      line_.read(r_.pixels, r_.channels);
+      line_floats_ = (r_.in_w + 47) / 16 * 16;
     }
-    size_t scratch_bytes() const override { return size_t(row_floats_ * threads_) * 4; }
+    size_t scratch_bytes() const override { return size_t((row_floats_ + r_.channels * line_floats_) * threads_) * 4; }
     void run(const KernelArgs& args) noexcept override {
       const int64_t work = r_.channels * (r_.in_w * r_.rows.taps + r_.out_w * r_.pixels.taps);
-      args.pool.parallel_for(r_.images * r_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
-                             [&](int64_t begin, int64_t end, int thread) {
-                               for (int64_t i = begin; i < end; ++i) {
-                                 if (copies_) {
-                                   copy_row(args, i);
-                                 } else {
-                                   sum_row(args, i, static_cast<float*>(args.scratch) + thread * row_floats_);
-                                 }
-                               }
-                             });
+      args.pool.parallel_for(
+          r_.images * r_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
+          [&](int64_t begin, int64_t end, int thread) {
+            for (int64_t i = begin; i < end; ++i) {
+              if (copies_) {
+                copy_row(args, i);
+              } else {
+                sum_row(args, i,
+                        static_cast<float*>(args.scratch) + thread * (row_floats_ + r_.channels * line_floats_));
+              }
+            }
+          });
     }
 
    private:
@@ -146,25 +181,41 @@ struct Row {
       const ResizeTaps rows{r_.rows.at.data() + at, r_.rows.weight.data() + at, r_.rows.taps};
       const ResizeTaps pixels{r_.pixels.at.data(), r_.pixels.weight.data(), r_.pixels.taps};
       HONE_VECTOR_FN(I, resize_rows)(x, image, rows, r_.in_w * r_.channels, row);
+      if (planes_) return sum_lines(y, i, row);
       HONE_VECTOR_FN(I, resize_pixels)(row, pixels, r_.out_w, r_.channels, y, i * r_.out_w * r_.channels);
     }
 
+    void sum_lines(const RealOutput& y, int64_t i, float* row) const {
+      float* lines = row + row_floats_;
+      for (int64_t c = 0; c < r_.channels; ++c) {
+        float* line = lines + c * line_floats_;
+        for (int64_t p = 0; p < r_.in_w; ++p) line[p] = row[p * r_.channels + c];
+        std::fill(line + r_.in_w, line + line_floats_, 0.0f);
+      }
+      const LineTaps taps{line_.base.data(), line_.index.data(), line_.weight.data(), line_.taps, line_.near};
+      const int64_t image = i / r_.out_h * r_.channels, y0 = i % r_.out_h;
+      for (int64_t c = 0; c < r_.channels; ++c) {
+        HONE_VECTOR_FN(I, resize_line)
+        (lines + c * line_floats_, taps, r_.out_w, y, ((image + c) * r_.out_h + y0) * r_.out_w);
+      }
+    }
+
     Resize r_;
-    int64_t bytes_, threads_, row_floats_ = 0;
-    bool copies_ = false;
+    int64_t bytes_, threads_, row_floats_ = 0, line_floats_ = 0;
+    bool copies_ = false, planes_ = false;
+    LineTable line_;
     RealInput x_{};
     RealOutput y_{};
   };
 
   static Support supports(const KernelQuery& q) {
     if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
-    if (q.inputs[0].layout != Layout::channels_last || q.outputs[0].layout != Layout::channels_last) {
-      return Support::no("takes channels-last tensors only");
-    }
+    if (q.inputs[0].layout != Layout::channels_last) return Support::no("takes channels-last tensors only");
     if (!q.epilogue.empty()) return Support::no("takes no epilogue");
     const char* why = nullptr;
     if (!resize_of(q, &why, false)) return Support::no(why);
-    if (q.attrs<Interpolate>().mode == InterpolateMode::nearest && same_numbers(q.inputs[0], q.outputs[0])) {
+    const bool planes = q.outputs[0].layout == Layout::plain;
+    if (!planes && q.attrs<Interpolate>().mode == InterpolateMode::nearest && same_numbers(q.inputs[0], q.outputs[0])) {
       const ElementType t = q.inputs[0].type;
       const bool whole = t != ElementType::string && byte_size(t, 2) == 2 * byte_size(t, 1);
       return whole ? Support::yes() : Support::no("elements are no whole bytes");

@@ -23,9 +23,10 @@ Node resize_node(const Interpolate& op, ElementType in, ElementType out, int64_t
 }
 
 void check(const Interpolate& op, ElementType in, ElementType out, int64_t channels, int64_t h, int64_t w, int64_t oh,
-           int64_t ow) {
+           int64_t ow, Layout layout = Layout::channels_last) {
   if (skip_case()) return;
   Node node = resize_node(op, in, out, channels, h, w, oh, ow);
+  node.q.outputs[0].layout = layout;
   const AxisTable rows = table_of(op, {2, h, oh, float(oh) / float(h)}),
                   columns = table_of(op, {3, w, ow, float(ow) / float(w)});
   std::vector<double> want;
@@ -42,6 +43,15 @@ void check(const Interpolate& op, ElementType in, ElementType out, int64_t chann
         }
       }
     }
+  }
+  if (layout == Layout::plain) {
+    std::vector<double> planes;
+    for (int64_t n = 0; n < 2; ++n) {
+      for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t p = 0; p < oh * ow; ++p) planes.push_back(want[size_t((n * oh * ow + p) * channels + c)]);
+      }
+    }
+    want = planes;
   }
   EXPECT_GT(node.expect(want, 2e-6, 10), 0) << hone::to_string(node.q.outputs[0].shape);
 }
@@ -62,6 +72,9 @@ TEST(Interpolate, channels_last_images_match_the_plain_loop) {
       check(op, in, out, 64, 1, 1, 3, 7);
       check(op, in, out, 3, 12, 10, 6, 5);
       check(op, in, out, 17, 6, 4, 6, 8);
+      // to planes: wide ones in blocks, and positions too far apart for them
+      check(op, in, out, 3, 5, 20, 7, 45, Layout::plain);
+      check(op, in, out, 2, 3, 90, 3, 21, Layout::plain);
       if (HasFatalFailure()) return;
     }
   }

@@ -13,6 +13,16 @@ struct ResizeTaps {
   int64_t taps;
 };
 
+/// The same for one channel, in blocks of 16 positions: position i of block b is the sum over taps k of
+/// weight[(b * taps + k) * 16 + i] * line[base[b] + index[(b * taps + k) * 16 + i]].
+struct LineTaps {
+  const int64_t* base;
+  const int32_t* index;
+  const float* weight;
+  int64_t taps;
+  bool near;  ///< all indices are below 32
+};
+
 #define HONE_RESIZE_ISA(ISA)                                                                                       \
   namespace ISA {                                                                                                  \
   /* to[i] = sum over taps of weight * x[begin + at + i], i < n; `to` has room for a vector more */                \
@@ -20,6 +30,8 @@ struct ResizeTaps {
   /* pixels of a row: y[begin + p * channels + c] = sum over taps of weight[p] * row[at[p] + c] */                 \
   void resize_pixels(const float* row, const ResizeTaps& t, int64_t pixels, int64_t channels, const RealOutput& y, \
                      int64_t begin);                                                                               \
+  /* y[begin + i], i < n, of one channel; 32 floats behind the line are readable */                                \
+  void resize_line(const float* line, const LineTaps& t, int64_t n, const RealOutput& y, int64_t begin);           \
   }
 HONE_RESIZE_ISA(avx2)
 HONE_RESIZE_ISA(avx512)
