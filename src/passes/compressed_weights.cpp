@@ -10,6 +10,8 @@
 #include "ops/compressed_matmul.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/quantize.hpp"
+#include "rewrite/traits.hpp"
 
 namespace hone {
 namespace {
@@ -189,8 +191,18 @@ class Keeper {
 
 }  // namespace
 
+// Integers on both sides of its products are worth more than small weights.
+static bool quantizes_activations(const Graph& g) {
+  for (NodeId id = 0; id < g.node_capacity(); ++id) {
+    if (!g.alive(id)) continue;
+    const Node n = g.handle(id);
+    if ((n.is<FakeQuantize>() || n.is<Quantize>()) && !is_parameter_like(n.input(0))) return true;
+  }
+  return false;
+}
+
 size_t keep_compressed_weights(Graph& g, const CompressedWeightsOptions& options) {
-  return Keeper(g, options).run();
+  return quantizes_activations(g) ? 0 : Keeper(g, options).run();
 }
 
 Pass compressed_weights_pass(CompressedWeightsOptions options) {

@@ -65,7 +65,7 @@ class ElementwiseKernel : public PreparedKernel {
  private:
   static constexpr int64_t direct_tile = 8192;  // elements
 
-  // A product, then a sum, then a clamp, each of which may be missing.
+  // A product, then a sum, then a clamp, each of which may be missing; of real numbers or quantized bytes.
   void find_direct_form(const ElementProgram& p) {
     const int operands = int(p.operands.size());
     constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -73,9 +73,10 @@ class ElementwiseKernel : public PreparedKernel {
     v.direct_low = -infinity;
     v.direct_high = infinity;
     const auto real = [](Num n) { return n == Num::f32 || n == Num::bf16; };
-    if (!real(p.out_type) || p.steps.empty()) return;
-    for (size_t i = 0; i < operands_.size(); ++i) {
-      if (operands_[i].col_stride != 1 || operands_[i].quantized || !real(operands_[i].type)) return;
+    const bool bytes = p.out_type == Num::u8 || p.out_type == Num::s8;
+    if ((!real(p.out_type) && !bytes) || p.steps.empty()) return;
+    for (const ElementOperand& o : operands_) {
+      if (o.col_stride != 1 || !(real(o.type) ? !o.quantized : o.type == Num::u8 && o.quantized)) return;
     }
     for (size_t i = 0; i < p.steps.size(); ++i) {
       const ValueStep& s = p.steps[i];

@@ -47,7 +47,9 @@ HONE_INLINE void load_element_rows(const ElementOperand& o, int64_t offset, floa
 }
 
 HONE_INLINE vf load_real(const ElementOperand& o, int64_t at) {
-  return o.type == Num::bf16 ? load_raw(Num::bf16, o.data, at) : load_raw(Num::f32, o.data, at);
+  if (o.type == Num::f32) return load_raw(Num::f32, o.data, at);
+  const vf v = load_raw(o.type, o.data, at);
+  return o.quantized ? (v - o.zero) * o.scale : v;
 }
 template <bool SCALES, bool SHIFTS, Num IN, Num OUT>
 static void direct_rows(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
@@ -58,25 +60,35 @@ static void direct_rows(const ElementwiseView& e, const int64_t* offsets, int64_
   const int64_t out_stride = e.out_row_stride;
   EpilogueView out;
   out.out = e.out;
+  out.out_inv_scale = e.out_inv_scale;
+  out.out_zero = e.out_zero;
+  out.out_low = e.out_low;
+  out.out_high = e.out_high;
   int64_t at = out_offset;
   for (int r = 0; r < rows; ++r, x_at += x.row_stride, a_at += a.row_stride, b_at += b.row_stride, at += out_stride) {
     for (int j = 0; j < cols; j += lanes) {
       vf v = load_raw(IN, x.data, x_at + j);
+      if constexpr (IN == Num::u8) v = (v - x.zero) * x.scale;
       if constexpr (SCALES) v = v * load_real(a, a_at + j);
       if constexpr (SHIFTS) v = v + load_real(b, b_at + j);
       store_out<OUT>(out, at + j, clamp_to(v, low, high), cols - j < lanes ? cols - j : lanes);
     }
   }
 }
+template <bool SCALES, bool SHIFTS, Num IN>
+static void direct_from(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
+  auto* run = e.out_type == Num::f32    ? direct_rows<SCALES, SHIFTS, IN, Num::f32>
+              : e.out_type == Num::bf16 ? direct_rows<SCALES, SHIFTS, IN, Num::bf16>
+                                        : direct_rows<SCALES, SHIFTS, IN, Num::u8>;
+  run(e, offsets, out_offset, rows, cols);
+}
 template <bool SCALES, bool SHIFTS>
 static void direct_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
-  const bool words = e.operands[e.direct_x].type == Num::bf16;
-  const auto run = [&](auto* f) { f(e, offsets, out_offset, rows, cols); };
-  if (e.out_type == Num::bf16) {
-    return run(words ? direct_rows<SCALES, SHIFTS, Num::bf16, Num::bf16>
-                     : direct_rows<SCALES, SHIFTS, Num::f32, Num::bf16>);
-  }
-  run(words ? direct_rows<SCALES, SHIFTS, Num::bf16, Num::f32> : direct_rows<SCALES, SHIFTS, Num::f32, Num::f32>);
+  const Num in = e.operands[e.direct_x].type;
+  auto* run = in == Num::f32    ? direct_from<SCALES, SHIFTS, Num::f32>
+              : in == Num::bf16 ? direct_from<SCALES, SHIFTS, Num::bf16>
+                                : direct_from<SCALES, SHIFTS, Num::u8>;
+  run(e, offsets, out_offset, rows, cols);
 }
 
 void elementwise_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {

@@ -26,8 +26,8 @@ struct ElementwiseView {
   Num out_type;
   int64_t out_row_stride;
   float out_inv_scale, out_zero, out_low, out_high;
-  /// clamp(x * a + b, low, high) on operands that are f32 or bf16 along the last dimension, as the result is: no slots,
-  /// and tiles may be as large as one likes. Operands -1 are absent; x -1: another form.
+  /// clamp(x * a + b, low, high) on operands that are f32, bf16 or quantized u8 along the last dimension: no slots, and
+  /// tiles may be as large as one likes. Operands -1 are absent; x -1: another form.
   int direct_x = -1, direct_a = -1, direct_b = -1;
   float direct_low = 0, direct_high = 0;
 };
