@@ -18,7 +18,9 @@ using namespace hone;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double seconds_since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
 
 double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
@@ -55,7 +57,8 @@ double read(ThreadPool& pool, const Tensor& t) {
   return seconds_since(start);
 }
 
-void measure(const Kernel& row, ThreadPool& pool, ElementType type, int64_t m, int64_t n, int64_t k, int64_t group, bool bf16) {
+void measure(const Kernel& row, ThreadPool& pool, ElementType type, int64_t m, int64_t n, int64_t k, int64_t group,
+             bool bf16) {
   std::mt19937_64 rng(1);
   CompressedMatMul op{group, bit_width(type) == 4 ? 8 : 128, true};
   FieldWriter writer;
@@ -104,11 +107,13 @@ void measure(const Kernel& row, ThreadPool& pool, ElementType type, int64_t m, i
     ratio.push_back(r / t);
   }
   const double t = median(own);
-  std::printf("%-36s %-3s group %-5lld M=%-3lld %lldx%lld %s: %8.3f ms, %6.1f GB/s (reading: %6.1f), share %.0f %% (%.0f-%.0f), %7.1f GFLOP/s\n", row.name,
-              name_of(type), static_cast<long long>(group), static_cast<long long>(m), static_cast<long long>(k), static_cast<long long>(n),
-              bf16 ? "bf16" : "f32 ", t * 1e3, bytes / t / 1e9, bytes / median(plain) / 1e9, 100 * median(ratio),
-              100 * *std::min_element(ratio.begin(), ratio.end()), 100 * *std::max_element(ratio.begin(), ratio.end()),
-              2e-9 * static_cast<double>(m * n * k) / t);
+  std::printf(
+      "%-36s %-3s group %-5lld M=%-3lld %lldx%lld %s: %8.3f ms, %6.1f GB/s (reading: %6.1f), share %.0f %% "
+      "(%.0f-%.0f), %7.1f GFLOP/s\n",
+      row.name, name_of(type), static_cast<long long>(group), static_cast<long long>(m), static_cast<long long>(k),
+      static_cast<long long>(n), bf16 ? "bf16" : "f32 ", t * 1e3, bytes / t / 1e9, bytes / median(plain) / 1e9,
+      100 * median(ratio), 100 * *std::min_element(ratio.begin(), ratio.end()),
+      100 * *std::max_element(ratio.begin(), ratio.end()), 2e-9 * static_cast<double>(m * n * k) / t);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct Images {
 
 bool starts_a_region(const OpDef& op) {
   static const Names names{"Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData",
-                           "ConvolutionBackpropWeights"};
+                           "ConvolutionBackpropWeights", "BinaryConvolution"};
   return names.contains(op.name);
 }
 
@@ -48,6 +48,7 @@ std::optional<Images> images_of(const Graph& g, NodeId id) {
   const Type& out = g.value(n.outputs[0]).type;
   const std::string_view op = n.op->name;
   static const Names first_to_first{"Convolution",
+                                    "BinaryConvolution",
                                     "GroupConvolution",
                                     "ConvolutionBackpropData",
                                     "GroupConvolutionBackpropData",

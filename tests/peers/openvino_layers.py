@@ -56,7 +56,12 @@ def cases():
     for name in ("i420_to_rgb", "i420_to_bgr"):
         yield name, lambda y, u, v, name=name: getattr(opset8, name)(y, u, v), [random(1, 4, 6, 1) * 255, random(1, 2, 3, 1) * 255, random(1, 2, 3, 1) * 255]
         yield name + "_one_plane", lambda y, name=name: getattr(opset8, name)(y), [random(1, 6, 6, 1) * 255]
-
+    # The plugin wants two levels in front and whole words of channels. It reads the lowest bit of a byte first, Constant's list writes the highest first.
+    for pad in (-1., 0., 1.):
+        bits = ov.op.Constant(ov.Type.u1, ov.Shape([16, 64, 3, 3]), rng.integers(0, 2, 16 * 64 * 9).tolist())
+        yield "BinaryConvolution_pad_%d" % pad, lambda x, bits=bits, pad=pad: opset1.binary_convolution(
+            opset1.fake_quantize(x, const(np.full((1, 1, 1, 1), .5, f)), const(np.full((1, 1, 1, 1), .5, f)), const(np.zeros((1, 1, 1, 1), f)), const(np.ones((1, 1, 1, 1), f)), 2),
+            bits, [1, 2], [1, 1], [1, 1], [1, 1], "xnor-popcount", pad), [random(1, 64, 7, 9)]
 
     yield from box_cases()
     yield from sequence_cases()

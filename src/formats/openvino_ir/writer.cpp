@@ -11,6 +11,7 @@
 #include "formats/openvino_ir/fields.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
+#include "ops/binary_convolution.hpp"
 #include "ops/custom.hpp"
 #include "ops/basic.hpp"
 #include "ops/control.hpp"
@@ -308,6 +309,7 @@ class Writer {
     Attributes a = n.attributes;
     const std::string_view op = n.op->name;
     if (op == "Convolution") a = windowed(*static_cast<const Convolution*>(a.get()), spatial);
+    if (op == "BinaryConvolution") a = windowed(*static_cast<const BinaryConvolution*>(a.get()), spatial);
     if (op == "GroupConvolution") a = windowed(*static_cast<const GroupConvolution*>(a.get()), spatial);
     if (op == "ConvolutionBackpropData") a = windowed(*static_cast<const ConvolutionBackpropData*>(a.get()), spatial);
     if (op == "GroupConvolutionBackpropData") a = windowed(*static_cast<const GroupConvolutionBackpropData*>(a.get()), spatial);

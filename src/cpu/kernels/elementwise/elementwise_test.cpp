@@ -259,6 +259,17 @@ TEST(Elementwise, fake_quantize_rounds_to_its_levels) {
             0);
 }
 
+TEST(Elementwise, fake_quantize_of_a_range_without_width_is_a_threshold) {
+  Node node(FakeQuantize{.levels = 2});
+  node.input(Node::desc(f32, {3, 50}), -2, 2);
+  const_cast<float*>(static_cast<const float*>(node.inputs[0]))[7] = 0.5f;
+  for (float v : {0.5f, 0.5f, -1.0f, 3.0f}) node.constant(Tensor::of<float>({1, 1}, std::vector<float>{v}));
+  node.q.outputs = {Node::desc(f32, {3, 50})};
+  std::vector<double> want;
+  for (size_t i = 0; i < 150; ++i) want.push_back(node.value(0, i) > 0.5 ? 3 : -1);
+  EXPECT_GT(node.expect(want, 1e-6), 0);
+}
+
 TEST(Elementwise, chains_run_as_epilogue_of_the_first) {
   Node node(Add{});
   const Shape shape = {2, 19, 5, 3};

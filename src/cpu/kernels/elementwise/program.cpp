@@ -173,16 +173,17 @@ const char* add_operator(const KernelQuery& q, ElementProgram& p) {
     }
     const float levels = float(q.attrs<FakeQuantize>().levels - 1);
     int next = 5;
-    auto step = [&](uint8_t op, int a, int b, float alpha = 0) {
-      p.steps.push_back({op, a, b, alpha, 0});
+    auto step = [&](uint8_t op, int a, int b, float alpha = 0, float beta = 0) {
+      p.steps.push_back({op, a, b, alpha, beta});
       return next++;
     };
-    const int width = step(code(EpilogueOp::subtract), v[2], v[1]);
-    const int low = step(code(EpilogueOp::maximum), v[1], v[0]);
-    const int clamped = step(code(EpilogueOp::minimum), v[2], low);
-    const int shifted = step(code(EpilogueOp::subtract), clamped, v[1]);
+    // A range of no width is a threshold, as binary networks have it: one below, another above.
+    const int range = step(code(EpilogueOp::subtract), v[2], v[1]);
+    const int width = step(code(EpilogueOp::clamp), range, -1, 1e-30f, 1e38f);
+    const int shifted = step(code(EpilogueOp::subtract), v[0], v[1]);
     const int unit = step(code(EpilogueOp::divide), shifted, width);
-    const int scaled = step(code(EpilogueOp::scale_shift), unit, -1, levels);
+    const int clamped = step(code(EpilogueOp::clamp), unit, -1, 0, 1);
+    const int scaled = step(code(EpilogueOp::scale_shift), clamped, -1, levels);
     const int level = step(code(EpilogueOp::round), scaled, -1);
     const int part = step(code(EpilogueOp::scale_shift), level, -1, 1.0f / levels);
     const int out_width = step(code(EpilogueOp::subtract), v[4], v[3]);
