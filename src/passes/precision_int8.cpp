@@ -8,6 +8,7 @@
 #include "ops/basic.hpp"
 #include "ops/convolution.hpp"
 #include "ops/quantize.hpp"
+#include "ops/strided_attention.hpp"
 #include "passes/facts.hpp"
 #include "passes/precision.hpp"
 #include "passes/quantizers.hpp"
@@ -96,12 +97,17 @@ class Quantizer {
         found = u.index == 0 && (weights_of(u.node) || takes_real_weights(u.node));
       else if (passes_through(*n.op) || n.op->name == "Concat" || n.op->name == "Pad")
         found = leads_to_integers(n.outputs[0]);
+      else if (n.op->name == "StridedAttention")
+        found = u.index < 3 && rounds_inputs(u.node);
       else
         found = reads_integers(*n.op);
       if (found) return leads_[v] = true;
     }
     return false;
   }
+
+  // Attention with quantizers of its own.
+  bool rounds_inputs(NodeId id) const { return !g_.handle(id).as<StridedAttention>()->levels.empty(); }
 
   const IntegerWeights* weights_of(NodeId dense) {
     auto it = weights_.find(dense);
@@ -151,7 +157,8 @@ class Quantizer {
       return;
     if (n.op->name == "Concat" && concat(id)) return;
     // Other elementwise operators where a kernel takes integers on the way in.
-    const bool reads = reads_integers(*n.op) || (options_.accepts && normalizes(*n.op)) ||
+    const bool reads = reads_integers(*n.op) ||
+                       (options_.accepts && (normalizes(*n.op) || n.op->name == "StridedAttention")) ||
                        (options_.accepts && is_elementwise(*n.op) && n.op != &op_def<Convert>());
     if (reads && (!options_.accepts || options_.accepts(g_, id))) {
       ++computing_;

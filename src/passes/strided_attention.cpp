@@ -193,7 +193,10 @@ View view_of(Value v, bool quantizers, int steps = most_steps) {
   }
   if (n.is<FakeQuantize>() && quantizers) {
     View in = view_of(n.input(0), quantizers, steps - 1);
-    return round_view(in, n) ? in : whole;
+    if (round_view(in, n)) return in;
+    // Of two quantizers with different levels the first one stays where it is.
+    View behind = view_of(n.input(0), false, steps - 1);
+    return behind.base.node().is<FakeQuantize>() && round_view(behind, n) ? behind : whole;
   }
   const bool moves = n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>() || n.is<Transpose>() || n.is<Slice>() ||
                      n.is<Gather>() || n.is<Split>() || n.is<VariadicSplit>();
@@ -425,6 +428,18 @@ class Maker {
     return replace(root, p);
   }
 
+  // The same view of what the quantizer with its levels leaves of its base.
+  bool go_behind(View& v) const {
+    for (const Use& u : v.base.uses()) {
+      const auto levels = u.index == 0 ? levels_of(g_.handle(u.node)) : std::nullopt;
+      if (!levels || levels->step != v.levels.step || levels->low != v.levels.low || levels->high != v.levels.high)
+        continue;
+      v.base = g_.handle(u.node).output(0);
+      return true;
+    }
+    return false;
+  }
+
   static void swap_last(View& v) {
     const size_t n = v.dims.size();
     std::swap(v.dims[n - 1], v.dims[n - 2]);
@@ -452,9 +467,16 @@ class Maker {
   bool replace(Node root, Parts& p) {
     const ElementType e = root.output(0).element_type();
     const bool rounded = p.q.levels.step != 0;
+    // Where one reads what a quantizer left, the others do as well: all have one type then.
+    const auto behind = [](const View& v) { return v.base.node().is<FakeQuantize>(); };
+    if (rounded && (behind(p.q) || behind(p.k) || behind(p.v))) {
+      for (View* v : {&p.q, &p.k, &p.v}) {
+        if (!behind(*v) && !go_behind(*v)) return false;
+      }
+    }
     for (const View* v : {&p.q, &p.k, &p.v}) {
-      if ((v->levels.step != 0) != rounded || v->base.element_type() != e || !is_float(e) || quantized(v->base) ||
-          v->base.type().quantization)
+      if ((v->levels.step != 0) != rounded || v->base.element_type() != e || !is_float(e) ||
+          (!rounded && quantized(v->base)) || v->base.type().quantization)
         return false;
     }
     if ((p.weight_levels.step != 0) != rounded || (p.score_levels.step != 0 && !rounded)) return false;

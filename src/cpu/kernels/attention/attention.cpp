@@ -40,7 +40,7 @@ int64_t bytes_of(DenseKind kind) {
 }
 
 AttentionLevels levels_of(const AttentionSpec::Level& l, double shift) {
-  return {float(1 / l.step), float(l.low), float(l.high), int32_t(shift)};
+  return {float(1 / l.step), float(l.low), float(l.high), int32_t(shift), 0};
 }
 // What makes signed bytes of levels that reach further.
 double shift_of(const AttentionSpec::Level& l) {
@@ -84,7 +84,12 @@ AttentionKernel::AttentionKernel(AttentionSpec spec, const DenseIsa& dense, cons
     q_levels_ = levels_of(spec_.levels[0], spec_.levels[0].low);
     k_levels_ = levels_of(spec_.levels[1], shift_of(spec_.levels[1]));
     v_levels_ = levels_of(spec_.levels[2], shift_of(spec_.levels[2]));
-    if (spec_.type == Num::u8) v_levels_.shift = int32_t(spec_.levels[2].low + 128);
+    if (spec_.bytes[2].rounded) v_levels_.shift = int32_t(spec_.levels[2].low + 128);
+    AttentionLevels* all[] = {&q_levels_, &k_levels_, &v_levels_};
+    for (size_t i = 0; spec_.type == Num::u8 && i < 3; ++i) {
+      all[i]->inverse = float(double(spec_.bytes[i].scale) / spec_.levels[i].step);
+      all[i]->zero = spec_.bytes[i].zero;
+    }
   }
   const int64_t matrices = int64_t(spec_.q.size());
   const int64_t most = std::max<int64_t>(1, spec_.rows / rows_worth_packing);
@@ -173,7 +178,7 @@ void AttentionKernel::pack_bytes(const KernelArgs& args, const Scratch& s, int64
     if (n % 16 != 0) {
       for (int64_t i = 0; i < spec_.keys; ++i) std::memset(s.copy + i * wide_ + n / 16 * 16, 0, 16);
     }
-    if (spec_.type == Num::u8) {
+    if (spec_.bytes[input].rounded) {
       isa_.flip(from, row, spec_.keys, n, s.copy, wide_);
     } else {
       isa_.quantize(from, spec_.type, row, spec_.keys, n, levels, s.copy, wide_);
@@ -315,7 +320,7 @@ void AttentionKernel::run_rows(const KernelArgs& args, const Scratch& s, int64_t
     const int64_t first = begin + (end - begin) * i / tiles;
     const int rows = int(begin + (end - begin) * (i + 1) / tiles - first);
     const uint8_t* from = q + first * spec_.q_row * source;
-    if (spec_.type == Num::u8) {
+    if (spec_.bytes[0].rounded) {
       for (int r = 0; r < rows; ++r) s.pointers[r] = from + r * spec_.q_row;
     } else if (is_int8()) {
       // What lies behind the features meets zeros of K.

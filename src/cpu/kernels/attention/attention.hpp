@@ -17,7 +17,13 @@ namespace hone::cpu {
 
 struct AttentionSpec {
   DenseKind kind = DenseKind::f32;
-  Num type = Num::f32;  ///< of Q, K and V; u8: rounded as the quantizers would, from 0 on
+  Num type = Num::f32;  ///< of Q, K and V
+  /// Of bytes: those of the quantizer itself, from 0 on? Else their scale and zero point.
+  struct Bytes {
+    bool rounded = false;
+    float scale = 1, zero = 0;
+  };
+  std::array<Bytes, 3> bytes{};
   Num result = Num::f32;
   float result_scale = 1, result_zero = 0;
   int64_t rows = 0, keys = 0, features = 0, width = 0;

@@ -25,6 +25,9 @@ void attention_quantize(const void* from, Num type, int64_t ld, int64_t rows, in
   if (type == Num::bf16) {
     const auto* p = static_cast<const uint16_t*>(from);
     quantize_rows(l, rows, n, to, ld_to, [&](int64_t r, int64_t i) { return load_bf16(p + r * ld + i); });
+  } else if (type == Num::u8) {
+    const auto* p = static_cast<const uint8_t*>(from);
+    quantize_rows(l, rows, n, to, ld_to, [&](int64_t r, int64_t i) { return load_u8(p + r * ld + i) - l.zero; });
   } else {
     const auto* p = static_cast<const float*>(from);
     quantize_rows(l, rows, n, to, ld_to, [&](int64_t r, int64_t i) { return load(p + r * ld + i); });

@@ -25,6 +25,29 @@ std::optional<std::vector<int64_t>> mask_steps(const Shape& mask, const Shape& s
   return steps;
 }
 
+// Is input `i` of bytes as its quantizer would leave them, from 0 on?
+bool rounded_before(const KernelQuery& q, const StridedAttention& op, size_t i) {
+  const TensorDesc& d = q.inputs[i];
+  const auto& place = i == 0 ? op.query : i == 1 ? op.key : op.value;
+  const int64_t rows = i == 0 ? op.sizes[0] : op.sizes[1], width = i == 2 ? op.sizes[3] : op.sizes[2];
+  if (d.type != ElementType::u8 || !d.quantization || d.shape.empty()) return false;
+  const Quantization& z = *d.quantization;
+  const bool columns = z.scales.size() > 1;
+  const int64_t n = d.shape.back(), rank = int64_t(d.shape.size());
+  if (columns && (z.axis != rank - 1 || int64_t(z.scales.size()) != n || (rows > 1 && place.back() % n != 0)))
+    return false;
+  const auto offsets = attention_offsets(op, place, rows, width, int64_t(d.size()));
+  if (!offsets) return false;
+  const double* l = &op.levels[3 * i];
+  for (int64_t at : *offsets) {
+    for (int64_t k = 0; k < (columns ? width : 1); ++k) {
+      const auto c = columns ? size_t((at + k) % n) : size_t(0);
+      if (std::fabs(double(z.scale(c)) - l[0]) > 1e-6 * l[0] || z.zero_point(c) != -l[1]) return false;
+    }
+  }
+  return true;
+}
+
 std::optional<AttentionSpec> spec_of(const KernelQuery& q, DenseKind kind, const char** why) {
   const auto op = q.attrs<StridedAttention>();
   if (op.sizes.size() != 4 || q.inputs.size() < 3) return *why = "the sizes are not four", std::nullopt;
@@ -74,6 +97,15 @@ std::optional<AttentionSpec> spec_of(const KernelQuery& q, DenseKind kind, const
       (s.late_masked && !mask(4, s.late_mask, s.late_mask_row, s.late_mask_column)))
     return *why = "the mask does not fit", std::nullopt;
   s.type = *num_of(q.inputs[0].type);
+  for (size_t i = 0; s.type == Num::u8 && i < 3; ++i) {
+    const TensorDesc& d = q.inputs[i];
+    // The shift of a key that is read as it is would show in rounded scores.
+    const bool shifted = i == 1 && op.levels.size() > 12 && op.levels[4] != -128;
+    const OperandView o = operand_of(d);
+    s.bytes[i] = {rounded_before(q, op, i) && !shifted, o.scale, o.zero};
+    if (!s.bytes[i].rounded && (!d.quantization || d.quantization->scales.size() != 1))
+      return *why = "the bytes are not those of the quantizers", std::nullopt;
+  }
   s.result = *num_of(q.outputs[0].type);
   const OperandView result = operand_of(q.outputs[0]);
   s.result_scale = result.scale;
@@ -101,29 +133,6 @@ const char* why_not_bytes(const StridedAttention& op) {
   return nullptr;
 }
 
-// Is input `i` of bytes as its quantizer would leave them, from 0 on?
-bool rounded_before(const KernelQuery& q, const StridedAttention& op, size_t i) {
-  const TensorDesc& d = q.inputs[i];
-  const auto& place = i == 0 ? op.query : i == 1 ? op.key : op.value;
-  const int64_t rows = i == 0 ? op.sizes[0] : op.sizes[1], width = i == 2 ? op.sizes[3] : op.sizes[2];
-  if (d.type != ElementType::u8 || !d.quantization || d.shape.empty()) return false;
-  const Quantization& z = *d.quantization;
-  const bool columns = z.scales.size() > 1;
-  const int64_t n = d.shape.back(), rank = int64_t(d.shape.size());
-  if (columns && (z.axis != rank - 1 || int64_t(z.scales.size()) != n || (rows > 1 && place.back() % n != 0)))
-    return false;
-  const auto offsets = attention_offsets(op, place, rows, width, int64_t(d.size()));
-  if (!offsets) return false;
-  const double* l = &op.levels[3 * i];
-  for (int64_t at : *offsets) {
-    for (int64_t k = 0; k < (columns ? width : 1); ++k) {
-      const auto c = columns ? size_t((at + k) % n) : size_t(0);
-      if (std::fabs(double(z.scale(c)) - l[0]) > 1e-6 * l[0] || z.zero_point(c) != -l[1]) return false;
-    }
-  }
-  return true;
-}
-
 Support supports_row(const KernelQuery& q, const DenseRow& r) {
   if (!(features().*r.has)) return Support::no(std::string("the CPU has no ") + r.needs);
   if (!q.epilogue.empty()) return Support::no("takes no epilogue");
@@ -144,11 +153,6 @@ Support supports_row(const KernelQuery& q, const DenseRow& r) {
   const auto op = q.attrs<StridedAttention>();
   if (r.kind == DenseKind::int8) {
     if (const char* no = why_not_bytes(op)) return Support::no(no);
-    for (size_t i = 0; of_bytes && i < 3; ++i) {
-      if (!rounded_before(q, op, i)) return Support::no("the bytes are not those of the quantizers");
-    }
-    if (of_bytes && op.levels.size() > 12 && op.levels[4] != -128)
-      return Support::no("the scores are rounded and the key's zero is not 128");
     if (out.layout != Layout::plain || (!quantized && out.type != ElementType::f32 && out.type != ElementType::bf16))
       return Support::no(std::string("the result is ") + name_of(out.type) + " or not in the plain layout");
   } else {

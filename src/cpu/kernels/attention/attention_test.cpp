@@ -23,8 +23,8 @@ double rounded(const std::vector<double>& levels, size_t number, double x) {
   return std::min(std::max(std::nearbyint(x / l[0]), l[1]), l[2]) * l[0];
 }
 
-// `type` u8: inputs that are rounded as the quantizers say.
-void check(const Case& k, ElementType type, bool bf16, ElementType result = dynamic) {
+// `type` u8: inputs that are rounded as the quantizers say, or, `foreign`, in another way.
+void check(const Case& k, ElementType type, bool bf16, ElementType result = dynamic, bool foreign = false) {
   StridedAttention op;
   op.batch = {k.sequences, k.heads / k.groups, k.groups};
   op.sizes = {k.rows, k.keys, k.features, k.width};
@@ -69,7 +69,7 @@ void check(const Case& k, ElementType type, bool bf16, ElementType result = dyna
     node.constant(mask);
   }
   node.q.num_op_inputs = node.q.inputs.size();
-  for (size_t i = 0; type == u8 && i < 3; ++i) {
+  for (size_t i = 0; type == u8 && !foreign && i < 3; ++i) {
     TensorDesc& d = node.q.inputs[i];
     auto q = std::make_shared<Quantization>();
     const auto add = [&](size_t number) {
@@ -92,7 +92,7 @@ void check(const Case& k, ElementType type, bool bf16, ElementType result = dyna
     const auto at =
         size_t(place[0] + s * place[1] + h / k.groups * place[2] + h % k.groups * place[3] + row * place[4] + i);
     const TensorDesc& d = node.q.inputs[input];
-    if (type != u8) return node.value(input, at);
+    if (type != u8 || foreign) return node.value(input, at);
     const size_t c = at % size_t(d.shape.back());
     return (static_cast<const uint8_t*>(node.inputs[input])[at] - d.quantization->zero_point(c)) *
            double(d.quantization->scale(c));
@@ -185,6 +185,7 @@ TEST(Attention, quantizers_between_the_products_round_to_their_levels) {
     check(k, bf16, true, u8);
     check(k, f32, true, i8);
     check(k, bf16, true, f32);
+    check(k, u8, true, f32, true);
     if (k.levels[4] == -128 || k.levels.size() == 12) check(k, u8, true, f32);
     if (HasFatalFailure()) return;
   }

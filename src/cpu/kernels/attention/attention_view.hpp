@@ -6,10 +6,11 @@
 
 namespace hone::cpu {
 
-/// A quantizer to bytes: clamp(round(x * inverse), low, high) - shift.
+/// A quantizer to bytes: clamp(round((x - zero) * inverse), low, high) - shift, with a zero of bytes alone.
 struct AttentionLevels {
   float inverse, low, high;
   int32_t shift;
+  float zero;
 };
 
 /// Softmax of a few rows of scores, which lie in blocks of `block` columns as the tiles wrote them.
