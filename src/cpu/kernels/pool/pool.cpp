@@ -38,7 +38,7 @@ std::optional<PoolPlan> pool_plan(const KernelQuery& q) {
     p.op = ReduceOp::max;
   } else if (q.op == "AvgPool") {
     const auto a = q.attrs<AvgPool>();
-    w = window_of(in, out, a.kernel, a.strides, {}, a.pads_begin, a.auto_pad);
+    w = window_of(in, out, a.kernel, a.strides, a.dilations, a.pads_begin, a.auto_pad);
     p.count_pads = !a.exclude_pad;
     ends = a.pads_end;
     auto_pad = a.auto_pad;
@@ -57,8 +57,8 @@ std::optional<PoolPlan> pool_plan(const KernelQuery& q) {
     p.padded_h = w->in_h + end_of(true);
     p.padded_w = w->in_w + end_of(false);
   } else {
-    p.padded_h = (w->out_h - 1) * w->stride_h + w->kernel_h - w->pad_top;
-    p.padded_w = (w->out_w - 1) * w->stride_w + w->kernel_w - w->pad_left;
+    p.padded_h = (w->out_h - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1 - w->pad_top;
+    p.padded_w = (w->out_w - 1) * w->stride_w + (w->kernel_w - 1) * w->dilation_w + 1 - w->pad_left;
   }
   return p;
 }
@@ -104,7 +104,8 @@ struct PoolRow {
         x0 = ox * w.stride_w - w.pad_left;
         y1 = y0 + (w.kernel_h - 1) * w.dilation_h + 1;
         x1 = x0 + (w.kernel_w - 1) * w.dilation_w + 1;
-        count = float((std::min(y1, plan_.padded_h) - y0) * (std::min(x1, plan_.padded_w) - x0));
+        const auto taps_of = [](int64_t length, int64_t dilation) { return (length + dilation - 1) / dilation; };
+        count = float(taps_of(std::min(y1, plan_.padded_h) - y0, w.dilation_h) * taps_of(std::min(x1, plan_.padded_w) - x0, w.dilation_w));
         // First tap inside of the input, keeping the phase of the dilation.
         while (y0 < 0) y0 += w.dilation_h;
         while (x0 < 0) x0 += w.dilation_w;

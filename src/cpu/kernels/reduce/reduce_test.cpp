@@ -162,6 +162,20 @@ TEST(Pool, windows_match_the_plain_loop) {
     op.pads_end = {2, 2};
     return Node(op);
   });
+  for (const bool exclude : {true, false}) {
+    PoolCase k = dilated;
+    k.exclude = exclude;
+    check_pool(k, true, f32, f32, [&] {
+      AvgPool op;
+      op.kernel = {3, 2};
+      op.strides = {2, 1};
+      op.dilations = {2, 3};
+      op.pads_begin = {1, 1};
+      op.pads_end = {2, 2};
+      op.exclude_pad = exclude;
+      return Node(op);
+    });
+  }
 }
 
 TEST(Pool, adaptive_windows_cover_the_input) {
