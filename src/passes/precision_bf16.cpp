@@ -214,9 +214,12 @@ class Narrower {
     if (const auto it = converts_.find(key); it != converts_.end()) return it->second.value;
     Builder b(g_);
     const Layout layout = g_.value(v).type.layout;
-    // Kernels ask for constant weights, which a conversion would hide.
+    // Kernels of transposed convolutions ask for constant weights, which a conversion would hide. Others are converted
+    // with all constants later, on all threads.
     const Value from = g_.value_handle(v);
-    if (from.node().is<Constant>() && layout == Layout::plain) {
+    const std::string_view reader = g_.node(current_).op->name;
+    const bool at_once = reader == "ConvolutionBackpropData" || reader == "GroupConvolutionBackpropData";
+    if (at_once && from.node().is<Constant>() && layout == Layout::plain) {
       const Value c = b.constant(from.constant().converted(to));
       converts_[key] = {c.id, current_};
       return c.id;

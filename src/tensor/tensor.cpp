@@ -216,6 +216,19 @@ void set_integer(Tensor& t, size_t i, int64_t v) {
   }
 }
 
+namespace {
+
+// As bfloat16(float) does it, without branches: all weights of a network may pass here.
+void round_to_bf16(const float* from, bfloat16* to, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    const auto u = std::bit_cast<uint32_t>(from[i]);
+    const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+    to[i].bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+  }
+}
+
+}  // namespace
+
 Tensor Tensor::converted(ElementType type) const {
   if (type == type_) return *this;
   Tensor t(type, shape_);
@@ -224,13 +237,11 @@ Tensor Tensor::converted(ElementType type) const {
     throw Error(ErrorCode::failed, "[tensor] strings do not convert to numbers");
   }
   if (type_ == ElementType::f32 && type == ElementType::bf16) {
-    const auto* from = data<float>();
-    auto* to = t.data<bfloat16>();
-    for (size_t i = 0; i < n; ++i) to[i] = bfloat16(from[i]);
+    round_to_bf16(data<float>(), t.data<bfloat16>(), n);
   } else if (type_ == ElementType::bf16 && type == ElementType::f32) {
     const auto* from = data<bfloat16>();
     auto* to = t.data<float>();
-    for (size_t i = 0; i < n; ++i) to[i] = from[i];
+    for (size_t i = 0; i < n; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i].bits) << 16);
   } else if (is_float(type_)) {
     for (size_t i = 0; i < n; ++i) set_element(t, i, get_element(*this, i));
   } else if (type_ == ElementType::u64 && is_float(type)) {

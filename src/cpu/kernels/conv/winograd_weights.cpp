@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 #include "cpu/kernels/conv/winograd_view.hpp"
 
@@ -13,19 +12,24 @@ namespace {
 constexpr int lanes = 16;  // columns at a time
 
 // G g for the 3 taps of a line to m + 2 values, `from` and `to` apart.
-void tap_line(int m, const double (*g)[lanes], int from, double (*u)[lanes], int to) {
-  for (int i = 0; i < lanes; ++i) {
-    const double g0 = g[0][i], g1 = g[from][i], g2 = g[2 * from][i];
-    u[0][i] = m == 2 ? g0 : g0 / 4;
-    if (m == 2) {
-      u[to][i] = (g0 + g2 + g1) * 0.5;
-      u[2 * to][i] = (g0 + g2 - g1) * 0.5;
+template <class T>
+void tap_line(int m, const T (*g)[lanes], int from, T (*u)[lanes], int to) {
+  if (m == 2) {
+    for (int i = 0; i < lanes; ++i) {
+      const T g0 = g[0][i], g1 = g[from][i], g2 = g[2 * from][i];
+      u[0][i] = g0;
+      u[to][i] = (g0 + g2 + g1) * T(0.5);
+      u[2 * to][i] = (g0 + g2 - g1) * T(0.5);
       u[3 * to][i] = g2;
-      continue;
     }
-    const double even = g0 * (1.0 / 24) + g2 * (1.0 / 6), odd = g1 * (1.0 / 12);
-    u[to][i] = (g0 + g2 + g1) * (-1.0 / 6);
-    u[2 * to][i] = (g0 + g2 - g1) * (-1.0 / 6);
+    return;
+  }
+  for (int i = 0; i < lanes; ++i) {
+    const T g0 = g[0][i], g1 = g[from][i], g2 = g[2 * from][i];
+    const T even = g0 * T(1.0 / 24) + g2 * T(1.0 / 6), odd = g1 * T(1.0 / 12);
+    u[0][i] = g0 * T(0.25);
+    u[to][i] = (g0 + g2 + g1) * T(-1.0 / 6);
+    u[2 * to][i] = (g0 + g2 - g1) * T(-1.0 / 6);
     u[3 * to][i] = even + odd;
     u[4 * to][i] = even - odd;
     u[5 * to][i] = g2;
@@ -46,8 +50,9 @@ void whole_line(const int32_t (*g)[lanes], int from, int32_t (*u)[lanes], int to
 }
 
 // The products of one channel of 16 columns, w and columns `step` apart.
-void transform(int m, const float* w, int64_t step, int64_t columns, double (*u)[lanes]) {
-  double g[9][lanes] = {}, half[18][lanes];
+template <class T>
+void transform(int m, const float* w, int64_t step, int64_t columns, T (*u)[lanes]) {
+  T g[9][lanes] = {}, half[18][lanes];
   for (int64_t i = 0; i < columns; ++i) {
     for (int tap = 0; tap < 9; ++tap) g[tap][i] = w[i * step + tap];
   }
@@ -79,12 +84,12 @@ void WinogradWeights::pack(const float* from, uint8_t* to) const {
   const PackedB b = panels();
   const int64_t products = b.groups, step = channels * 9;
   std::memset(to, 0, size_t(bytes()));
-  double u[36][lanes];
   for (int64_t p = 0; p < b.panels(); ++p) {
     const float* w = from + p * lanes * step;
     const int64_t n = std::min<int64_t>(lanes, columns - p * lanes);
     uint8_t* panel = to + p * b.panel_stride();
     if (!words) {
+      double u[36][lanes];
       for (int64_t c = 0; c < channels; ++c) {
         transform(m, w + c * 9, step, n, u);
         for (int64_t f = 0; f < products; ++f) {
@@ -95,35 +100,39 @@ void WinogradWeights::pack(const float* from, uint8_t* to) const {
       continue;
     }
     // Sums of magnitudes and the largest, then the scales, then the words.
-    std::vector<double> sums(size_t(products * lanes), 0.0), most(sums);
+    float u[36][lanes], factor[36][lanes], sums[36][lanes] = {}, most[36][lanes] = {};
     for (int64_t c = 0; c < channels; ++c) {
-      transform(m, w + c * 9, step, n, u);
+      transform(4, w + c * 9, step, n, u);
       for (int64_t f = 0; f < products; ++f) {
-        for (int64_t i = 0; i < lanes; ++i) {
-          const double v = std::fabs(u[f][i]);
-          sums[size_t(f * lanes + i)] += v;
-          most[size_t(f * lanes + i)] = std::max(most[size_t(f * lanes + i)], v);
+        for (int i = 0; i < lanes; ++i) {
+          const float v = std::fabs(u[f][i]);
+          sums[f][i] += v;
+          most[f][i] = most[f][i] > v ? most[f][i] : v;
         }
       }
     }
     auto* scales = reinterpret_cast<float*>(to + scales_offset());
+    // Each word may be half a unit larger than its value; sums of f32 lose some units of their last place.
+    const double room = (2147483647.0 / double(most_word()) - 0.5 * double(channels)) * 0.9999;
     for (int64_t f = 0; f < products; ++f) {
       // Lines 3 and 4 of the transformed pixels are doubled.
       const double twice = (f / 6 == 3 || f / 6 == 4 ? 2.0 : 1.0) * (f % 6 == 3 || f % 6 == 4 ? 2.0 : 1.0);
-      for (int64_t i = 0; i < lanes; ++i) {
-        double& factor = sums[size_t(f * lanes + i)];
-        // Each word may be half a unit larger than its value.
-        const double room = 2147483647.0 / double(most_word()) - 0.5 * double(channels);
-        const double largest = most[size_t(f * lanes + i)];
-        factor = largest > 1e-30 ? std::min(room / factor, 32767.0 / largest) : 0.0;
-        scales[f * scale_step() + p * lanes + i] = factor > 0 ? float(1 / (factor * twice)) : 0.0f;
+      for (int i = 0; i < lanes; ++i) {
+        const bool any = most[f][i] > 1e-30f;
+        factor[f][i] = any ? float(std::min(room / double(sums[f][i]), 32766.0 / double(most[f][i]))) : 0.0f;
+        scales[f * scale_step() + p * lanes + i] = any ? float(1 / (double(factor[f][i]) * twice)) : 0.0f;
       }
     }
     for (int64_t c = 0; c < channels; ++c) {
-      transform(m, w + c * 9, step, n, u);
+      transform(4, w + c * 9, step, n, u);
       for (int64_t f = 0; f < products; ++f) {
         auto* at = reinterpret_cast<int16_t*>(panel + f * b.group_stride()) + c / 2 * (2 * lanes) + c % 2;
-        for (int64_t i = 0; i < lanes; ++i) at[2 * i] = int16_t(std::lrint(u[f][i] * sums[size_t(f * lanes + i)]));
+        int32_t word[lanes];
+        for (int i = 0; i < lanes; ++i) {
+          const float v = u[f][i] * factor[f][i];
+          word[i] = int32_t(v + (v < 0 ? -0.5f : 0.5f));
+        }
+        for (int i = 0; i < lanes; ++i) at[2 * i] = int16_t(word[i]);
       }
     }
   }
