@@ -324,6 +324,16 @@ Rule pad_into_convolution(const char* name) {
   });
 }
 
+// Norms of rows, as sums that kernels know.
+Rule norm_of_rows() {
+  const auto x = any(), axes = any();
+  const auto norm = op<ReduceL2>(x, axes);
+  return rule("norm_to_root_of_sum", norm, [=](const Match& m, Builder& b) -> Value {
+    if (m[x].element_type() != ElementType::f32 || m[x].type().quantization) return {};
+    return b(Sqrt{}, b(ReduceSum{m.as<ReduceL2>(norm).keep_dims}, b(Multiply{}, m[x], m[x]), m[axes]));
+  });
+}
+
 // Average over all of space in pooling's spelling.
 Rule global_average() {
   return rule("global_average_pool_to_reduce_mean", op<AvgPool>(), [](const Match& m, Builder& b) -> Value {
@@ -355,7 +365,7 @@ Pass normal_forms_pass() {
            transpose_of_ones(), image_to_pixels(), pixels_to_image(), shuffle_of_channels(), transpose_into_matmul(0),
            transpose_into_matmul(1), reshape_of_product(false), reshape_of_product(true),
            pad_into_convolution<Convolution>("pad_into_convolution"),
-           pad_into_convolution<GroupConvolution>("pad_into_group_convolution"), global_average()}) {
+           pad_into_convolution<GroupConvolution>("pad_into_group_convolution"), norm_of_rows(), global_average()}) {
     r.push_back(std::move(one));
   }
   return rules_pass("normal_forms", std::move(r));
