@@ -15,15 +15,25 @@ bool is_caller(Bytes op) {
   return std::find(std::begin(callers), std::end(callers), op) != std::end(callers);
 }
 
+bool changes_state(Bytes op) {
+  return op.starts_with("AssignVariableOp") || op.starts_with("AssignAddVariableOp") || op.starts_with("AssignSubVariableOp") ||
+         op.starts_with("ResourceScatter");
+}
+
 struct Search {
   Library& library;
   std::map<std::string, std::vector<std::string>> unknown;  ///< operator -> nodes
   std::set<Bytes> seen;                                     ///< functions
+  std::vector<std::string> state;                           ///< nodes that give a variable other content
 
   void function(Bytes name, const std::string& prefix) {
     const FunctionMessage* f = library.find(name);
     if (!f || !seen.insert(name).second) return;
     const Body& b = library.body(*f);
+    // A function runs such nodes whether its outputs hang on them or not.
+    for (const NodeMessage& n : f->nodes) {
+      if (changes_state(n.op)) state.push_back(prefix + std::string(n.name));
+    }
     body(b, b.returns(), prefix);
   }
   void references(const AttributeMessage& a, const std::string& prefix) {
@@ -57,6 +67,12 @@ void note_import(Builder& b, size_t before, Bytes op, const std::string& label) 
 void check_operators(const Body& body, const std::vector<Ref>& roots, Library& library) {
   Search s{library, {}, {}};
   s.body(body, roots, {});
+  if (!s.state.empty()) {
+    throw Error(ErrorCode::unsupported,
+                "[tensorflow] state that changes from run to run is not offered: '" + s.state[0] + "' gives a variable other content" +
+                    (s.state.size() > 1 ? ", and " + std::to_string(s.state.size() - 1) + " more nodes do" : ""),
+                "", "export it with its state as inputs and outputs, or convert it to TensorFlow Lite, which is read with its state");
+  }
   if (s.unknown.empty()) return;
   std::string text;
   for (const auto& [op, nodes] : s.unknown) {

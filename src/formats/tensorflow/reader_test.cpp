@@ -73,6 +73,17 @@ TEST(TensorFlow, resizes_by_its_table_of_cubic_weights) {
   }
 }
 
+TEST(TensorFlow, refuses_functions_that_change_state) {
+  GraphMaker m;
+  m.input("x", {2});
+  m.node("v", "VarHandleOp", {}, {type_attribute("dtype", 1)});
+  m.function("step", {{"a", 1}, {"r", 20}}, {{"out", 1}},
+             {node_message("sum", "AddV2", {"a", "a"}, {}), node_message("keep", "AssignVariableOp", {"r", "sum:z:0"}, {})}, {"sum:z:0"});
+  m.node("y", "StatefulPartitionedCall", {"x", "v"}, {function_attribute("f", "step")});
+  const std::string text = message_of(m);
+  EXPECT_NE(text.find("state that changes from run to run is not offered: 'y/keep'"), std::string::npos) << text;
+}
+
 TEST(TensorFlow, what_only_training_needs_is_dropped) {
   GraphMaker m;
   m.input("x", {2}).constant("c", {}, {3}).node("y", "Mul", {"x", "c"});
