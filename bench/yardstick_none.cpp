@@ -1,0 +1,5 @@
+#include "yardstick.hpp"
+
+double yardstick_seconds(const YardstickLayer&, const std::string&, int) {
+  return -1;
+}
