@@ -48,6 +48,7 @@ void pack_taps(const T* from, float* to, int64_t channels, int64_t taps, int64_t
 
 struct DepthwiseIsa {
   void (*row)(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);
+  void (*pair)(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols);
   void (*taps)(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);
   EpilogueFn epilogue;
 };
@@ -115,7 +116,11 @@ class DepthwiseKernel : public PreparedKernel {
     const int64_t work = w_.out_w * w_.channels * w_.kernel_h * w_.kernel_w;
     args.pool.parallel_for(w_.images * w_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
                            [&](int64_t begin, int64_t end, int) {
-                             for (int64_t row = begin; row < end; ++row) run_row(view, row);
+                             for (int64_t row = begin; row < end; ++row) {
+                               const bool pair = row + 1 < end && runs_as_pair(view, row);
+                               run_row(view, row, pair);
+                               row += pair;
+                             }
                            });
   }
 
@@ -129,7 +134,15 @@ class DepthwiseKernel : public PreparedKernel {
     return {first, last};
   }
 
-  void run_row(DepthwiseView view, int64_t row) const {
+  // Rows `row` and `row + 1` of one image, with all their taps inside.
+  bool runs_as_pair(const DepthwiseView& view, int64_t row) const {
+    const int64_t y = row % w_.out_h, top = y - w_.pad_top;
+    return view.fused && has_rows_ && w_.out_w >= depthwise_pixels && w_.kernel_h == 3 && w_.kernel_w == 3 &&
+           w_.stride_h == 1 && w_.stride_w == 1 && w_.dilation_h == 1 && w_.dilation_w == 1 && y + 1 < w_.out_h &&
+           top >= 0 && top + 3 < w_.in_h;
+  }
+
+  void run_row(DepthwiseView view, int64_t row, bool pair) const {
     const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
     const auto [y0, y1] = inside(top, w_.kernel_h, w_.dilation_h, w_.in_h);
     const int64_t line = (image * w_.in_h + top + y0 * w_.dilation_h) * w_.in_w;
@@ -137,17 +150,37 @@ class DepthwiseKernel : public PreparedKernel {
     const int64_t phases = std::min(w_.dilation_w, w_.out_w), weight = y0 * w_.kernel_w * view.w_tap;
     if (!has_rows_ || w_.out_w / phases < depthwise_pixels) return run_taps(view, row, line, weight, int(y1 - y0));
     view.out_step = phases;
+    view.out_row = w_.out_w;
     for (int64_t phase = 0; phase < phases; ++phase) {
       const int64_t results = (w_.out_w - phase + phases - 1) / phases;
-      for (int64_t next = 0; next < results; next += depthwise_pixels) {
-        const int64_t i = std::min(next, results - depthwise_pixels);
+      constexpr int64_t pixels = depthwise_pixels;
+      for (int64_t next = 0; next < results;) {
+        const int64_t i = std::min(next, results - pixels);
         const int64_t start = phase + i * phases * w_.stride_w - w_.pad_left;
-        const auto [first, last] =
-            inside(start, (depthwise_pixels - 1) * w_.stride_w + w_.kernel_w, w_.dilation_w, w_.in_w);
+        const int64_t inputs = (pixels - 1) * w_.stride_w + w_.kernel_w;
+        const auto [first, last] = inside(start, inputs, w_.dilation_w, w_.in_w);
+        view.tiles = 1;
+        if (view.fused && phases == 1 && first == 0 && last == inputs) {
+          // All whole tiles up to the one that reaches beyond the image.
+          const int64_t fit = (w_.in_w - start - inputs) / (pixels * w_.stride_w) + 1;
+          view.tiles = int(std::clamp<int64_t>((results - i) / pixels, 1, fit));
+        }
         const TileView t{nullptr, 64, depthwise_pixels, 0, row * w_.out_w + phase + i * phases, 0};
         each_block(view, t, [&](const DepthwiseView& v, int64_t c, int cols) {
-          isa_.row(v, (line + start) * w_.channels + c, weight + c, int(y1 - y0), int(first), int(last), cols);
+          const int64_t at = (line + start) * w_.channels + c;
+          if (pair && first <= 1 && last >= inputs - 1) {
+            isa_.pair(v, at, weight + c, int(first), int(last), cols);
+          } else {
+            isa_.row(v, at, weight + c, int(y1 - y0), int(first), int(last), cols);
+            if (!pair) return;
+            TileView below = *v.out;
+            below.row0 += v.out_row;
+            DepthwiseView second = v;
+            second.out = &below;
+            isa_.row(second, at + v.row_step, weight + c, int(y1 - y0), int(first), int(last), cols);
+          }
         });
+        next = i + view.tiles * pixels;
       }
     }
   }
@@ -255,12 +288,12 @@ struct Row {
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
 #if defined(__x86_64__)
     if (I == 0 && features().avx512_bf16 && q.inputs[0].type == ElementType::bf16) {
-      return std::make_unique<DepthwiseKernel>(
-          q, DepthwiseIsa{avx512bf16::depthwise_row, avx512bf16::depthwise_taps, avx512bf16::epilogue_tile});
+      return std::make_unique<DepthwiseKernel>(q, DepthwiseIsa{avx512bf16::depthwise_row, avx512bf16::depthwise_pair,
+                                                               avx512bf16::depthwise_taps, avx512bf16::epilogue_tile});
     }
 #endif
-    const DepthwiseIsa isa{HONE_VECTOR_FN(I, depthwise_row), HONE_VECTOR_FN(I, depthwise_taps),
-                           HONE_VECTOR_FN(I, epilogue_tile)};
+    const DepthwiseIsa isa{HONE_VECTOR_FN(I, depthwise_row), HONE_VECTOR_FN(I, depthwise_pair),
+                           HONE_VECTOR_FN(I, depthwise_taps), HONE_VECTOR_FN(I, epilogue_tile)};
     return std::make_unique<DepthwiseKernel>(q, isa);
   }
 };

@@ -84,33 +84,80 @@ HONE_INLINE void put_results(const DepthwiseView& d, const EpilogueView& e, int 
 }
 
 // Each input is loaded (and converted) once for all windows of the row that meet it; what lies outside adds nothing.
-template <Num TYPE, bool CENTERED, int KW, int STRIDE>
+// INSIDE: all inputs lie in the image. Tiles side by side, `view.tiles` of them.
+template <Num TYPE, bool CENTERED, int KW, int STRIDE, bool INSIDE>
 static void row_tile(const DepthwiseView& view, int64_t x, int64_t w, int ny, int first, int last, int cols) {
   constexpr int pixels = depthwise_pixels, inputs = (pixels - 1) * STRIDE + KW;
-  const DepthwiseView d = view;
+  TileView out = *view.out;
+  DepthwiseView d = view;
+  d.out = &out;
   const EpilogueView e = *d.epilogue;
-  for (int j = 0; j < cols; j += lanes) {
-    vf acc[pixels];
-    for (int p = 0; p < pixels; ++p) acc[p] = vf{};
-    for (int y = 0; y < ny; ++y) {
-      int64_t at = x + y * d.row_step + j;
-      const float* wp = d.w + w + int64_t(y) * KW * d.w_tap + j;
-      vf weight[KW];
-      for (int k = 0; k < KW; ++k) weight[k] = load(wp + k * d.w_tap);
+  for (int t = 0; t < d.tiles; ++t, x += pixels * d.pixel_step, out.row0 += pixels) {
+    for (int j = 0; j < cols; j += lanes) {
+      vf acc[pixels];
+      for (int p = 0; p < pixels; ++p) acc[p] = vf{};
+      for (int y = 0; y < ny; ++y) {
+        int64_t at = x + y * d.row_step + j;
+        const float* wp = d.w + w + int64_t(y) * KW * d.w_tap + j;
+        vf weight[KW];
+        for (int k = 0; k < KW; ++k) weight[k] = load(wp + k * d.w_tap);
 #pragma GCC unroll 32
-      for (int i = 0; i < inputs; ++i, at += d.tap_step) {
-        if (i < first || i >= last) continue;
-        vf v = load_tap<TYPE, CENTERED>(d, at);
-        if (lanes == 16) HONE_KEEP(v);
-        for (int k = 0; k < KW; ++k) {
-          const int p = (i - k) / STRIDE;
-          if (i >= k && (i - k) % STRIDE == 0 && p < pixels) acc[p] = acc[p] + v * weight[k];
+        for (int i = 0; i < inputs; ++i, at += d.tap_step) {
+          if (!INSIDE && (i < first || i >= last)) continue;
+          vf v = load_tap<TYPE, CENTERED>(d, at);
+          if (lanes == 16) HONE_KEEP(v);
+          for (int k = 0; k < KW; ++k) {
+            const int p = (i - k) / STRIDE;
+            if (i >= k && (i - k) % STRIDE == 0 && p < pixels) acc[p] = acc[p] + v * weight[k];
+          }
         }
       }
+      put_results<TYPE, pixels>(d, e, j, acc);
     }
-    put_results<TYPE, pixels>(d, e, j, acc);
   }
 }
+
+#if HONE_LANES == 16
+// Two rows of results, windows 3 x 3 with stride 1: a row of inputs between them is loaded once for both. LEFT, RIGHT:
+// the first, the last input of each row lies outside of the image.
+template <Num TYPE, bool CENTERED, bool LEFT, bool RIGHT>
+static void pair_tile(const DepthwiseView& view, int64_t x, int64_t w, int cols) {
+  constexpr int pixels = depthwise_pixels, inputs = pixels + 2;
+  TileView above = *view.out, below = above;
+  below.row0 += view.out_row;
+  DepthwiseView d = view, second = view;
+  d.out = &above;
+  second.out = &below;
+  const EpilogueView e = *d.epilogue;
+  for (int t = 0; t < d.tiles; ++t, x += pixels * d.pixel_step, above.row0 += pixels, below.row0 += pixels) {
+    for (int j = 0; j < cols; j += lanes) {
+      vf acc[2][pixels], weight[3][3];
+#pragma GCC unroll 8
+      for (int p = 0; p < pixels; ++p) acc[0][p] = acc[1][p] = vf{};
+#pragma GCC unroll 9
+      for (int k = 0; k < 9; ++k) weight[k / 3][k % 3] = load(d.w + w + k * d.w_tap + j);
+#pragma GCC unroll 4
+      for (int y = 0; y < 4; ++y) {
+        int64_t at = x + y * d.row_step + j;
+#pragma GCC unroll 16
+        for (int i = 0; i < inputs; ++i, at += d.tap_step) {
+          if ((LEFT && i == 0) || (RIGHT && i == inputs - 1)) continue;
+          vf v = load_tap<TYPE, CENTERED>(d, at);
+          HONE_KEEP(v);
+#pragma GCC unroll 3
+          for (int k = 0; k < 3; ++k) {
+            if (i < k || i - k >= pixels) continue;
+            if (y < 3) acc[0][i - k] = acc[0][i - k] + v * weight[y][k];
+            if (y > 0) acc[1][i - k] = acc[1][i - k] + v * weight[y - 1][k];
+          }
+        }
+      }
+      put_results<TYPE, pixels>(d, e, j, acc[0]);
+      put_results<TYPE, pixels>(second, e, j, acc[1]);
+    }
+  }
+}
+#endif
 
 template <Num TYPE, bool CENTERED, int PIXELS>
 static void any_taps(const DepthwiseView& view, int64_t x, int64_t w, int ny, int nx, int cols) {
@@ -130,15 +177,21 @@ static void any_taps(const DepthwiseView& view, int64_t x, int64_t w, int ny, in
   }
 }
 
+template <Num TYPE, bool CENTERED, int KW, int STRIDE>
+HONE_INLINE void windows(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
+  if (first == 0 && last == (depthwise_pixels - 1) * STRIDE + KW)
+    return row_tile<TYPE, CENTERED, KW, STRIDE, true>(d, x, w, ny, first, last, cols);
+  row_tile<TYPE, CENTERED, KW, STRIDE, false>(d, x, w, ny, first, last, cols);
+}
 template <Num TYPE, bool CENTERED>
 HONE_INLINE void typed_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
-  if (d.kernel_w == 7) return row_tile<TYPE, CENTERED, 7, 1>(d, x, w, ny, first, last, cols);
+  if (d.kernel_w == 7) return windows<TYPE, CENTERED, 7, 1>(d, x, w, ny, first, last, cols);
   if (d.kernel_w == 5) {
-    if (d.stride == 1) return row_tile<TYPE, CENTERED, 5, 1>(d, x, w, ny, first, last, cols);
-    return row_tile<TYPE, CENTERED, 5, 2>(d, x, w, ny, first, last, cols);
+    if (d.stride == 1) return windows<TYPE, CENTERED, 5, 1>(d, x, w, ny, first, last, cols);
+    return windows<TYPE, CENTERED, 5, 2>(d, x, w, ny, first, last, cols);
   }
-  if (d.stride == 1) return row_tile<TYPE, CENTERED, 3, 1>(d, x, w, ny, first, last, cols);
-  row_tile<TYPE, CENTERED, 3, 2>(d, x, w, ny, first, last, cols);
+  if (d.stride == 1) return windows<TYPE, CENTERED, 3, 1>(d, x, w, ny, first, last, cols);
+  windows<TYPE, CENTERED, 3, 2>(d, x, w, ny, first, last, cols);
 }
 template <Num TYPE, bool CENTERED>
 HONE_INLINE void typed_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols) {
@@ -163,6 +216,25 @@ void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int fir
 #define HONE_ROW(T, CENTERED) typed_row<T, CENTERED>(d, x, w, ny, first, last, cols)
   HONE_EACH_TYPE(HONE_ROW)
 #undef HONE_ROW
+}
+void depthwise_pair(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols) {
+#if HONE_LANES == 16
+  const bool left = first == 1, right = last == depthwise_pixels + 1;
+#define HONE_PAIR(T, CENTERED)                                        \
+  (left && right ? pair_tile<T, CENTERED, true, true>(d, x, w, cols)  \
+   : left        ? pair_tile<T, CENTERED, true, false>(d, x, w, cols) \
+   : right       ? pair_tile<T, CENTERED, false, true>(d, x, w, cols) \
+                 : pair_tile<T, CENTERED, false, false>(d, x, w, cols))
+  HONE_EACH_TYPE(HONE_PAIR)
+#undef HONE_PAIR
+#else  // too few registers for two rows
+  TileView below = *d.out;
+  below.row0 += d.out_row;
+  DepthwiseView second = d;
+  second.out = &below;
+  depthwise_row(d, x, w, 3, first, last, cols);
+  depthwise_row(second, x + d.row_step, w, 3, first, last, cols);
+#endif
 }
 void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols) {
 #define HONE_TAPS(T, CENTERED) typed_taps<T, CENTERED>(d, x, w, ny, nx, pixels, cols)

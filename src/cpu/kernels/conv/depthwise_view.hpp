@@ -20,20 +20,25 @@ struct DepthwiseView {
   bool real_weights;   ///< integers are multiplied with real weights: sums are no integers
   int stride;          ///< of a row tile: taps between the windows of two neighbouring results
   int64_t out_step;    ///< pixels between these in the result
-  int64_t pixel_step;  ///< elements between them in the input, for any_taps
+  int64_t out_row;     ///< pixels between two rows of results
+  int64_t pixel_step;  ///< elements between them in the input
+  int tiles;           ///< of rows: tiles side by side, each next to the one before
   const EpilogueView* epilogue;
   bool fused;           ///< the epilogue is no more than bias and clamp, to the type of the input: done in registers
   const TileView* out;  ///< where results go; `acc` (rows 64 apart) where they are not fused
 };
 
-#define HONE_DEPTHWISE_ISA(ISA)                                                                                 \
-  namespace ISA {                                                                                               \
-  /* A row of `depthwise_pixels` results, windows 3, 5 or 7 wide with stride 1 or 2 (not 7 with 2): `x` is the  \
-     element of tap (0, 0) of the first window, inside of the image or not; taps of the rows [0, ny) and of the \
-     columns first <= result * stride + tap < last lie inside. Not fused: at most 64 channels. */               \
-  void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);      \
-  /* 1 or 4 results; taps [0, ny) x [0, nx) of each window lie inside. */                                       \
-  void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);      \
+#define HONE_DEPTHWISE_ISA(ISA)                                                                                    \
+  namespace ISA {                                                                                                  \
+  /* A row of `depthwise_pixels` results, windows 3, 5 or 7 wide with stride 1 or 2 (not 7 with 2): `x` is the     \
+     element of tap (0, 0) of the first window, inside of the image or not; taps of the rows [0, ny) and of the    \
+     columns first <= result * stride + tap < last lie inside. Not fused: at most 64 channels. */                  \
+  void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);         \
+  /* The same for two rows at once, windows 3 x 3 with stride 1, rows inside, at most one column outside on either \
+   * side; fused only. */                                                                                          \
+  void depthwise_pair(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols);                \
+  /* 1 or 4 results; taps [0, ny) x [0, nx) of each window lie inside. */                                          \
+  void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);         \
   }
 HONE_DEPTHWISE_ISA(avx2)
 HONE_DEPTHWISE_ISA(avx512)
