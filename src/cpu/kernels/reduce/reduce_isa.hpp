@@ -151,6 +151,62 @@ void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w,
   window_columns<ReduceOp::min>(x, y, w);
 }
 
+#if HONE_LANES >= 8
+// Sums of up to 32768 bytes and of their squares: exact, and without a way over floats.
+template <bool SIGNED>
+HONE_INLINE void sums_of_bytes(const uint8_t* p, int64_t n, int32_t* sum, int32_t* squares) {
+  int64_t i = 0;
+#if HONE_LANES == 16
+  __m512i first = _mm512_setzero_si512(), second = first;
+  const __m512i ones = _mm512_set1_epi16(1);
+  const auto take = [&](__m256i bytes) {
+    const __m512i x = SIGNED ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
+    first = _mm512_add_epi32(first, _mm512_madd_epi16(x, ones));
+    second = _mm512_add_epi32(second, _mm512_madd_epi16(x, x));
+  };
+  for (; i + 32 <= n; i += 32) take(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i)));
+  if (i < n) take(_mm256_maskz_loadu_epi8((__mmask32(1) << (n - i)) - 1, p + i));
+  *sum = _mm512_reduce_add_epi32(first);
+  *squares = _mm512_reduce_add_epi32(second);
+#else
+  __m256i first = _mm256_setzero_si256(), second = first;
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (; i + 16 <= n; i += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i));
+    const __m256i x = SIGNED ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
+    first = _mm256_add_epi32(first, _mm256_madd_epi16(x, ones));
+    second = _mm256_add_epi32(second, _mm256_madd_epi16(x, x));
+  }
+  int32_t a = 0, b = 0;
+  for (int k = 0; k < 8; ++k) a += ((vi)first)[k], b += ((vi)second)[k];
+  for (; i < n; ++i) {
+    const int32_t x = SIGNED ? int32_t(int8_t(p[i])) : int32_t(p[i]);
+    a += x;
+    b += x * x;
+  }
+  *sum = a;
+  *squares = b;
+#endif
+}
+#endif
+
+// Mean and variance of a row of bytes in its own units, or around `zero`; false where the row is too long.
+template <bool SIGNED>
+HONE_INLINE bool moments_of_bytes(const uint8_t* p, int64_t n, bool center, float zero, float* mean, float* variance) {
+#if HONE_LANES >= 8
+  if (n > 32768) return false;
+  int32_t sum = 0, squares = 0;
+  sums_of_bytes<SIGNED>(p, n, &sum, &squares);
+  const double share = 1.0 / double(n), m = center ? sum * share : double(zero);
+  *mean = float(m);
+  const double v = squares * share - m * (2 * (sum * share) - m);
+  *variance = float(v > 0 ? v : 0);
+  return true;
+#else
+  return (void)p, (void)n, (void)center, (void)zero, (void)mean, (void)variance, false;
+#endif
+}
+
 // Rows side by side, so that the sums and roots of one do not wait for those of another. Bytes are normalized as the
 // integers they are; their scale joins the factor.
 template <Num IN, Num OUT, int ROWS>
@@ -166,8 +222,19 @@ static void normalize_some(const RealInput& x, const EpilogueView& y, int64_t in
     mean[k] = bytes ? x.zero : 0.0f;
     factor[k] = scale;
   }
+  const auto factor_of = [&](float variance) {
+    return scale /
+           (norm.epsilon_inside ? __builtin_sqrtf(variance + norm.epsilon) : __builtin_sqrtf(variance) + norm.epsilon);
+  };
+  bool known = bytes;
+  for (int k = 0; bytes && known && k < ROWS; ++k) {
+    float variance = 0;
+    known = moments_of_bytes<IN == Num::s8>(static_cast<const uint8_t*>(x.data) + in + k * n, n, norm.center, x.zero,
+                                            &mean[k], &variance);
+    if (known && norm.scale) factor[k] = factor_of(variance * (scale * scale));
+  }
   vf sum[ROWS] = {};
-  if (norm.center) {
+  if (norm.center && !known) {
     for (int64_t i = 0; i < whole; i += lanes) {
       for (int k = 0; k < ROWS; ++k) sum[k] = sum[k] + value(k, i);
     }
@@ -176,7 +243,7 @@ static void normalize_some(const RealInput& x, const EpilogueView& y, int64_t in
       mean[k] = sum_of(sum[k]) / float(n);
     }
   }
-  if (norm.scale) {
+  if (norm.scale && !known) {
     // A second pass around the mean: E[x^2] - E[x]^2 would cancel.
     for (int k = 0; k < ROWS; ++k) sum[k] = vf{};
     for (int64_t i = 0; i < whole; i += lanes) {
@@ -191,8 +258,7 @@ static void normalize_some(const RealInput& x, const EpilogueView& y, int64_t in
         sum[k] = sum[k] + d * d;
       }
       const float variance = sum_of(sum[k]) / float(n) * (scale * scale);
-      factor[k] = scale / (norm.epsilon_inside ? __builtin_sqrtf(variance + norm.epsilon)
-                                               : __builtin_sqrtf(variance) + norm.epsilon);
+      factor[k] = factor_of(variance);
     }
   }
   for (int64_t i = 0; i < n; i += lanes) {
