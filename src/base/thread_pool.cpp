@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/pool_use.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -33,7 +35,25 @@ inline void relax() {
 
 thread_local bool inside_pool = false;
 
+std::atomic<int> wanted_threads{0};
+
+// How many threads a loop of a pool may take: all, unless the pools in use want more than there are cores. Two that spin
+// on one core hold each other up.
+int share_of(int threads) {
+  const int wanted = wanted_threads.load(std::memory_order_relaxed);
+  if (wanted <= threads) return threads;
+  static const int cores = available_cores();
+  return wanted <= cores ? threads : std::max(1, cores * threads / wanted);
+}
+
 }  // namespace
+
+PoolUse::PoolUse(const ThreadPool& pool) noexcept : threads_(pool.size()) {
+  wanted_threads.fetch_add(threads_, std::memory_order_relaxed);
+}
+PoolUse::~PoolUse() {
+  wanted_threads.fetch_sub(threads_, std::memory_order_relaxed);
+}
 
 int available_cores() {
   cpu_set_t set;
@@ -62,6 +82,7 @@ struct ThreadPool::Impl {
   std::atomic<int> sleeping{0};
   std::atomic<bool> stop{false};
   std::atomic<bool> busy{false};
+  std::atomic<int> limit{1 << 30};  ///< workers from this number on sleep
   // The loop of the current epoch.
   int64_t n = 0, grain = 1;
   int parts = 1;
@@ -101,6 +122,13 @@ struct ThreadPool::Impl {
         }
       }
       seen = now;
+      if (thread >= limit.load(std::memory_order_relaxed)) {
+        std::unique_lock lock(mutex);
+        sleeping.fetch_add(1, std::memory_order_seq_cst);
+        wake.wait(lock, [&] { return thread < limit.load(std::memory_order_relaxed) || stop.load(); });
+        sleeping.fetch_sub(1, std::memory_order_relaxed);
+        continue;
+      }
       Slot& slot = slots[size_t(thread)];
       if (!slot.claim(seen)) continue;
       work(thread);
@@ -108,10 +136,12 @@ struct ThreadPool::Impl {
     }
   }
 
-  void run() noexcept {
+  void run(int threads) noexcept {
     next.store(0, std::memory_order_relaxed);
+    limit.store(threads, std::memory_order_relaxed);
     const uint64_t e = epoch.fetch_add(1, std::memory_order_seq_cst) + 1;
-    if (sleeping.load(std::memory_order_seq_cst) > 0) {
+    const int left_out = std::max(0, int(slots.size()) - threads);
+    if (sleeping.load(std::memory_order_seq_cst) > left_out) {
       std::lock_guard lock(mutex);
       wake.notify_all();
     }
@@ -153,7 +183,8 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::run_static(int64_t n, int64_t grain, RangeFn f) noexcept {
   if (n <= 0) return;
   grain = std::max<int64_t>(1, grain);
-  const int parts = int(std::min<int64_t>(size_, std::max<int64_t>(1, n / grain)));
+  const int threads = share_of(size_);
+  const int parts = int(std::min<int64_t>(threads, std::max<int64_t>(1, n / grain)));
   if (parts == 1 || inside_pool || impl_->busy.exchange(true, std::memory_order_acquire)) {
     f(0, n, 0);
     return;
@@ -162,14 +193,15 @@ void ThreadPool::run_static(int64_t n, int64_t grain, RangeFn f) noexcept {
   impl_->parts = parts;
   impl_->dynamic = false;
   impl_->f = &f;
-  impl_->run();
+  impl_->run(threads);
   impl_->busy.store(false, std::memory_order_release);
 }
 
 void ThreadPool::run_dynamic(int64_t n, int64_t grain, RangeFn f) noexcept {
   if (n <= 0) return;
   grain = std::max<int64_t>(1, grain);
-  if (size_ == 1 || n <= grain || inside_pool || impl_->busy.exchange(true, std::memory_order_acquire)) {
+  const int threads = share_of(size_);
+  if (threads == 1 || n <= grain || inside_pool || impl_->busy.exchange(true, std::memory_order_acquire)) {
     f(0, n, 0);
     return;
   }
@@ -177,7 +209,7 @@ void ThreadPool::run_dynamic(int64_t n, int64_t grain, RangeFn f) noexcept {
   impl_->grain = grain;
   impl_->dynamic = true;
   impl_->f = &f;
-  impl_->run();
+  impl_->run(threads);
   impl_->busy.store(false, std::memory_order_release);
 }
 

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/pool_use.hpp"
+
 namespace hone {
 
 TEST(ThreadPool, covers_every_index_once_with_any_number_of_threads) {
@@ -68,6 +70,58 @@ TEST(ThreadPool, computes_every_part_of_short_loops_that_follow_each_other) {
     }
     EXPECT_EQ(std::accumulate(parts.begin(), parts.end(), int64_t(0)), want);
   }
+}
+
+TEST(ThreadPool, loops_take_no_more_than_their_share_of_the_cores) {
+  ThreadPool pool(4);
+  const auto threads_of = [&] {
+    std::atomic<int> others{0};
+    std::vector<std::atomic<int>> hits(1000);
+    const auto caller = std::this_thread::get_id();
+    auto count = [&](int64_t b, int64_t e, int) {
+      if (std::this_thread::get_id() != caller) others++;
+      for (int64_t i = b; i < e; ++i) hits[size_t(i)]++;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // time for others to begin
+    };
+    pool.parallel_for(1000, 1, count);
+    pool.parallel_for_dynamic(1000, 100, count);
+    for (auto& h : hits) EXPECT_EQ(h, 2);
+    return others.load();
+  };
+  EXPECT_GT(threads_of(), 0);
+  {
+    const PoolUse alone(pool);
+    EXPECT_GT(threads_of(), 0);
+    const ThreadPool crowd(4 * available_cores());
+    const PoolUse everybody(crowd), twice(crowd);
+    EXPECT_EQ(threads_of(), 0);
+  }
+  EXPECT_GT(threads_of(), 0);
+}
+
+TEST(ThreadPool, two_pools_that_share_the_cores_lose_nothing) {
+  const int size = std::max(2, available_cores());
+  const auto work = [&](int64_t* total) {
+    ThreadPool pool(size);
+    for (int round = 0; round < 300; ++round) {
+      const PoolUse use(pool);
+      for (int64_t n : {1, 17, 1000}) {
+        std::vector<int64_t> sums(static_cast<size_t>(size));
+        auto add = [&](int64_t b, int64_t e, int t) {
+          for (int64_t i = b; i < e; ++i) sums[size_t(t)] += i;
+        };
+        pool.parallel_for(n, 1, add);
+        pool.parallel_for_dynamic(n, 8, add);
+        *total += std::accumulate(sums.begin(), sums.end(), int64_t{0});
+      }
+    }
+  };
+  int64_t first = 0, second = 0;
+  std::thread other([&] { work(&second); });
+  work(&first);
+  other.join();
+  EXPECT_EQ(first, 300 * 2 * (0 + 136 + 499500));
+  EXPECT_EQ(second, first);
 }
 
 TEST(ThreadPool, wakes_after_sleeping) {

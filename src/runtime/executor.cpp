@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/checked.hpp"
+#include "base/pool_use.hpp"
 #include "cpu/registry.hpp"
 #include "hone/error.hpp"
 
@@ -152,6 +153,7 @@ void Executor::copy(void* to, const void* from, size_t bytes) noexcept {
 }
 
 bool Executor::run(const Bindings& b, RunError& error) noexcept {
+  const PoolUse use(*pool_);
   const auto bound = [&](Place place, uint32_t index) {
     return place == Place::input ? b.inputs[index] : place == Place::output ? b.outputs[index] : b.states[index];
   };

@@ -238,6 +238,42 @@ TEST(Movement, broadcast_repeats) {
   expect_moved(node, [](size_t i) { return i / 20 % 3 * 5 + i % 5; });
 }
 
+TEST(Movement, gather_nd_copies_blocks_and_reports_bad_indices) {
+  const Shape in = {2, 3, 4, 5};
+  for (int64_t batch : {0, 1}) {
+    const Shape at = batch == 0 ? Shape{3, 2} : Shape{2, 2, 2};
+    const std::vector<int32_t> indices = batch == 0 ? std::vector<int32_t>{0, -1, 1, 2, -2, 0} : std::vector<int32_t>{2, 3, -1, -4, 0, 0, 1, 2};
+    Node node(GatherND{batch});
+    node.input(Node::desc(f32, in));
+    node.constant(Tensor::of<int32_t>(at, std::span<const int32_t>(indices)));
+    const Shape out = batch == 0 ? Shape{3, 4, 5} : Shape{2, 2, 5};
+    node.q.outputs = {Node::desc(f32, out)};
+    const size_t block = batch == 0 ? 20 : 5;
+    expect_moved(node, [&](size_t i) {
+      const size_t place = i / block;
+      auto index = [&](size_t k, size_t axis) {
+        const int64_t v = indices[place * 2 + k];
+        return size_t(v < 0 ? v + in[axis] : v);
+      };
+      if (batch == 0) return (index(0, 0) * 3 + index(1, 1)) * 20 + i % block;
+      return ((place / 2 * 3 + index(0, 1)) * 4 + index(1, 2)) * 5 + i % block;
+    });
+  }
+  Node bad(GatherND{});
+  bad.input(Node::desc(f32, {4, 2}));
+  bad.constant(Tensor::of<int64_t>({1, 1}, {4}));
+  bad.q.outputs = {Node::desc(f32, {1, 2})};
+  for (const Kernel* row : kernels_for("GatherND")) {
+    if (std::string(row->provider) != "hone") continue;
+    ThreadPool pool(1);
+    Buffer out(8);
+    std::vector<void*> outputs{out.data};
+    RunError error;
+    row->prepare(bad.q)->run({bad.inputs, outputs, nullptr, pool, &error});
+    EXPECT_TRUE(error.failed);
+  }
+}
+
 TEST(Movement, gather_copies_rows_and_reports_bad_indices) {
   for (int64_t axis : {0, 1, 2}) {
     const Shape in = {4, 5, 6};
