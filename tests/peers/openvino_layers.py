@@ -112,6 +112,16 @@ def box_cases():
     for output in (0, 1):
         yield "ExperimentalDetectronGenerateProposalsSingleImage_output%d" % output, lambda a, d, s, output=output: (
             detectron("GenerateProposalsSingleImage", [const(np.array([40, 48, 1.5], f)), a, d, s], min_size=3., nms_threshold=.5, post_nms_count=12, pre_nms_count=30)).output(output), [boxes_of(90, 4) * 4, random(12, 5, 6) - .5, random(3, 5, 6)]
+    yield "ExperimentalDetectronPriorGridGenerator", lambda p, m, d: detectron("PriorGridGenerator", [p, m, d], flatten=True, h=0, w=0, stride_x=0., stride_y=0.), [
+        random(3, 4) * 16 - 8, random(1, 2, 4, 5), random(1, 3, 32, 60)]
+    yield "ExperimentalDetectronPriorGridGenerator_strides", lambda p, m, d: detectron("PriorGridGenerator", [p, m, d], flatten=False, h=3, w=4, stride_x=8., stride_y=6.), [
+        random(3, 4) * 16 - 8, random(1, 2, 3, 4), random(1, 3, 32, 60)]
+    for most in (5, 9):  # the peer leaves memory as it was where there are fewer boxes
+        yield "ExperimentalDetectronTopKROIs_%d" % most, lambda b, s, most=most: detectron("TopKROIs", [b, s], max_rois=most), [boxes_of(9, 4), random(9)]
+    for aligned in (False, True):
+        yield "ExperimentalDetectronROIFeatureExtractor_%d" % aligned, lambda b, x, y, z, aligned=aligned: detectron(
+            "ROIFeatureExtractor", [b, x, y, z], output_size=3, sampling_ratio=2, pyramid_scales=np.array([4, 8, 16], np.int64), aligned=aligned), [
+                boxes_of(7, 4) * np.array([[4], [8], [16], [24], [30], [12], [2]], f), random(1, 2, 64, 64), random(1, 2, 32, 32), random(1, 2, 16, 16)]
     rois = const(np.array([[0, .3, .4, 4.2, 5.1], [1, 1, 1, 3, 2], [1, -1, -2, 8, 9]], f))
     normal = const(np.array([[0, .1, .2, .8, .9], [1, 0, 0, 1, 1]], f))
     yield "PSROIPooling", lambda x: opset1.psroi_pooling(x, rois, 2, 2, .8, 1, 1, "average"), [random(2, 8, 6, 7)]

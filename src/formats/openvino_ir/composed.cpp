@@ -1,4 +1,5 @@
 // Layers of the IR that Hone says in several of its own operators.
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -10,6 +11,7 @@
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/reduce.hpp"
+#include "ops/sampling.hpp"
 #include "ops/unary.hpp"
 
 namespace hone::ir {
@@ -240,6 +242,63 @@ Values yuv(LayerContext& l, bool planar, bool rgb) {
   return {cast(l, out, type)};
 }
 
+// Anchors [A, 4] at the centre of each cell of a feature map: [H x W x A, 4], or [H, W, A, 4].
+Values prior_grid(LayerContext& l) {
+  const Value priors = l.in(0), map = l.in(1), image = l.in(2);
+  const auto centres = [&](const char* size, const char* stride, int64_t axis) {
+    const int64_t given = l.data.attribute(size).as_llong(0);
+    const float step = l.data.attribute(stride).as_float(0);
+    const Value n = given > 0 ? number(l, given) : length(l, map, axis);
+    const Value wide = step > 0 ? l.b.scalar<float>(step) : l(Divide{}, cast(l, length(l, image, axis), ElementType::f32), cast(l, n, ElementType::f32));
+    return l(Multiply{}, l(Add{}, cast(l, count(l, n), ElementType::f32), l.b.scalar<float>(0.5f)), wide);
+  };
+  const Value x = reshaped(l, centres("w", "stride_x", 3), {1, -1, 1, 1}), y = reshaped(l, centres("h", "stride_y", 2), {-1, 1, 1, 1});
+  const Value zero = l.b.scalar<float>(0), xs = l(Add{}, x, l(Multiply{}, y, zero)), ys = l(Add{}, y, l(Multiply{}, x, zero));
+  const Value at = l.all(Concat{3}, {xs, ys, xs, ys})[0];
+  const Value grid = l(Add{}, reshaped(l, cast(l, priors, ElementType::f32), {1, 1, -1, 4}), at);
+  return {cast(l, l.flag("flatten", true) ? reshaped(l, grid, {-1, 4}) : grid, priors.element_type())};
+}
+
+// The boxes of the highest scores, zeros where there are fewer than asked for.
+Values top_k_rois(LayerContext& l) {
+  const int64_t most = l.data.attribute("max_rois").as_llong(0);
+  const PartialShape boxes = l.in(0).shape();
+  if (most < 1 || !boxes.rank_known() || boxes[0].is_dynamic()) l.fail("needs max_rois and a known number of boxes");
+  const int64_t n = boxes[0].get_length(), taken = std::min(n, most);
+  const Value best = l.all(TopK{0}, {l.in(1), number(l, taken)})[1], kept = rows_of(l, l.in(0), best);
+  if (taken == most) return {kept};
+  return {l(Pad{PadMode::constant}, kept, ints(l, {0, 0}), ints(l, {most - taken, 0}), l.b.like(kept, 0))};
+}
+
+// Each box from the map of the pyramid that fits its size (Lin et al., Feature Pyramid Networks): level 2 for boxes of 224 pixels.
+Values roi_features(LayerContext& l) {
+  const Value boxes = cast(l, l.in(0), ElementType::f32);
+  const std::vector<int64_t> scales = parse_ints(l.attribute("pyramid_scales"));
+  const size_t levels = l.num_inputs() - 1;
+  if (levels < 1 || scales.size() < levels) l.fail("needs a scale for each feature map");
+  const auto f = [&](float v) { return l.b.scalar<float>(v); };
+  const Value size = l(Subtract{}, part(l, boxes, 1, 2, 4), part(l, boxes, 1, 0, 2));
+  const Value area = l(Multiply{}, part(l, size, 1, 0, 1), part(l, size, 1, 1, 2));  // [K, 1]
+  Value level = l(Divide{}, l(Log{}, l(Add{}, l(Divide{}, l(Sqrt{}, area), f(224)), f(1e-6f))), f(0.69314718f));
+  level = l(Add{}, l(Floor{}, level), f(2));
+  level = l(Clamp{0, static_cast<double>(levels - 1)}, l(Select{}, l(Greater{}, area, f(0)), level, f(0)));
+  level = reshaped(l, level, {-1, 1, 1, 1});
+  ROIAlign op;
+  op.pooled_h = op.pooled_w = l.data.attribute("output_size").as_llong(1);
+  op.sampling_ratio = l.data.attribute("sampling_ratio").as_llong(0);
+  op.aligned_mode = l.flag("aligned", false) ? RoiAlignedMode::half_pixel_for_nn : RoiAlignedMode::asymmetric;
+  const Value images = l(Broadcast{}, l.b.scalar<int64_t>(0), l(Unsqueeze{}, length(l, boxes, 0), ints(l, {0})));
+  Value y;
+  for (size_t k = 0; k < levels; ++k) {
+    op.spatial_scale = 1.0 / static_cast<double>(scales[k]);
+    // A box is at least a pixel of the map wide and high.
+    const Value begin = part(l, boxes, 1, 0, 2), end = l(Add{}, begin, l(Maximum{}, size, f(static_cast<float>(scales[k]))));
+    const Value features = l(op, cast(l, l.in(k + 1), ElementType::f32), l.all(Concat{1}, {begin, end})[0], images);
+    y = y ? l(Select{}, l(Equal{}, level, f(static_cast<float>(k))), features, y) : features;
+  }
+  return {cast(l, y, l.in(1).element_type()), l.in(0)};
+}
+
 constexpr LayerRow rows[] = {
     {"convertpromotetypes", 14, 99, convert_promote_types},
     {"embeddingbagoffsets", 15, 99, embedding_bag_offsets},
@@ -247,6 +306,9 @@ constexpr LayerRow rows[] = {
     {"embeddingbagpacked", 15, 99, embedding_bag_packed},
     {"embeddingbagpackedsum", 3, 99, embedding_bag_packed},
     {"embeddingsegmentssum", 3, 99, embedding_segments},
+    {"experimentaldetectronpriorgridgenerator", 0, 99, prior_grid},
+    {"experimentaldetectronroifeatureextractor", 0, 99, roi_features},
+    {"experimentaldetectrontopkrois", 0, 99, top_k_rois},
     {"fakeconvert", 13, 99, fake_convert},
     {"grn", 1, 99, grn},
     {"i420tobgr", 8, 99, [](LayerContext& l) { return yuv(l, true, false); }},

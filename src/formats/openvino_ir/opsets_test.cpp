@@ -123,5 +123,18 @@ TEST(OpenVinoOpsets, multinomial_draws_by_its_probabilities) {
   }
 }
 
+TEST(OpenVinoOpsets, best_boxes_are_filled_up_with_zeros) {
+  const std::string xml =
+      "<net name='n' version='11'><layers><layer id='0' name='b' type='Parameter' version='opset1'><data shape='2,4' element_type='f32'/><output><port id='0' "
+      "precision='FP32'/></output></layer><layer id='1' name='s' type='Parameter' version='opset1'><data shape='2' element_type='f32'/><output><port id='0' "
+      "precision='FP32'/></output></layer><layer id='2' name='t' type='ExperimentalDetectronTopKROIs' version='opset6'><data max_rois='3'/><input><port id='0'/>"
+      "<port id='1'/></input><output><port id='2' precision='FP32'/></output></layer><layer id='3' name='r' type='Result' version='opset1'><input><port id='0'/></input>"
+      "</layer></layers><edges><edge from-layer='0' from-port='0' to-layer='2' to-port='0'/><edge from-layer='1' from-port='0' to-layer='2' to-port='1'/>"
+      "<edge from-layer='2' from-port='2' to-layer='3' to-port='0'/></edges></net>";
+  const Graph g = parse_openvino_ir(xml, {}, nullptr);
+  const Tensor boxes = Tensor::of<float>({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}), scores = Tensor::of<float>({2}, {0.1f, 0.9f});
+  EXPECT_EQ(evaluate(g, {boxes, scores})[0].tensor().to_doubles(), (std::vector<double>{5, 6, 7, 8, 1, 2, 3, 4, 0, 0, 0, 0}));
+}
+
 }  // namespace
 }  // namespace hone
