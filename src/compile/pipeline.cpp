@@ -14,6 +14,7 @@
 #include "passes/layout.hpp"
 #include "passes/pipeline.hpp"
 #include "passes/precision.hpp"
+#include "passes/quantizers.hpp"
 #include "passes/strided_attention.hpp"
 #include "passes/transposed_convolutions.hpp"
 #include "passes/volumes.hpp"
@@ -120,6 +121,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
     passes.push_back(remove_nops_pass());
     passes.push_back(normal_forms_pass());
   }
+  if (int8) passes.push_back(join_quantizers_pass());
   // The parts of attention are recognized in f32 and without epilogues; its masks are folded with the rest.
   passes.push_back(strided_attention_pass({precision.accepts, int8}));
   passes.push_back(dead_code_pass());

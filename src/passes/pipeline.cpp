@@ -7,6 +7,7 @@
 #include "passes/hoist_quantizers.hpp"
 #include "passes/layout.hpp"
 #include "passes/precision.hpp"
+#include "passes/quantizers.hpp"
 #include "passes/strided_attention.hpp"
 #include "passes/transposed_convolutions.hpp"
 #include "passes/volumes.hpp"
@@ -32,6 +33,7 @@ std::vector<Pass> all() {
           recognize_group_convolution_pass(),
           compressed_weights_pass(),
           channel_quantizers_pass(),
+          join_quantizers_pass(),
           hoist_quantizers_pass(),
           int8_pass(),
           expand_quantizers_pass(),

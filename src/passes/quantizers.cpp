@@ -237,4 +237,15 @@ size_t join_quantize_dequantize(Graph& g, const std::function<bool(ValueId)>& wa
   return joined;
 }
 
+Pass join_quantizers_pass() {
+  Pass pass;
+  pass.name = "join_quantizers";
+  pass.run = [](Graph& g, PassContext&) {
+    const size_t joined = join_quantize_dequantize(g, [](ValueId) { return true; });
+    g.remove_dead();  // else their operands would have two readers
+    return joined;
+  };
+  return pass;
+}
+
 }  // namespace hone
