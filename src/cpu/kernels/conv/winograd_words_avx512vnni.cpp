@@ -21,9 +21,13 @@ struct DotInt16 {
   HONE_INLINE void put(void* c, int64_t i, Acc v) { store_i32(static_cast<int32_t*>(c) + i, v); }
   using Half = __m256i;
   HONE_INLINE Half no_half() { return _mm256_setzero_si256(); }
-  HONE_INLINE Half half_step(Half c, A a, const uint8_t* b) {
-    return _mm256_dpwssd_epi32(c, _mm512_castsi512_si256((__m512i)a),
-                               _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
+  HONE_INLINE __m256i load_half(const uint8_t* b) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)); }
+  HONE_INLINE Half half_step(Half c, A a, __m256i b) {
+    return _mm256_dpwssd_epi32(c, _mm512_castsi512_si256((__m512i)a), b);
+  }
+  HONE_INLINE Half half_step(Half c, const uint8_t* a, __m256i b) {
+    return _mm256_dpwssd_epi32(c, _mm256_set1_epi32(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(a)),
+                               b);
   }
   HONE_INLINE Acc widened(Half c) { return (vi)_mm512_zextsi256_si512(c); }
 };

@@ -20,9 +20,13 @@ struct DotBf16 {
   HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
   using Half = __m256;
   HONE_INLINE Half no_half() { return _mm256_setzero_ps(); }
-  HONE_INLINE Half half_step(Half c, A a, const uint8_t* b) {
-    const __m256i columns = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
-    return _mm256_dpbf16_ps(c, (__m256bh)_mm512_castsi512_si256((__m512i)a), (__m256bh)columns);
+  HONE_INLINE __m256i load_half(const uint8_t* b) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)); }
+  HONE_INLINE Half half_step(Half c, A a, __m256i b) {
+    return _mm256_dpbf16_ps(c, (__m256bh)_mm512_castsi512_si256((__m512i)a), (__m256bh)b);
+  }
+  HONE_INLINE Half half_step(Half c, const uint8_t* a, __m256i b) {
+    const __m256i pair = _mm256_set1_epi32(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(a));
+    return _mm256_dpbf16_ps(c, (__m256bh)pair, (__m256bh)b);
   }
   HONE_INLINE Acc widened(Half c) { return (vf)_mm512_zextps256_ps512(c); }
 };

@@ -62,7 +62,7 @@ struct DenseIsa {
   void (*end)();
   bool requantizes = false;                  ///< tiles can write bytes from their registers
   bool ends_f32 = false, ends_bf16 = false;  ///< can tiles write results of that type themselves?
-  /// As `tiles`, where the last of several panels has at most 8 columns; null: none.
+  /// As `tiles`, where the last panel has at most 8 columns; null: none.
   TileFn halves[max_tile_panels][max_tile_rows] = {};
 };
 

@@ -25,8 +25,14 @@ struct DotF32 {
   HONE_INLINE Half no_half() {
     return _mm256_setzero_ps();
   }
-  HONE_INLINE Half half_step(Half c, A a, const uint8_t* b) {
-    return _mm256_fmadd_ps(_mm512_castps512_ps256((__m512)a), _mm256_loadu_ps(reinterpret_cast<const float*>(b)), c);
+  HONE_INLINE __m256 load_half(const uint8_t* b) {
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(b));
+  }
+  HONE_INLINE Half half_step(Half c, A a, __m256 b) {
+    return _mm256_fmadd_ps(_mm512_castps512_ps256((__m512)a), b, c);
+  }
+  HONE_INLINE Half half_step(Half c, const uint8_t* a, __m256 b) {
+    return _mm256_fmadd_ps(_mm256_set1_ps(*reinterpret_cast<const float __attribute__((may_alias))*>(a)), b, c);
   }
   HONE_INLINE Acc widened(Half c) {
     return (vf)_mm512_zextps256_ps512(c);
@@ -146,7 +152,21 @@ static void dense_tile(const TileArgs& args) {
     int64_t k = 0;
     // With one panel each broadcast serves one product, so steps are taken by four: a row's pointer is fetched once for
     // all.
-    if constexpr (vectors == 1) {
+    if constexpr (HALF && vectors == 1) {
+      for (; k + 4 <= t.steps; k += 4) {
+        const auto b0 = Dot::load_half(b), b1 = Dot::load_half(b + 64), b2 = Dot::load_half(b + 128),
+                   b3 = Dot::load_half(b + 192);
+#pragma GCC unroll 16
+        for (int m = 0; m < ROWS; ++m) {
+          const uint8_t* p = a[m] + 4 * k;
+          half[m] = Dot::half_step(half[m], p, b0);
+          half[m] = Dot::half_step(half[m], p + 4, b1);
+          half[m] = Dot::half_step(half[m], p + 8, b2);
+          half[m] = Dot::half_step(half[m], p + 12, b3);
+        }
+        b += 256;
+      }
+    } else if constexpr (vectors == 1) {
       for (; k + 4 <= t.steps; k += 4) {
         typename Dot::B bv[4];
 #pragma GCC unroll 16
@@ -172,7 +192,7 @@ static void dense_tile(const TileArgs& args) {
         if constexpr (vectors > 1) Dot::keep(x);
 #pragma GCC unroll 16
         for (int j = 0; j < whole; ++j) acc[m][j] = Dot::step(acc[m][j], x, bv[j]);
-        if constexpr (HALF) half[m] = Dot::half_step(half[m], x, b + (PANELS - 1) * panel);
+        if constexpr (HALF) half[m] = Dot::half_step(half[m], x, Dot::load_half(b + (PANELS - 1) * panel));
       }
       b += 64;
     }
@@ -223,7 +243,10 @@ static void dense_tile(const TileArgs& args) {
 #define HONE_H(DOT, R, P) dense_tile<DOT, R, P, true>
 #define HONE_HALVES_32(DOT)                                                                                            \
   {                                                                                                                    \
-    {}, {HONE_H(DOT, 1, 2), HONE_H(DOT, 2, 2),  HONE_H(DOT, 3, 2), HONE_H(DOT, 4, 2), HONE_H(DOT, 5, 2),               \
+    {HONE_H(DOT, 1, 1), HONE_H(DOT, 2, 1),  HONE_H(DOT, 3, 1), HONE_H(DOT, 4, 1), HONE_H(DOT, 5, 1),                   \
+     HONE_H(DOT, 6, 1), HONE_H(DOT, 7, 1),  HONE_H(DOT, 8, 1), nullptr,           HONE_H(DOT, 10, 1),                  \
+     nullptr,           HONE_H(DOT, 12, 1), nullptr,           HONE_H(DOT, 14, 1)},                                    \
+        {HONE_H(DOT, 1, 2), HONE_H(DOT, 2, 2),  HONE_H(DOT, 3, 2), HONE_H(DOT, 4, 2), HONE_H(DOT, 5, 2),               \
          HONE_H(DOT, 6, 2), HONE_H(DOT, 7, 2),  HONE_H(DOT, 8, 2), nullptr,           HONE_H(DOT, 10, 2),              \
          nullptr,           HONE_H(DOT, 12, 2), nullptr,           HONE_H(DOT, 14, 2)},                                \
         {HONE_H(DOT, 1, 3), HONE_H(DOT, 2, 3), HONE_H(DOT, 3, 3), HONE_H(DOT, 4, 3),                                   \
