@@ -52,7 +52,7 @@ Work setup_run(CLI::App& app) {
   app.add_option("--output-dir", o->dir, "Folder for the outputs")->required();
   app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_option("--repeat", o->run.repeat, "Runs in one session; the outputs of the last are written")->check(CLI::Range(1, 1000000));
-  app.add_option("--precision", o->run.precision, "f32 (default), bf16, int8 or auto");
+  app.add_option("--precision", o->run.precision, "f32, bf16, int8 or auto (default: f32; a quantized file: its own arithmetic)");
   app.add_option("--threads", o->run.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_option("--seed", o->seed, "Seed of random inputs");
   o->run.cache = true;
@@ -61,7 +61,7 @@ Work setup_run(CLI::App& app) {
   app.add_option("--scale", o->picture.scale, "Per channel, for pictures: (x - mean) / scale")->delimiter(',');
   app.add_option("--layout", o->picture.layout, "NCHW or NHWC, for pictures");
   return [o](Output& out) {
-    check_choice("--precision", o->run.precision, {"f32", "bf16", "int8", "auto"});
+    if (!o->run.precision.empty()) check_choice("--precision", o->run.precision, {"f32", "bf16", "int8", "auto"});
     std::map<std::string, Datum> inputs;
     std::optional<Model> model;  // read only where a picture has to become an input, or nothing is cached
     for (size_t i = 0; i < o->inputs.size(); ++i) {

@@ -27,11 +27,11 @@ HONE_API Tensor random_input(const Port& port, uint64_t seed);
 
 /// How `run_model` runs.
 struct RunOptions {
-  std::string precision = "f32";  ///< f32 | bf16 | int8 | auto
-  int threads = 0;                ///< 0: all cores
-  int repeat = 1;                 ///< runs in one session, at least 1
-  bool cache = false;             ///< `run_file`: keep the compiled model in the cache folder
-  std::string network;            ///< `run_file`: of a file of weights alone, `NAME` or `NAME:key=value`
+  std::string precision;  ///< f32 | bf16 | int8 | auto; empty: f32, of a quantized file its own arithmetic
+  int threads = 0;        ///< 0: all cores
+  int repeat = 1;         ///< runs in one session, at least 1
+  bool cache = false;     ///< `run_file`: keep the compiled model in the cache folder
+  std::string network;    ///< `run_file`: of a file of weights alone, `NAME` or `NAME:key=value`
 };
 /// An output with its name.
 struct NamedValue {

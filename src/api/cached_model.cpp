@@ -116,7 +116,7 @@ std::optional<LoadedModel> from_file(const ModelJob& job) {
   const auto fits = [&](const HoneFile& file, const Program& p) {
     const std::string precision = precision_of(p);
     // A file's own arithmetic is that of its program, be it f32 or int8.
-    const bool own = (job.precision.empty() || job.precision == "f32") && (precision == "f32" || precision == "int8");
+    const bool own = job.precision.empty() && (precision == "f32" || precision == "int8");
     return (own || job.precision == "auto" || job.precision == precision) && job.accepts(p, file.metadata) &&
            (file.graph.empty() || p.target == cpu::to_string(cpu::features()));
   };

@@ -28,7 +28,6 @@ Precision choose_precision(const std::string& name, const Graph& g, const std::s
   if (p == Precision::int8 && !is_quantized(g)) {
     throw Error(ErrorCode::unsupported, "[precision] int8 wants a quantized file", path, "make one with: hone quantize " + path + " --data DATA --out int8.hone");
   }
-  if (p == Precision::f32 && is_quantized(g)) return Precision::int8;  // a quantized file: its own arithmetic
   return p;
 }
 

@@ -23,9 +23,8 @@ namespace hone {
 // Runs a graph once; any graph, through whatever the compiler chooses.
 std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, const RunOptions& o) {
   CompileOptions c;
-  const bool own = o.precision == "f32" || o.precision.empty();
-  c.precision = choose_precision(own ? "" : o.precision, g, g.name);
-  c.exact_rest = own;
+  c.precision = choose_precision(o.precision, g, g.name);
+  c.exact_rest = o.precision.empty();
   c.threads = o.threads;
   CompiledGraph compiled = compile_model(g, c);
   std::vector<Datum> out;
@@ -159,7 +158,7 @@ std::vector<NamedValue> run_file(const std::string& path, const std::map<std::st
   ModelJob job;
   job.path = path;
   job.network = options.network;
-  job.precision = options.precision == "f32" ? "" : options.precision;
+  job.precision = options.precision;
   job.question = "run\n";
   for (const auto& [name, d] : inputs) {
     job.question += "input " + name + " " + (d.is_tensor() ? std::string(name_of(d.tensor().element_type())) + to_string(d.tensor().shape()) : std::string("other")) + "\n";

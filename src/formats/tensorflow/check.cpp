@@ -65,7 +65,7 @@ void note_import(Builder& b, size_t before, Bytes op, const std::string& label) 
 }
 
 void check_operators(const Body& body, const std::vector<Ref>& roots, Library& library) {
-  Search s{library, {}, {}};
+  Search s{library, {}, {}, {}};
   s.body(body, roots, {});
   if (!s.state.empty()) {
     throw Error(ErrorCode::unsupported,

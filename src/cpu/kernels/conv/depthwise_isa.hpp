@@ -35,7 +35,8 @@ HONE_INLINE void put_bytes(const DepthwiseView& d, const EpilogueView& e, int j,
     const __m128i chunk[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
                               _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
 #pragma GCC unroll 4
-    for (int k = 0; k < 4 && p + k < PIXELS; ++k, to += step) {
+    for (int k = 0; k < 4; ++k, to += step) {
+      if (p + k >= PIXELS) break;
       if (n == lanes) {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to), chunk[k]);
       } else {
