@@ -127,7 +127,7 @@ class Prepared final : public PreparedKernel {
     type_ = *num_of(q.inputs[0].type);
     f16_ = q.inputs[2].type == ElementType::f16;
     zeros_ = q.inputs.size() > 3 && q.num_op_inputs > 3 && q.inputs[3].present;
-    tile_ = std::min<int64_t>(p_.m, low_bit_rows(p_.digits));
+    tile_ = std::min<int64_t>(p_.m, isa_.rows[p_.digits - 2]);
     digits_bytes_ = (p_.groups * p_.steps * 8 * p_.m * p_.digits + 63) / 64 * 64;
     factor_bytes_ = (p_.groups * p_.m * 4 + 63) / 64 * 64;
   }

@@ -186,15 +186,31 @@ static void low_bit_digits(const LowBitRow& a) {
   }
 }
 
-#define HONE_LOW_BIT_ROWS(BITS, DIGITS)                                                                 \
+// Entries beyond the number of rows that fit the registers stay empty.
+template <int BITS, int DIGITS, int ROWS, int MOST>
+constexpr auto low_bit_entry() -> void (*)(const LowBitArgs&) {
+  if constexpr (ROWS <= MOST)
+    return low_bit_panel<BITS, DIGITS, ROWS>;
+  else
+    return nullptr;
+}
+#define HONE_LOW_BIT_ROWS(B, D, MOST)                                                                   \
   {                                                                                                     \
-    low_bit_panel<BITS, DIGITS, 1>, low_bit_panel<BITS, DIGITS, 2>, low_bit_panel<BITS, DIGITS, 3>,     \
-        low_bit_panel<BITS, DIGITS, 4>, low_bit_panel<BITS, DIGITS, 5>, low_bit_panel<BITS, DIGITS, 6>, \
-        low_bit_panel<BITS, DIGITS, 7>, low_bit_panel<BITS, DIGITS, 8>                                  \
+    low_bit_entry<B, D, 1, MOST>(), low_bit_entry<B, D, 2, MOST>(), low_bit_entry<B, D, 3, MOST>(),     \
+        low_bit_entry<B, D, 4, MOST>(), low_bit_entry<B, D, 5, MOST>(), low_bit_entry<B, D, 6, MOST>(), \
+        low_bit_entry<B, D, 7, MOST>(), low_bit_entry<B, D, 8, MOST>()                                  \
   }
+#if defined(__AVX512VNNI__)
+constexpr int two = 8, three = 6;
+#elif HONE_LANES == 16
+constexpr int two = 4, three = 4;
+#else
+constexpr int two = 2, three = 1;
+#endif
 extern const LowBitIsa low_bit;
-const LowBitIsa low_bit = {
-    {{HONE_LOW_BIT_ROWS(4, 2), HONE_LOW_BIT_ROWS(4, 3)}, {HONE_LOW_BIT_ROWS(8, 2), HONE_LOW_BIT_ROWS(8, 3)}},
-    {low_bit_digits<2>, low_bit_digits<3>}};
+const LowBitIsa low_bit = {{{HONE_LOW_BIT_ROWS(4, 2, two), HONE_LOW_BIT_ROWS(4, 3, three)},
+                            {HONE_LOW_BIT_ROWS(8, 2, two), HONE_LOW_BIT_ROWS(8, 3, three)}},
+                           {two, three},
+                           {low_bit_digits<2>, low_bit_digits<3>}};
 
 }  // namespace hone::cpu::HONE_NS

@@ -11,11 +11,6 @@
 
 namespace hone::cpu {
 
-/// Rows of x that share a load of the weights, at most.
-constexpr int low_bit_rows(int digits) {
-  return digits == 3 ? 6 : 8;
-}
-
 /// One panel of 16 columns for some rows. Packed weights: [groups][steps][64 or 128 bytes]; a step is 8 neighbours
 /// along K for 16 columns: bytes [16][4] of the first four and [16][4] of the last four, as halves of bytes the first
 /// four are the low ones. All weights are unsigned.
@@ -46,8 +41,10 @@ struct LowBitRow {
 };
 
 struct LowBitIsa {
-  /// By bits (4, 8), digits (2, 3) and rows.
+  /// By bits (4, 8), digits (2, 3) and rows, less one; null beyond `rows`.
   void (*panel[2][2][8])(const LowBitArgs&);
+  int rows[2];  ///< by digits: rows of x that share a load of the weights, as many as there are registers for their
+                ///< sums
   void (*digits[2])(const LowBitRow&);
 };
 
