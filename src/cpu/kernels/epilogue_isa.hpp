@@ -132,12 +132,61 @@ HONE_INLINE void store_tile(const EpilogueView& e, const TileView& t) {
   }
 }
 
+template <EpilogueOp OP, Num OUT>
+HONE_INLINE vf activated(const EpilogueView& e, vf v) {
+  if constexpr (OP == EpilogueOp::gelu_erf && OUT != Num::f32) return rough_gelu_by_erf(v);
+  if constexpr (OP == EpilogueOp::swish && OUT == Num::bf16) return v * coarse_logistic(e.alpha * v);
+  return one_operand(OP, v, e.alpha, e.beta);
+}
+
+#if HONE_LANES == 16
+// Activations of whole blocks of 64 columns to bytes, packed four vectors at a time. Returns how many columns are done.
+template <bool INTEGER, EpilogueOp OP>
+HONE_INLINE int blocks_to_bytes(const EpilogueView& e, const TileView& t) {
+  alignas(64) static const float no_bias[64] = {};
+  const bool is_signed = e.out_type == Num::s8;
+  const vf inverse = set1(e.out_inv_scale), most = set1(32767.0f);
+  const __m512i zero = _mm512_set1_epi16(int16_t(e.out_zero));
+  // Packing leaves four bytes of each vector in each 128 bits.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  auto* out = static_cast<uint8_t*>(e.out);
+  int j = 0;
+  for (; j + 64 <= t.cols; j += 64) {
+    const int64_t c = t.col0 + j;
+    const float* bias = e.bias ? e.bias + c : no_bias;
+    int64_t at = t.row0 * e.ld_out + c;
+    for (int r = 0; r < t.rows; ++r, at += e.ld_out) {
+      __m512i level[4];
+      for (int k = 0; k < 4; ++k) {
+        const int i = k * 16;
+        const vi comp = INTEGER ? load_i32(e.comp + c + i) : vi{};
+        const vf dequant = INTEGER ? load(e.dequant + c + i) : vf{};
+        const vf v = real_result<INTEGER>(t, r * t.ld + j + i, comp, dequant) + load(bias + i);
+        // Beyond the range of bytes nothing changes; to below, what does not fit becomes the least integer.
+        level[k] = (__m512i)round_to_int(minimum(activated<OP, Num::u8>(e, v) * inverse, most));
+      }
+      const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(level[0], level[1]), zero);
+      const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(level[2], level[3]), zero);
+      const __m512i bytes = is_signed ? _mm512_packs_epi16(ab, cd) : _mm512_packus_epi16(ab, cd);
+      _mm512_storeu_si512(out + at, _mm512_permutexvar_epi32(order, bytes));
+    }
+  }
+  return j;
+}
+#endif
+
 // The activations that end most convolutions and matrix products, in one pass.
 template <bool INTEGER, EpilogueOp OP, Num OUT>
 static void one_pass(const EpilogueView& view, const TileView& tile) {
   const EpilogueView e = view;
   const TileView t = tile;
-  for (int j = 0; j < t.cols; j += lanes) {
+  int j = 0;
+#if HONE_LANES == 16
+  if constexpr (OUT == Num::u8) {
+    if (!e.has_residual) j = blocks_to_bytes<INTEGER, OP>(e, t);
+  }
+#endif
+  for (; j < t.cols; j += lanes) {
     const int n = t.cols - j < lanes ? t.cols - j : lanes;
     const int64_t c = t.col0 + j;
     const vf bias = e.bias ? load(e.bias + c) : vf{};
@@ -147,15 +196,7 @@ static void one_pass(const EpilogueView& view, const TileView& tile) {
     for (int r = 0; r < t.rows; ++r, at += e.ld_out) {
       vf v = real_result<INTEGER>(t, r * t.ld + j, comp, dequant) + bias;
       if (e.has_residual && !e.residual_last) v = v + load_operand(e.residual, at);
-      if constexpr (OP == EpilogueOp::gelu_erf && OUT != Num::f32) {
-        v = rough_gelu_by_erf(v);
-      } else {
-        if constexpr (OP == EpilogueOp::swish && OUT == Num::bf16) {
-          v = v * coarse_logistic(e.alpha * v);
-        } else {
-          v = one_operand(OP, v, e.alpha, e.beta);
-        }
-      }
+      v = activated<OP, OUT>(e, v);
       if (e.residual_last) v = v + load_operand(e.residual, at);
       store_out<OUT>(e, at, v, n);
     }
@@ -314,25 +355,26 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
   case EpilogueOp::OP:                                                                                             \
     for (int64_t i = 0; i < n; i += lanes) store(dst + i, two_operands(EpilogueOp::OP, load(a + i), load(b + i))); \
     break;
-      HONE_TWO(add)
-      HONE_TWO(subtract)
-      HONE_TWO(multiply)
-      HONE_TWO(divide)
-      HONE_TWO(maximum)
-      HONE_TWO(minimum)
-      HONE_TWO(prelu)
+    HONE_TWO(add)
+    HONE_TWO(subtract)
+    HONE_TWO(multiply)
+    HONE_TWO(divide)
+    HONE_TWO(maximum)
+    HONE_TWO(minimum)
+    HONE_TWO(prelu)
 #undef HONE_TWO
 #define HONE_ONE(OP)                                                                                                  \
   case EpilogueOp::OP:                                                                                                \
     for (int64_t i = 0; i < n; i += lanes) store(dst + i, one_operand(EpilogueOp::OP, load(a + i), s.alpha, s.beta)); \
     break;
-      HONE_ONE(relu)
-      HONE_ONE(clamp)
-      HONE_ONE(sigmoid)
-      HONE_ONE(tanh)
-      HONE_ONE(swish) HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh)
-          HONE_ONE(elu) HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs)
-              HONE_ONE(negative) HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
+    HONE_ONE(relu)
+    HONE_ONE(clamp)
+    HONE_ONE(sigmoid)
+    HONE_ONE(tanh)
+    HONE_ONE(swish)
+    HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu)
+        HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative)
+            HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
 #undef HONE_ONE
   }
 }
