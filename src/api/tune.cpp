@@ -158,7 +158,7 @@ TuneResult tune(const TuneOptions& o) {
   if (changes) {  // the whole model in turns with what it was
     const auto tuned = compile(records);
     Times old_times, new_times;
-    for (int turn = 0; turn < 3; ++turn) {
+    for (int turn = 0; turn < 8; ++turn) {
       measure_into(incumbent, c.pool, runs / 2, old_times);
       measure_into(tuned, c.pool, runs / 2, new_times);
     }
