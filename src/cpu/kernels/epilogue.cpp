@@ -180,7 +180,10 @@ EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_p
     operand_inputs_.push_back(e.input);
   }
   find_fast_form(q.epilogue);
-  if (!fast_) find_general_form(q.epilogue);
+  if (!fast_) {
+    find_general_form(q.epilogue);
+    find_gated_form(q.epilogue);
+  }
   if (base_.out_type == Num::u8 || base_.out_type == Num::s8) find_bytes_form(q.epilogue);
   base_.fast = fast_;
   base_.num_steps = int(steps_.size());
@@ -357,6 +360,8 @@ EpilogueView EpiloguePlan::bind(const KernelArgs& args, OperandView* operands, c
   v.dequant = dequant_.data();
   if (bias_operand_ >= 0) v.bias = static_cast<const float*>(operands[bias_operand_].data);
   if (residual_operand_ >= 0) v.residual = operands[residual_operand_];
+  if (v.gate.on && gate_factor_ >= 0) v.gate.factor = static_cast<const float*>(operands[gate_factor_].data);
+  if (v.gate.on && gate_residual_ >= 0) v.gate.residual = operands[gate_residual_];
   v.out = args.outputs[0];
   return v;
 }

@@ -79,10 +79,11 @@ class EpiloguePlan {
   void find_fast_form(const Epilogue& e);
   void find_general_form(const Epilogue& e);
   void find_bytes_form(const Epilogue& e);
+  void find_gated_form(const Epilogue& e);
 
   EpilogueView base_{};
   bool fast_ = false, requantizes_ = false;
-  int bias_operand_ = -1, residual_operand_ = -1;
+  int bias_operand_ = -1, residual_operand_ = -1, gate_factor_ = -1, gate_residual_ = -1;
   std::vector<OperandView> operands_;
   std::vector<uint32_t> operand_inputs_;
   std::vector<SlotStep> steps_;

@@ -2,6 +2,7 @@
 // tile in L1 with one other activation; else an interpreter that runs each step over the whole tile.
 #pragma once
 #include "cpu/kernels/epilogue_view.hpp"
+#include "cpu/kernels/gated_isa.hpp"
 #include "cpu/kernels/math.hpp"
 #include "cpu/kernels/real_isa.hpp"
 #include "cpu/kernels/requantize_isa.hpp"
@@ -420,6 +421,7 @@ static void general_form(const EpilogueView& e, const TileView& t) {
 
 void epilogue_tile(const EpilogueView& e, const TileView& t) {
   if (e.requant.scale) return requantized_tile(e, t);
+  if (e.gate.on) return gated_form(e, t);
   if (!e.fast) return general_form(e, t);
   if (e.integer) return fast_form<true>(e, t);
   fast_form<false>(e, t);

@@ -39,6 +39,20 @@ struct RequantView {
   float level_low, level_high, level_scale, residual_scale, residual_offset;
 };
 
+/// clamp(round(inverse * v), low, high) * step
+struct LevelsView {
+  float inverse, low, high, step;
+};
+
+/// A value times its sigmoid (or hard sigmoid), both rounded to levels or neither; then perhaps a factor a channel,
+/// levels and a residual.
+struct GateView {
+  bool on, hard, levels, rounds_result, has_residual;
+  LevelsView value, gate, result;
+  const float* factor;  ///< or null
+  OperandView residual;
+};
+
 /// How a tile of results becomes output: accumulators to real numbers, the epilogue, conversion to the output type.
 struct EpilogueView {
   // integer accumulators: real = (acc - comp[c]) * dequant[c]; both readable to a multiple of 16
@@ -55,6 +69,7 @@ struct EpilogueView {
   const float* bias;  ///< per channel or null
   OperandView residual;
   RequantView requant;
+  GateView gate;
   // general form
   const SlotStep* steps;
   int num_steps;

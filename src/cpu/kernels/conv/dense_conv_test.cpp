@@ -26,7 +26,9 @@ struct Case {
 
 // 0 none; 1 bias+relu; 2 bias+residual+relu; 3 bias+hswish; 4 swish then a product with a value per image and channel,
 // residual after it; 5 bias, then the product of its sigmoid with itself rounded to levels of 1/2; 6
-// bias+swish+residual; 7 bias rounded to levels of 1/16, residual, relu
+// bias+swish+residual; 7 bias rounded to levels of 1/16, residual, relu;
+// 8 bias, then the product of it with its hard sigmoid, times a value per channel; 9 bias, then the product of its
+// levels of 1/16 with those of 1/256 of its sigmoid, rounded to levels of 1/8, residual
 Epilogue epilogue_of(int chain, uint32_t first) {
   Epilogue e;
   auto operand = [&](Spread s) { e.operands.push_back({first + uint32_t(e.operands.size()), s}); };
@@ -47,6 +49,30 @@ Epilogue epilogue_of(int chain, uint32_t first) {
                {EpilogueOp::scale_shift, 6, -1, 0.0625f, 0},
                {EpilogueOp::add, 7, 2},
                {EpilogueOp::relu, 8}};
+  } else if (chain == 8) {
+    operand(Spread::per_channel);
+    operand(Spread::per_channel);
+    e.steps = {
+        {EpilogueOp::add, 0, 1}, {EpilogueOp::hsigmoid, 3}, {EpilogueOp::multiply, 3, 4}, {EpilogueOp::multiply, 2, 5}};
+  } else if (chain == 9) {
+    operand(Spread::per_channel);
+    operand(Spread::full);
+    e.steps = {{EpilogueOp::add, 0, 1},
+               {EpilogueOp::sigmoid, 3},
+               {EpilogueOp::scale_shift, 3, -1, 16.0f, 0},
+               {EpilogueOp::round, 5},
+               {EpilogueOp::clamp, 6, -1, -20.0f, 100.0f},
+               {EpilogueOp::scale_shift, 7, -1, 0.0625f, 0},
+               {EpilogueOp::scale_shift, 4, -1, 256.0f, 0},
+               {EpilogueOp::round, 9},
+               {EpilogueOp::clamp, 10, -1, 0.0f, 255.0f},
+               {EpilogueOp::scale_shift, 11, -1, 0.00390625f, 0},
+               {EpilogueOp::multiply, 8, 12},
+               {EpilogueOp::scale_shift, 13, -1, 8.0f, 0},
+               {EpilogueOp::round, 14},
+               {EpilogueOp::clamp, 15, -1, -10.0f, 40.0f},
+               {EpilogueOp::scale_shift, 16, -1, 0.125f, 0},
+               {EpilogueOp::add, 17, 2}};
   } else if (chain == 6) {
     operand(Spread::per_channel);
     operand(Spread::full);
@@ -171,9 +197,18 @@ void check(const Case& k, int* rows_run) {
           return read(q.inputs[2 + e], operands[e].data, j);
         });
         magnitude[i] = mag + 1;
-        if (k.chain == 5 || k.chain == 7) {
-          const double level = (k.chain == 5 ? 2 : 16) * (sum + read(q.inputs[2], operands[0].data, size_t(o)));
-          to_tie[i] = std::fabs(level - std::floor(level) - 0.5);
+        if (k.chain == 5 || k.chain == 7 || k.chain == 9) {
+          const double value = sum + read(q.inputs[2], operands[0].data, size_t(o));
+          const auto near = [&](double level) {
+            to_tie[i] = std::min(to_tie[i], std::fabs(level - std::floor(level) - 0.5));
+          };
+          near((k.chain == 5 ? 2 : 16) * value);
+          if (k.chain == 9) {
+            const double gate = 256 / (1 + std::exp(-value));
+            near(gate);
+            near(8 * std::clamp(std::nearbyint(16 * value), -20.0, 100.0) / 16 * std::min(std::nearbyint(gate), 255.0) /
+                 256);
+          }
         }
       }
     }
@@ -200,7 +235,7 @@ void check(const Case& k, int* rows_run) {
       const std::string where = std::string(row->name) + " (" + level + ") " + k.text();
       Buffer first = run_row(*row, q, inputs, 1);
       for (size_t i = 0; i < want.size(); ++i) {
-        if (to_tie[i] < (k.chain == 7 ? 32 : 4) * tolerance * magnitude[i]) continue;
+        if (to_tie[i] < (k.chain >= 7 ? 64 : 4) * tolerance * magnitude[i]) continue;
         expect_close(y, first, i, want[i], magnitude[i] * (k.chain == 4 ? 4 : 1), tolerance, where);
         if (testing::Test::HasFatalFailure()) return;
       }
@@ -325,7 +360,7 @@ TEST(Convolution, matches_the_plain_loop_in_f32_and_bf16) {
 TEST(Convolution, matches_the_plain_loop_in_int8) {
   int rows = 0;
   for (Case k : shapes()) {
-    for (int chain : {0, 1, 2, 3, 4, 5, 6, 7}) {
+    for (int chain : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) {
       k.chain = chain;
       k.wt = ElementType::i8;
       for (auto [x, y] : {std::pair{ElementType::u8, ElementType::u8},
