@@ -67,7 +67,7 @@ class DenseKernel : public PreparedKernel {
   void run_part(const Job& job, int part) const;
   void run_share(const Job& job, int part) const;
   void run_strip(const Job& job, const Strip& s, int64_t block_begin, int64_t block_end, uint8_t* scratch) const;
-  void copy_strip(const Job& job, const Strip& s, uint8_t* to) const;
+  void copy_strip(const uint8_t* a, const Strip& s, uint8_t* to) const;
   int64_t point_at_pixels(const Job& job, const Strip& s, const uint8_t* copy, const uint8_t** pointers) const;
   int64_t point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const;
   /// Pixels that lie `step` elements apart, packed.
