@@ -16,13 +16,14 @@ namespace {
 
 // One axis: `blocks` blocks of `stride` results, of which those from `crop` on are wanted, by a window of `taps`.
 struct BlockAxis {
-  int64_t in = 0, out = 0, kernel = 1, stride = 1, taps = 1, blocks = 0, crop = 0, pad_begin = 0, pad_end = 0;
+  int64_t in = 0, out = 0, kernel = 1, dilation = 1, stride = 1, taps = 1, blocks = 0, crop = 0;
+  int64_t pad_begin = 0, pad_end = 0;
 };
 
 std::optional<BlockAxis> block_axis(const WindowAxis& a) {
-  if (a.dilation != 1 || a.pad_begin < 0 || a.in < 1 || a.out < 1 || a.kernel < 1) return std::nullopt;
-  BlockAxis b{.in = a.in, .out = a.out, .kernel = a.kernel, .stride = a.stride};
-  b.taps = (a.kernel + a.stride - 1) / a.stride;
+  if (a.pad_begin < 0 || a.in < 1 || a.out < 1 || a.kernel < 1) return std::nullopt;
+  BlockAxis b{.in = a.in, .out = a.out, .kernel = a.kernel, .dilation = a.dilation, .stride = a.stride};
+  b.taps = (a.extent() + a.stride - 1) / a.stride;
   // Result p lies at p + pad_begin of all that the windows give; block j sees the pixels j - taps + 1 to j.
   const int64_t first = a.pad_begin / a.stride, last = (a.pad_begin + a.out - 1) / a.stride;
   b.blocks = last - first + 1;
@@ -68,7 +69,7 @@ std::optional<Problem> problem_of(Node n, bool grouped) {
         window, i, x[2 + i], w[lead + i], op.output_padding.empty() ? 0 : op.output_padding[i], given ? y[2 + i] : -1);
     const auto axis = a.out == y[2 + i] ? block_axis(a) : std::nullopt;
     if (!axis) return std::nullopt;
-    side_by_side &= axis->kernel == axis->stride && axis->crop == 0 && axis->blocks == axis->in;
+    side_by_side &= axis->dilation == 1 && axis->kernel == axis->stride && axis->crop == 0 && axis->blocks == axis->in;
     p.axes.push_back(*axis);
   }
   return side_by_side && rank == 2 && !grouped ? std::nullopt : std::optional(p);
@@ -80,7 +81,7 @@ Value block_weights(Builder& b, Value w, const Problem& p) {
   std::vector<int64_t> pads(3, 0), split{p.groups, p.inputs, p.outputs}, order{0}, taps, flipped, out;
   for (size_t i = 0; i < rank; ++i) {
     const BlockAxis& a = p.axes[i];
-    pads.push_back(a.taps * a.stride - a.kernel);
+    pads.push_back(a.taps * a.stride - a.kernel * a.dilation);
     split.insert(split.end(), {a.taps, a.stride});
     order.push_back(static_cast<int64_t>(4 + 2 * i));
     taps.push_back(static_cast<int64_t>(3 + 2 * i));
@@ -92,6 +93,18 @@ Value block_weights(Builder& b, Value w, const Problem& p) {
   Shape full{p.groups, p.inputs, p.outputs};
   for (const BlockAxis& a : p.axes) full.push_back(a.kernel);
   w = b(Reshape{}, w, b.ints(full));
+  if (std::any_of(p.axes.begin(), p.axes.end(), [](const BlockAxis& a) { return a.dilation > 1; })) {
+    // Zeros between the taps.
+    std::vector<int64_t> apart{p.groups, p.inputs, p.outputs}, zeros(3, 0), joined = apart;
+    for (const BlockAxis& a : p.axes) {
+      apart.insert(apart.end(), {a.kernel, 1});
+      zeros.insert(zeros.end(), {0, a.dilation - 1});
+      joined.push_back(a.kernel * a.dilation);
+    }
+    w = b(Reshape{}, w, b.ints(apart));
+    w = b(Pad{}, Values{w, b.ints(std::vector<int64_t>(zeros.size(), 0)), b.ints(zeros), b.like(w, 0)});
+    w = b(Reshape{}, w, b.ints(joined));
+  }
   w = b(Pad{}, Values{w, b.ints(std::vector<int64_t>(3 + rank, 0)), b.ints(pads), b.like(w, 0)});
   w = b(Reshape{}, w, b.ints(split));
   const std::vector<int64_t> last(rank, -1), before(rank, std::numeric_limits<int64_t>::min());

@@ -85,6 +85,10 @@ HONE_INLINE void put_results(const DepthwiseView& d, const EpilogueView& e, int 
 }
 
 // Each input is loaded (and converted) once for all windows of the row that meet it; what lies outside adds nothing.
+// Tiles without branches, for the usual types and where registers suffice; elsewhere their code is not worth its size.
+template <Num TYPE>
+constexpr bool whole_tiles = lanes == 16 && TYPE != Num::f16&& TYPE != Num::s8;
+
 // INSIDE: all inputs lie in the image. Tiles side by side, `view.tiles` of them.
 template <Num TYPE, bool CENTERED, int KW, int STRIDE, bool INSIDE>
 static void row_tile(const DepthwiseView& view, int64_t x, int64_t w, int ny, int first, int last, int cols) {
@@ -180,8 +184,10 @@ static void any_taps(const DepthwiseView& view, int64_t x, int64_t w, int ny, in
 
 template <Num TYPE, bool CENTERED, int KW, int STRIDE>
 HONE_INLINE void windows(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
-  if (first == 0 && last == (depthwise_pixels - 1) * STRIDE + KW)
-    return row_tile<TYPE, CENTERED, KW, STRIDE, true>(d, x, w, ny, first, last, cols);
+  if constexpr (whole_tiles<TYPE>) {
+    if (first == 0 && last == (depthwise_pixels - 1) * STRIDE + KW)
+      return row_tile<TYPE, CENTERED, KW, STRIDE, true>(d, x, w, ny, first, last, cols);
+  }
   row_tile<TYPE, CENTERED, KW, STRIDE, false>(d, x, w, ny, first, last, cols);
 }
 template <Num TYPE, bool CENTERED>
@@ -200,6 +206,9 @@ HONE_INLINE void typed_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny
   any_taps<TYPE, CENTERED, 4>(d, x, w, ny, nx, cols);
 }
 
+#ifdef HONE_DEPTHWISE_BF16_ONLY
+#define HONE_EACH_TYPE(CALL) return CALL(Num::bf16, true);
+#else
 #define HONE_EACH_TYPE(CALL)                                           \
   switch (d.type) {                                                    \
     case Num::f32:                                                     \
@@ -213,29 +222,35 @@ HONE_INLINE void typed_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny
     default:                                                           \
       return CALL(Num::s8, false);                                     \
   }
+#endif
 void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
 #define HONE_ROW(T, CENTERED) typed_row<T, CENTERED>(d, x, w, ny, first, last, cols)
   HONE_EACH_TYPE(HONE_ROW)
 #undef HONE_ROW
 }
-void depthwise_pair(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols) {
+template <Num TYPE, bool CENTERED>
+HONE_INLINE void pair_windows(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols) {
 #if HONE_LANES == 16
-  const bool left = first == 1, right = last == depthwise_pixels + 1;
-#define HONE_PAIR(T, CENTERED)                                        \
-  (left && right ? pair_tile<T, CENTERED, true, true>(d, x, w, cols)  \
-   : left        ? pair_tile<T, CENTERED, true, false>(d, x, w, cols) \
-   : right       ? pair_tile<T, CENTERED, false, true>(d, x, w, cols) \
-                 : pair_tile<T, CENTERED, false, false>(d, x, w, cols))
-  HONE_EACH_TYPE(HONE_PAIR)
-#undef HONE_PAIR
-#else  // too few registers for two rows
+  if constexpr (whole_tiles<TYPE>) {
+    const bool left = first == 1, right = last == depthwise_pixels + 1;
+    auto* run = left && right ? pair_tile<TYPE, CENTERED, true, true>
+                : left        ? pair_tile<TYPE, CENTERED, true, false>
+                : right       ? pair_tile<TYPE, CENTERED, false, true>
+                              : pair_tile<TYPE, CENTERED, false, false>;
+    return run(d, x, w, cols);
+  }
+#endif
   TileView below = *d.out;
   below.row0 += d.out_row;
   DepthwiseView second = d;
   second.out = &below;
-  depthwise_row(d, x, w, 3, first, last, cols);
-  depthwise_row(second, x + d.row_step, w, 3, first, last, cols);
-#endif
+  typed_row<TYPE, CENTERED>(d, x, w, 3, first, last, cols);
+  typed_row<TYPE, CENTERED>(second, x + d.row_step, w, 3, first, last, cols);
+}
+void depthwise_pair(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols) {
+#define HONE_PAIR(T, CENTERED) pair_windows<T, CENTERED>(d, x, w, first, last, cols)
+  HONE_EACH_TYPE(HONE_PAIR)
+#undef HONE_PAIR
 }
 void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols) {
 #define HONE_TAPS(T, CENTERED) typed_taps<T, CENTERED>(d, x, w, ny, nx, pixels, cols)
