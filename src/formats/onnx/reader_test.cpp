@@ -388,8 +388,8 @@ TEST(OnnxWriter, gives_state_an_input_with_its_first_content_and_an_output) {
   EXPECT_EQ(back.results().size(), 1u);
   std::map<std::string, Datum> variables;
   const Tensor in = Tensor::of<float>({2}, {10, 20});
-  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables})[0].tensor().to_doubles(), (std::vector<double>{11, 22}));
-  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables})[0].tensor().to_doubles(), (std::vector<double>{21, 42}));
+  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(), (std::vector<double>{11, 22}));
+  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(), (std::vector<double>{21, 42}));
 }
 
 TEST(OnnxWriter, leaves_out_constants_that_no_node_reads) {
