@@ -67,6 +67,33 @@ HONE_INLINE void lstm_unit(const GateRule& rule, const GateBlock& b, int row, in
   keep_state(b, row, s, u, n, apply_gate(rule, 0, out) * gate_function(rule.functions[2], next));
 }
 
+// The same with the functions that nearly every network has. They stand in line, so that the CPU works on all gates at
+// once: each is a long chain of dependent steps.
+HONE_INLINE bool usual_lstm(const GateRule& r, const GateBlock& b) {
+  return r.form == GateForm::lstm && r.functions[0].kind == GateKind::sigmoid &&
+         r.functions[1].kind == GateKind::tanh && r.functions[2].kind == GateKind::tanh && !r.input_forget &&
+         !b.peepholes && r.clip > 3e38f;
+}
+HONE_INLINE void usual_lstm_unit(const GateBlock& b, int row, int64_t s, int u, int n) {
+  float* cell = b.c + s * b.ld + u;
+  const vf forget = logistic(gate_sum(b, 0, row, s, u)), input = logistic(gate_sum(b, 1, row, s, u));
+  const vf candidate = hyperbolic_tangent(gate_sum(b, 2, row, s, u)), out = logistic(gate_sum(b, 3, row, s, u));
+  const vf next = forget * load(cell) + input * candidate;
+  store_n(cell, next, n);
+  keep_state(b, row, s, u, n, out * hyperbolic_tangent(next));
+}
+
+HONE_INLINE bool usual_gru(const GateRule& r) {
+  return r.form == GateForm::gru_linear && r.functions[0].kind == GateKind::sigmoid &&
+         r.functions[1].kind == GateKind::tanh && r.clip > 3e38f;
+}
+HONE_INLINE void usual_gru_unit(const GateBlock& b, int row, int64_t s, int u, int n) {
+  const vf h = load(b.h + s * b.ld + u);
+  const vf z = logistic(gate_sum(b, 0, row, s, u)), r = logistic(gate_sum(b, 1, row, s, u));
+  const vf candidate = gate_input(b, 2, s, u) + r * (gate_product(b, 2, row, u) + load(b.bias + 48 + u));
+  keep_state(b, row, s, u, n, (1.0f - z) * hyperbolic_tangent(candidate) + z * h);
+}
+
 HONE_INLINE void gru_unit(const GateRule& rule, const GateBlock& b, int row, int64_t s, int u, int n) {
   const vf h = load(b.h + s * b.ld + u);
   vf z, candidate;
@@ -88,11 +115,16 @@ HONE_INLINE void gru_unit(const GateRule& rule, const GateBlock& b, int row, int
 }
 
 void recurrent_gates(const GateRule& rule, const GateBlock& b) {
+  const bool lstm = usual_lstm(rule, b), gru = usual_gru(rule);
   for (int row = 0; row < b.rows; ++row) {
     const int64_t s = b.sequence[row];
     for (int u = 0; u < b.units; u += lanes) {
       const int n = b.units - u < lanes ? b.units - u : lanes;
-      if (rule.form == GateForm::lstm) {
+      if (lstm) {
+        usual_lstm_unit(b, row, s, u, n);
+      } else if (gru) {
+        usual_gru_unit(b, row, s, u, n);
+      } else if (rule.form == GateForm::lstm) {
         lstm_unit(rule, b, row, s, u, n);
       } else if (rule.form == GateForm::rnn) {
         keep_state(b, row, s, u, n, apply_gate(rule, 0, gate_sum(b, 0, row, s, u)));
