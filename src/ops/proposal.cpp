@@ -310,4 +310,86 @@ Samples ExperimentalDetectronGenerateProposalsSingleImage::samples() {
 }
 HONE_DEFINE_OP(ExperimentalDetectronGenerateProposalsSingleImage)
 
+Types ExperimentalDetectronDetectionOutput::infer(InferCtx& ctx) const {
+  ctx.check(num_classes > 0 && post_nms_count > 0 && max_detections_per_image > 0, "a count is not positive");
+  ctx.check(deltas_weights.size() == 4, "deltas_weights are not 4 numbers");
+  ctx.check(std::none_of(deltas_weights.begin(), deltas_weights.end(), [](double w) { return w == 0; }),
+            "deltas_weights hold a zero");
+  const auto matrix = [&](size_t i, int64_t columns, const char* what) {
+    ctx.check(ctx.shape(i).compatible(PartialShape{Dimension(), Dimension(columns)}),
+              std::string(what) + " " + to_string(ctx.shape(i)) + " are not [K, " + std::to_string(columns) + "]");
+  };
+  matrix(0, 4, "regions");
+  matrix(1, 4 * num_classes, "offsets");
+  matrix(2, num_classes, "scores");
+  const Dimension rows(max_detections_per_image);
+  return {Type(ctx.element(0), PartialShape{rows, 4}), Type(ElementType::i32, PartialShape{rows}),
+          Type(ctx.element(0), PartialShape{rows})};
+}
+void ExperimentalDetectronDetectionOutput::eval(EvalCtx& ctx) const {
+  const Tensor regions = ctx.input(0).converted(ElementType::f32), offsets = ctx.input(1).converted(ElementType::f32),
+               scores = ctx.input(2).converted(ElementType::f32), size = ctx.input(3).converted(ElementType::f32);
+  const int64_t count = regions.rank() == 2 ? regions.shape()[0] : 0;
+  const bool fits = regions.shape() == Shape{count, 4} && offsets.shape() == Shape{count, 4 * num_classes} &&
+                    scores.shape() == Shape{count, num_classes} && size.size() >= 2;
+  if (!fits)
+    ctx.fail("regions " + to_string(regions.shape()) + ", offsets " + to_string(offsets.shape()) + " and scores " +
+             to_string(scores.shape()) + " do not fit");
+  const float height = size.data<float>()[0], width = size.data<float>()[1];
+  const auto growth = static_cast<float>(max_delta_log_wh), least = static_cast<float>(score_threshold);
+  const auto weight = [&](size_t i) { return static_cast<float>(deltas_weights[i]); };
+  struct Found {
+    Box box;
+    int64_t label;
+  };
+  std::vector<Found> found;
+  for (int64_t label = 1; label < num_classes; ++label) {
+    std::vector<Box> boxes;
+    for (int64_t i = 0; i < count; ++i) {
+      const float* r = regions.data<float>() + i * 4;
+      const float* d = offsets.data<float>() + (i * num_classes + label) * 4;
+      const float score = scores.data<float>()[i * num_classes + label];
+      // A region without an extent takes no part.
+      if (!(score > least) || r[2] - r[0] <= 0 || r[3] - r[1] <= 0) continue;
+      Box b = moved({r[0], r[1], r[2], r[3], 0}, d[0] / weight(0), d[1] / weight(1), std::min(d[2] / weight(2), growth),
+                    std::min(d[3] / weight(3), growth), 1, 1);
+      clip(b, width, height, 1);
+      b.score = score;
+      boxes.push_back(b);
+    }
+    boxes = best(std::move(boxes), count);
+    for (const Box& b : suppressed(boxes, post_nms_count, static_cast<float>(nms_threshold), 1))
+      found.push_back({b, label});
+  }
+  const auto most = static_cast<size_t>(max_detections_per_image);
+  if (found.size() > most) {
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Found& a, const Found& b) { return a.box.score > b.box.score; });
+    found.resize(most);
+  }
+  Tensor boxes = ctx.output(0, ElementType::f32, {max_detections_per_image, 4}),
+         labels = ctx.output(1, ElementType::i32, {max_detections_per_image}),
+         kept_scores = ctx.output(2, ElementType::f32, {max_detections_per_image});
+  for (size_t i = 0; i < found.size(); ++i) {
+    std::copy_n(&found[i].box.x1, 4, boxes.data<float>() + i * 4);
+    labels.data<int32_t>()[i] = static_cast<int32_t>(found[i].label);
+    kept_scores.data<float>()[i] = found[i].box.score;
+  }
+}
+Samples ExperimentalDetectronDetectionOutput::samples() {
+  ExperimentalDetectronDetectionOutput op{0.1, 0.4, 3, 6, 20, false, 4, {10, 10, 5, 5}};
+  ExperimentalDetectronDetectionOutput few = op;
+  few.max_detections_per_image = 5;
+  Tensor regions(ElementType::f32, {8, 4});
+  for (int i = 0; i < 8; ++i) {
+    const auto x = static_cast<float>(i % 4) * 5, y = static_cast<float>(i / 4) * 7;
+    const float r[4] = {x, y, x + 6 + static_cast<float>(i), i == 5 ? y : y + 9};
+    std::copy_n(r, 4, regions.data<float>() + i * 4);
+  }
+  const std::vector<Datum> in{regions, random_tensor({8, 12}, 2), random_tensor({8, 3}, 3, 0, 1),
+                              Tensor::of<float>({1, 3}, {24, 32, 1})};
+  return {sample(op, in), sample(few, in)};
+}
+HONE_DEFINE_OP(ExperimentalDetectronDetectionOutput)
+
 }  // namespace hone

@@ -1,4 +1,5 @@
-// Regions that a two-stage detector looks at: boxes from anchors, the best of them without much overlap.
+// Regions that a two-stage detector looks at: boxes from anchors, the best of them without much overlap; and what it
+// finds in them.
 #pragma once
 #include "ops/attributes.hpp"
 
@@ -78,6 +79,31 @@ struct ExperimentalDetectronGenerateProposalsSingleImage {
     f("post_nms_count", o.post_nms_count);
   }
   HONE_OP("ExperimentalDetectronGenerateProposalsSingleImage") HONE_NO_GRAD("selects boxes")
+};
+
+/// Inputs: regions [N, 4], offsets [N, 4 x classes], scores [N, classes] (background first), image size [1, 3] (height,
+/// width, scale). Outputs: boxes [max_detections_per_image, 4], their classes (i32) and scores; zero where there are
+/// fewer. They stand class by class where all are taken, by falling score where only the best are.
+struct ExperimentalDetectronDetectionOutput {
+  double score_threshold = 0;
+  double nms_threshold = 0;
+  int64_t num_classes = 1;
+  int64_t post_nms_count = 1;
+  int64_t max_detections_per_image = 1;
+  bool class_agnostic_box_regression = false;  ///< says where the offsets came from; changes nothing
+  double max_delta_log_wh = 0;
+  std::vector<double> deltas_weights{};
+  static void fields(auto& o, auto&& f) {
+    f("score_threshold", o.score_threshold);
+    f("nms_threshold", o.nms_threshold);
+    f("num_classes", o.num_classes);
+    f("post_nms_count", o.post_nms_count);
+    f("max_detections_per_image", o.max_detections_per_image);
+    f("class_agnostic_box_regression", o.class_agnostic_box_regression);
+    f("max_delta_log_wh", o.max_delta_log_wh);
+    f("deltas_weights", o.deltas_weights);
+  }
+  HONE_OP("ExperimentalDetectronDetectionOutput") HONE_NO_GRAD("selects boxes")
 };
 
 }  // namespace hone

@@ -118,6 +118,17 @@ def box_cases():
         random(3, 4) * 16 - 8, random(1, 2, 3, 4), random(1, 3, 32, 60)]
     for most in (5, 9):  # the peer leaves memory as it was where there are fewer boxes
         yield "ExperimentalDetectronTopKROIs_%d" % most, lambda b, s, most=most: detectron("TopKROIs", [b, s], max_rois=most), [boxes_of(9, 4), random(9)]
+    regions = boxes_of(14, 4) * 3
+    regions[5, 2] = regions[5, 0]  # no extent, but a good score
+    scores = random(14, 4)
+    scores[5, 2] = 1
+    for name, change in (("all", {}), ("best", {"max_detections_per_image": 6}), ("per_class", {"post_nms_count": 2}), ("none", {"score_threshold": 2.}),
+                         ("any", {"score_threshold": -1.})):
+        a = {"score_threshold": .3, "nms_threshold": .4, "num_classes": 4, "post_nms_count": 12, "max_detections_per_image": 30, "class_agnostic_box_regression": False,
+             "max_delta_log_wh": .3, "deltas_weights": np.array([10, 10, 5, 5], f), **change}
+        for output in (0, 1, 2):
+            yield "ExperimentalDetectronDetectionOutput_%s_output%d" % (name, output), lambda r, d, s, a=a, output=output: detectron(
+                "DetectionOutput", [r, d, s, const(np.array([[40, 36, 1.]], f))], **a).output(output), [regions, random(14, 16) * 4 - 2, scores]
     for aligned in (False, True):
         yield "ExperimentalDetectronROIFeatureExtractor_%d" % aligned, lambda b, x, y, z, aligned=aligned: detectron(
             "ROIFeatureExtractor", [b, x, y, z], output_size=3, sampling_ratio=2, pyramid_scales=np.array([4, 8, 16], np.int64), aligned=aligned), [

@@ -24,7 +24,7 @@ constexpr OpsetRow table[] = {
     {"CTCGreedyDecoderSeqLen", 6}, {"CTCLoss", 4}, {"Ceiling", 1}, {"Clamp", 1}, {"Concat", 1}, {"Constant", 1}, {"Convert", 1}, {"Convolution", 1},
     {"ConvolutionBackpropData", 1}, {"Cos", 1}, {"Cosh", 1}, {"CumSum", 3}, {"DFT", 7}, {"DeformableConvolution", 8}, {"DeformablePSROIPooling", 1},
     {"DepthToSpace", 1}, {"Divide", 1}, {"Einsum", 7}, {"Elu", 1}, {"Equal", 1}, {"Erf", 1}, {"Exp", 1},
-    {"ExperimentalDetectronGenerateProposalsSingleImage", 6}, {"ExtractImagePatches", 3}, {"Eye", 9}, {"FakeQuantize", 1}, {"Floor", 1}, {"FloorMod", 1},
+    {"ExperimentalDetectronDetectionOutput", 6}, {"ExperimentalDetectronGenerateProposalsSingleImage", 6}, {"ExtractImagePatches", 3}, {"Eye", 9}, {"FakeQuantize", 1}, {"Floor", 1}, {"FloorMod", 1},
     {"GRUCell", 3}, {"GRUSequence", 5}, {"Gather", 8}, {"GatherElements", 6}, {"GatherND", 8}, {"GatherTree", 1}, {"Gelu", 7}, {"GenerateProposals", 9},
     {"Greater", 1}, {"GreaterEqual", 1}, {"GridSample", 9}, {"GroupConvolution", 1}, {"GroupConvolutionBackpropData", 1}, {"GroupNormalization", 12},
     {"HSigmoid", 5}, {"HSwish", 4}, {"HardSigmoid", 1}, {"IDFT", 7}, {"IRDFT", 9}, {"ISTFT", 16}, {"If", 8}, {"Interpolate", 11}, {"Inverse", 14},

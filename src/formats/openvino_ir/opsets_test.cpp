@@ -61,7 +61,8 @@ TEST(OpenVinoOpsets, refuses_attributes_that_openvino_lacks) {
 
 // Each operator with inputs as parameters, and the same from its own IR.
 TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
-  for (const char* name : {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals", "ExperimentalDetectronGenerateProposalsSingleImage", "PSROIPooling",
+  for (const char* name : {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals", "ExperimentalDetectronGenerateProposalsSingleImage",
+                           "ExperimentalDetectronDetectionOutput", "PSROIPooling",
                            "DeformablePSROIPooling", "NMSRotated", "ROIAlignRotated", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen", "CTCLoss", "GatherTree", "Inverse",
                            "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
     const OpDef* op = find_op(name);
