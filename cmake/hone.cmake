@@ -36,7 +36,7 @@ if(HONE_WERROR)
   target_compile_options(hone_flags INTERFACE -Werror)
 endif()
 if(HONE_SANITIZE)
-  target_compile_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE} -fno-omit-frame-pointer -g)
+  target_compile_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE})
 endif()
 # Coverage for libFuzzer in all libraries; an undefined operation ends the run as a wrong access does.

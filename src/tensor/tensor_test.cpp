@@ -85,7 +85,7 @@ TEST(Tensor, travels_through_text) {
     EXPECT_EQ(to_text(tensor_from_text(s)), s);
   }
   EXPECT_TRUE(tensor_from_text("f32[4]{random:1}").identical(tensor_from_text("f32[4]{random:1}")));
-  for (const char* s : {"f32[2]{1}", "f32[2]{1,2,3}", "f32[2]{1,x}", "foo[1]{1}", "f32[1]"}) EXPECT_THROW(tensor_from_text(s), Error) << s;
+  for (const char* s : {"f32[2]{1}", "f32[2]{1,2,3}", "f32[2]{1,x}", "foo[1]{1}", "f32[1]", "f32[22222222222222222]{1,2}", "string[33333333333]{\"a\"}"}) EXPECT_THROW(tensor_from_text(s), Error) << s;
 }
 
 }  // namespace hone

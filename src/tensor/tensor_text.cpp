@@ -27,28 +27,26 @@ uint64_t next_random(uint64_t& state) {
   return z ^ (z >> 31);
 }
 
-bool generate(Tensor& t, std::string_view spec) {
+bool generates(std::string_view spec) {
+  return spec == "zeros" || spec == "ones" || spec == "iota" || spec.starts_with("full:") ||
+         spec.starts_with("random:");
+}
+
+void generate(Tensor& t, std::string_view spec) {
   const size_t n = t.size();
-  if (spec == "zeros") return true;
+  if (spec == "zeros") return;
   if (spec == "ones") {
     for (size_t i = 0; i < n; ++i) set_element(t, i, 1);
-    return true;
-  }
-  if (spec == "iota") {
+  } else if (spec == "iota") {
     for (size_t i = 0; i < n; ++i) set_element(t, i, static_cast<double>(i));
-    return true;
-  }
-  if (spec.starts_with("full:")) {
+  } else if (spec.starts_with("full:")) {
     const double v = std::strtod(std::string(spec.substr(5)).c_str(), nullptr);
     for (size_t i = 0; i < n; ++i) set_element(t, i, v);
-    return true;
-  }
-  if (spec.starts_with("random:")) {
+  } else {
     uint64_t state = std::strtoull(std::string(spec.substr(7)).c_str(), nullptr, 10);
-    for (size_t i = 0; i < n; ++i) set_element(t, i, static_cast<double>(next_random(state) >> 40) / double(1 << 23) - 1.0);
-    return true;
+    for (size_t i = 0; i < n; ++i)
+      set_element(t, i, static_cast<double>(next_random(state) >> 40) / double(1 << 23) - 1.0);
   }
-  return false;
 }
 
 }  // namespace
@@ -93,10 +91,17 @@ Tensor tensor_from_text(std::string_view text) {
   const auto type = element_type_from(text.substr(0, open));
   if (!type) bad(text, "unknown element type");
   const PartialShape shape = PartialShape::parse(text.substr(open, close - open + 1));
-  Tensor t(*type, shape.to_shape());
-  std::string_view body = text.substr(brace + 1, text.size() - brace - 2);
-  if (*type != ElementType::string && generate(t, body)) return t;
+  const std::string_view body = text.substr(brace + 1, text.size() - brace - 2);
   if (body.starts_with("hash:")) bad(text, "a hash stands for values that were not printed");
+  const bool generated = *type != ElementType::string && generates(body);
+  // A value and the comma behind it take two characters: a size without its values allocates nothing.
+  if (!generated && static_cast<uint64_t>(element_count(shape.to_shape())) > body.size() / 2 + 1)
+    bad(text, "too few values");
+  Tensor t(*type, shape.to_shape());
+  if (generated) {
+    generate(t, body);
+    return t;
+  }
   size_t at = 0;
   for (size_t i = 0; i < t.size(); ++i) {
     if (at >= body.size() + (t.size() == 0)) bad(text, "too few values");
