@@ -1,72 +1,14 @@
 #include "ops/spectral.hpp"
 
-#include <cmath>
-#include <complex>
-#include <numbers>
-
-#include "ops/elementwise.hpp"
 #include "ops/family.hpp"
+#include "ops/fourier.hpp"
 
 namespace hone {
+
+using fourier::Complex;
+using fourier::Transform;
+
 namespace {
-
-using Complex = std::complex<double>;
-constexpr int64_t most_points = int64_t{1} << 24;  // of one line: beyond any signal, within memory
-
-// Transforms lines of n points: radix 2 where n is a power of two, else by the definition.
-class Transform {
- public:
-  Transform(size_t n, bool inverse) : n_(n), inverse_(inverse), twiddle_(n) {
-    const double sign = inverse ? 2 : -2;
-    for (size_t k = 0; k < n; ++k) {
-      const double angle = sign * std::numbers::pi * static_cast<double>(k) / static_cast<double>(n);
-      twiddle_[k] = {std::cos(angle), std::sin(angle)};
-    }
-  }
-  void run(std::vector<Complex>& line) {
-    if ((n_ & (n_ - 1)) == 0)
-      radix2(line);
-    else
-      definition(line);
-    if (inverse_) {
-      for (Complex& v : line) v /= static_cast<double>(n_);
-    }
-  }
-
- private:
-  void radix2(std::vector<Complex>& v) const {
-    for (size_t i = 1, j = 0; i < n_; ++i) {
-      size_t bit = n_ >> 1;
-      for (; j & bit; bit >>= 1) j ^= bit;
-      j ^= bit;
-      if (i < j) std::swap(v[i], v[j]);
-    }
-    for (size_t length = 2; length <= n_; length *= 2) {
-      for (size_t start = 0; start < n_; start += length) {
-        for (size_t k = 0; k < length / 2; ++k) {
-          const Complex a = v[start + k], b = v[start + k + length / 2] * twiddle_[k * (n_ / length)];
-          v[start + k] = a + b;
-          v[start + k + length / 2] = a - b;
-        }
-      }
-    }
-  }
-  void definition(std::vector<Complex>& v) {
-    result_.assign(n_, 0);
-    for (size_t k = 0; k < n_; ++k) {
-      size_t at = 0;
-      for (size_t i = 0; i < n_; ++i) {
-        result_[k] += v[i] * twiddle_[at];
-        at += k;
-        if (at >= n_) at -= n_;
-      }
-    }
-    std::swap(v, result_);
-  }
-  size_t n_;
-  bool inverse_;
-  std::vector<Complex> twiddle_, result_;
-};
 
 struct Field {
   Shape shape;
@@ -158,7 +100,7 @@ Axes read_axes(const auto& ctx, const std::vector<int64_t>& axes, const std::vec
     out.sizes = *sizes;
   }
   for (int64_t s : out.sizes) {
-    if (s < -1 || s == 0 || s > most_points) ctx.fail("a signal size of " + std::to_string(s));
+    if (s < -1 || s == 0 || s > fourier::most_points) ctx.fail("a signal size of " + std::to_string(s));
   }
   return out;
 }
@@ -237,26 +179,26 @@ Samples DFT::samples() {
   return {
       sample(DFT{}, {x, int_tensor({1, 2})},
              {values({2, 3, 4, 2},
-                     {0.65722322f,    0.95366442f,  3.3062701f,   1.46617f,     -2.8069525f, 1.9644035f,  -1.1773019f,
-                      2.4567935f,     2.5820508f,   1.4855111f,   -1.959486f,   0.7907396f,  0.03801775f, 0.0065271854f,
-                      0.00059193373f, -0.26096493f, 1.9157922f,   0.41743982f,  -1.0852512f, -2.9215093f, -2.2562163f,
-                      1.2765678f,     2.3827386f,   -1.7365805f,  -0.50458121f, 2.1889868f,  1.1499933f,  -1.310164f,
-                      0.51352894f,    0.93254006f,  -0.79166985f, -4.2508254f,  -1.3764223f, 0.4274596f,  1.0531945f,
-                      -0.6046142f,    -3.8921695f,  1.0219558f,   -0.39032245f, -1.8310032f, -1.4548063f, -0.54035592f,
-                      0.018844128f,   -3.2903082f,  -1.3176346f,  -3.4827969f,  1.8779169f,  -0.11124539f})}),
+                     {0.6572232f,    0.9536644f,   3.3062701f,   1.46617f,     -2.8069525f, 1.9644035f,  -1.1773019f,
+                      2.4567935f,    2.5820508f,   1.4855111f,   -1.959486f,   0.7907396f,  0.03801775f, 0.0065271854f,
+                      0.0005919337f, -0.26096493f, 1.9157922f,   0.41743982f,  -1.0852512f, -2.9215093f, -2.2562163f,
+                      1.2765678f,    2.3827386f,   -1.7365805f,  -0.5045812f,  2.1889868f,  1.1499933f,  -1.310164f,
+                      0.51352894f,   0.93254006f,  -0.79166985f, -4.2508254f,  -1.3764223f, 0.4274596f,  1.0531945f,
+                      -0.6046142f,   -3.8921695f,  1.0219558f,   -0.39032245f, -1.8310032f, -1.4548063f, -0.5403559f,
+                      0.018844128f,  -3.2903082f,  -1.3176346f,  -3.482797f,   1.8779169f,  -0.11124539f})}),
       sample(
           DFT{}, {x, int_tensor({-1}), int_tensor({6})},
           {values({2, 3, 6, 2},
-                  {1.7183554f,   0.95220506f,   0.26413754f,  -0.59237039f, -0.079166114f, -0.58189285f, -1.6750501f,
-                   1.0824996f,   1.0242722f,    1.242781f,    -0.45380995f, 0.84615821f,   -0.83889174f, 0.19306195f,
-                   -0.11701734f, 1.5733451f,    -0.28563696f, -0.12545541f, -0.19932196f,  1.1032405f,   -0.54662728f,
-                   -0.30141696f, -0.58640122f,  1.0851843f,   -0.22224051f, -0.19160265f,  0.85531282f,  2.6244502f,
-                   1.9254446f,   -1.1553216f,   -0.93258029f, -0.22133625f, -0.85591668f,  0.97768116f,  0.97399545f,
-                   1.7503358f,   -1.1119366f,   0.69203007f,  1.0822766f,   -0.5979951f,   -0.28160399f, -2.2596583f,
-                   -1.5654247f,  -0.50943351f,  0.70212168f,  -0.62539399f, -1.3824974f,   -2.1247344f,  0.024293363f,
-                   0.77110583f,  -0.65062863f,  -0.32594791f, 0.25504673f,  0.44011104f,   -0.26093313f, -0.022217644f,
-                   1.0118765f,   -0.5658561f,   -1.6136239f,  -1.0293546f,  0.58306199f,   0.72585082f,  1.3005887f,
-                   0.73257196f,  -0.049877703f, 0.33475643f,  2.3398869f,   1.4641912f,    0.58438432f,  -1.8564557f,
+                  {1.7183554f,   0.95220506f,   0.26413754f,  -0.5923704f,  -0.079166114f, -0.58189285f, -1.6750501f,
+                   1.0824996f,   1.0242722f,    1.242781f,    -0.45380995f, 0.8461582f,    -0.83889174f, 0.19306195f,
+                   -0.11701734f, 1.5733451f,    -0.28563696f, -0.12545541f, -0.19932196f,  1.1032405f,   -0.5466273f,
+                   -0.30141696f, -0.5864012f,   1.0851843f,   -0.22224051f, -0.19160265f,  0.8553128f,   2.6244502f,
+                   1.9254446f,   -1.1553216f,   -0.9325803f,  -0.22133625f, -0.8559167f,   0.97768116f,  0.97399545f,
+                   1.7503358f,   -1.1119366f,   0.6920301f,   1.0822766f,   -0.5979951f,   -0.281604f,   -2.2596583f,
+                   -1.5654247f,  -0.5094335f,   0.7021217f,   -0.625394f,   -1.3824974f,   -2.1247344f,  0.024293363f,
+                   0.7711058f,   -0.6506286f,   -0.3259479f,  0.25504673f,  0.44011104f,   -0.26093313f, -0.022217644f,
+                   1.0118765f,   -0.5658561f,   -1.6136239f,  -1.0293546f,  0.583062f,     0.7258508f,   1.3005887f,
+                   0.73257196f,  -0.049877703f, 0.33475643f,  2.339887f,    1.4641912f,    0.5843843f,   -1.8564557f,
                    -0.41610536f, 1.0972371f})}),
       sample(DFT{}, {values({4, 2}, {1, 0, 0, 0, 0, 0, 0, 0}), int_tensor({0}), int_tensor({2})},
              {values({2, 2}, {1, 0, 1, 0})})};
@@ -272,12 +214,12 @@ void IDFT::eval(EvalCtx& ctx) const {
 Samples IDFT::samples() {
   return {sample(IDFT{}, {random_tensor({2, 3, 4, 2}, 1), int_tensor({2}), int_tensor({3})},
                  {values({2, 3, 3, 2},
-                         {0.32121938f,   0.30202359f, 0.089858256f, 0.39888236f,  -0.27795443f,  -0.20934241f,
-                          -0.23694085f,  0.28633067f, -0.13951927f, 0.12150435f,  -0.052522555f, 0.18015823f,
-                          -0.071333468f, 0.18739319f, -0.28255892f, 0.5771544f,   0.64456171f,   -0.13384631f,
-                          -0.4358803f,   0.1729466f,  0.16880576f,  -0.26619461f, -0.15910265f,  -0.81094956f,
-                          -0.20392454f,  0.14465296f, 0.12526986f,  -0.30100089f, -0.12700678f,  0.034321368f,
-                          0.31139851f,   0.46916407f, 0.31183952f,  -0.39160475f, 0.10041862f,   0.33879918f})}),
+                         {0.32121938f,  0.3020236f,  0.08985826f,  0.39888236f,  -0.27795443f,  -0.2093424f,
+                          -0.23694085f, 0.28633067f, -0.13951927f, 0.12150435f,  -0.052522555f, 0.18015823f,
+                          -0.07133347f, 0.18739319f, -0.28255892f, 0.5771544f,   0.6445617f,    -0.13384631f,
+                          -0.4358803f,  0.1729466f,  0.16880576f,  -0.2661946f,  -0.15910265f,  -0.81094956f,
+                          -0.20392454f, 0.14465296f, 0.12526986f,  -0.3010009f,  -0.12700678f,  0.034321368f,
+                          0.3113985f,   0.46916407f, 0.31183952f,  -0.39160475f, 0.10041862f,   0.33879918f})}),
           sample(IDFT{}, {random_tensor({5, 2}, 1), int_tensor({0}), int_tensor({-1})})};
 }
 HONE_DEFINE_OP(IDFT)
@@ -296,27 +238,16 @@ void RDFT::eval(EvalCtx& ctx) const {
   write_complex(ctx, resized(f, a.axes.back(), f.shape[a.axes.back()] / 2 + 1), x.element_type());
 }
 Samples RDFT::samples() {
-  return {sample(RDFT{}, {random_tensor({2, 3, 4}, 1), int_tensor({1, 2})},
-                 {values({2, 3, 3, 2}, {2.848696f,    0,
-                                        -1.9123173f,  -1.4596519f,
-                                        -0.65338188f, 0,
-                                        0.75876784f,  -0.89808065f,
-                                        -0.34593415f, 0.3702026f,
-                                        1.3689611f,   -1.2911018f,
-                                        0.75876784f,  0.89808065f,
-                                        -0.16839559f, -0.71908581f,
-                                        1.3689611f,   1.2911018f,
-                                        -1.2378083f,  0,
-                                        -0.89463514f, -0.50475162f,
-                                        0.35694072f,  0,
-                                        -0.61704397f, -3.9150429f,
-                                        0.55148494f,  -1.5184039f,
-                                        0.40289763f,  1.2643142f,
-                                        -0.61704397f, 3.9150429f,
-                                        0.45698524f,  -0.15510869f,
-                                        0.40289763f,  -1.2643142f})}),
-          sample(RDFT{}, {values({2}, {1, 2}), int_tensor({-1}), int_tensor({3})},
-                 {values({2, 2}, {3, 0, 0, -1.7320508f})})};
+  return {
+      sample(RDFT{}, {random_tensor({2, 3, 4}, 1), int_tensor({1, 2})},
+             {values({2, 3, 3, 2}, {2.848696f,   0.0f,         -1.9123173f,  -1.459652f,   -0.6533819f, 0.0f,
+                                    0.75876784f, -0.89808065f, -0.34593415f, 0.3702026f,   1.3689611f,  -1.2911018f,
+                                    0.75876784f, 0.89808065f,  -0.1683956f,  -0.7190858f,  1.3689611f,  1.2911018f,
+                                    -1.2378083f, 0.0f,         -0.89463514f, -0.5047516f,  0.35694072f, 0.0f,
+                                    -0.617044f,  -3.9150429f,  0.55148494f,  -1.5184039f,  0.40289763f, 1.2643142f,
+                                    -0.617044f,  3.9150429f,   0.45698524f,  -0.15510869f, 0.40289763f, -1.2643142f})}),
+      sample(RDFT{}, {values({2}, {1, 2}), int_tensor({-1}), int_tensor({3})},
+             {values({2, 2}, {3, 0, 0, -1.7320508f})})};
 }
 HONE_DEFINE_OP(RDFT)
 
@@ -351,192 +282,15 @@ void IRDFT::eval(EvalCtx& ctx) const {
 Samples IRDFT::samples() {
   return {sample(IRDFT{}, {random_tensor({2, 3, 4, 2}, 1), int_tensor({1, 2})},
                  {values({2, 3, 6},
-                         {0.038958259f,  0.027285973f,  -0.076096721f, -0.27724037f, 0.13933811f,   0.14602466f,
-                          0.15808602f,   0.020242611f,  0.2600286f,    -0.22249608f, -0.25377533f,  0.1176695f,
-                          0.22777076f,   -0.095202863f, 0.0095220692f, 0.04498202f,  -0.059921544f, -0.072052591f,
-                          -0.087867655f, -0.35753503f,  0.22357275f,   0.078659885f, -0.040295839f, 0.21407181f,
-                          -0.10342409f,  0.12988667f,   -0.076634668f, -0.18030037f, 0.0053956634f, 0.15210356f,
-                          -0.14094159f,  -0.12953687f,  0.12551458f,   -0.31652084f, -0.02055561f,  0.098230392f})}),
+                         {0.03895826f,   0.027285973f, -0.07609672f, -0.27724037f, 0.1393381f,    0.14602466f,
+                          0.15808602f,   0.020242611f, 0.2600286f,   -0.22249608f, -0.25377533f,  0.1176695f,
+                          0.22777076f,   -0.09520286f, 0.009522069f, 0.04498202f,  -0.059921544f, -0.07205259f,
+                          -0.087867655f, -0.35753503f, 0.22357275f,  0.078659885f, -0.04029584f,  0.21407181f,
+                          -0.10342409f,  0.12988667f,  -0.07663467f, -0.18030037f, 0.0053956634f, 0.15210356f,
+                          -0.14094159f,  -0.12953687f, 0.12551458f,  -0.31652084f, -0.02055561f,  0.09823039f})}),
           sample(IRDFT{}, {values({2, 2}, {3, 0, 0, -1.7320508f}), int_tensor({0}), int_tensor({3})},
                  {values({3}, {1, 2, 0})})};
 }
 HONE_DEFINE_OP(IRDFT)
-
-namespace {
-
-int64_t positive_scalar(const auto& ctx, const Tensor& t, const char* what) {
-  if (t.size() != 1) ctx.fail(std::string(what) + " is not one number");
-  const int64_t n = get_integer(t, 0);
-  if (n < 1 || n > most_points) ctx.fail(std::string(what) + " is " + std::to_string(n));
-  return n;
-}
-
-// The window in the middle of a frame of zeros.
-std::vector<double> frame_window(const EvalCtx& ctx, const Tensor& window, int64_t frame) {
-  if (window.rank() != 1 || window.shape()[0] > frame)
-    ctx.fail("window " + to_string(window.shape()) + " does not fit a frame of " + std::to_string(frame));
-  std::vector<double> out(static_cast<size_t>(frame), 0);
-  const auto left = static_cast<size_t>((frame - window.shape()[0]) / 2);
-  for (size_t i = 0; i < window.size(); ++i) out[left + i] = get_element(window, i);
-  return out;
-}
-
-}  // namespace
-
-Types STFT::infer(InferCtx& ctx) const {
-  const PartialShape& x = ctx.shape(0);
-  const ElementType e = ctx.element(0);
-  if (!x.rank_known()) return {Type(e, PartialShape::dynamic())};
-  ctx.check(x.rank() == 1 || x.rank() == 2, "signal " + to_string(x) + " is neither [length] nor [N, length]");
-  const Tensor size = ctx.constant(2), step = ctx.constant(3);
-  Dimension frames, bins;
-  if (size) bins = Dimension(positive_scalar(ctx, size, "the frame size") / 2 + 1);
-  if (size && step) {
-    const int64_t n = positive_scalar(ctx, size, "the frame size"), s = positive_scalar(ctx, step, "the frame step");
-    const Dimension& length = x[x.rank() - 1];
-    ctx.check(length.max() >= n, "a frame of " + std::to_string(n) + " does not fit signal " + to_string(x));
-    const auto count = [&](int64_t l) { return l < n ? 0 : (l - n) / s + 1; };
-    frames = Dimension(count(length.min()),
-                       length.max() == Dimension::unbounded ? Dimension::unbounded : count(length.max()));
-  }
-  std::vector<Dimension> out;
-  if (x.rank() == 2) out.push_back(x[0]);
-  out.push_back(transpose_frames ? bins : frames);
-  out.push_back(transpose_frames ? frames : bins);
-  out.emplace_back(2);
-  return {Type(e, PartialShape(std::move(out)))};
-}
-void STFT::eval(EvalCtx& ctx) const {
-  const Tensor& x = ctx.input(0);
-  if (x.rank() != 1 && x.rank() != 2)
-    ctx.fail("signal " + to_string(x.shape()) + " is neither [length] nor [N, length]");
-  const int64_t size = positive_scalar(ctx, ctx.input(2), "the frame size"),
-                step = positive_scalar(ctx, ctx.input(3), "the frame step");
-  const auto window = frame_window(ctx, ctx.input(1), size);
-  const int64_t length = x.shape().back(), batch = x.rank() == 2 ? x.shape()[0] : 1, bins = size / 2 + 1;
-  if (length < size) ctx.fail("a frame of " + std::to_string(size) + " does not fit signal " + to_string(x.shape()));
-  const int64_t frames = (length - size) / step + 1;
-  Shape shape = x.rank() == 2 ? Shape{batch} : Shape{};
-  shape.insert(shape.end(), {transpose_frames ? bins : frames, transpose_frames ? frames : bins, 2});
-  Tensor y = ctx.output(0, x.element_type(), shape);
-  Transform t(static_cast<size_t>(size), false);
-  std::vector<Complex> line(static_cast<size_t>(size));
-  for (int64_t n = 0; n < batch; ++n) {
-    for (int64_t f = 0; f < frames; ++f) {
-      for (int64_t i = 0; i < size; ++i)
-        line[static_cast<size_t>(i)] =
-            window[static_cast<size_t>(i)] * get_element(x, static_cast<size_t>(n * length + f * step + i));
-      t.run(line);
-      for (int64_t k = 0; k < bins; ++k) {
-        const auto at =
-            static_cast<size_t>(2 * (n * frames * bins + (transpose_frames ? k * frames + f : f * bins + k)));
-        set_element(y, at, line[static_cast<size_t>(k)].real());
-        set_element(y, at + 1, line[static_cast<size_t>(k)].imag());
-      }
-    }
-  }
-}
-Samples STFT::samples() {
-  const Tensor x = random_tensor({2, 12}, 1), window = random_tensor({4}, 2, 0.5, 1);
-  return {sample(STFT{}, {x, window, int_scalar(6), int_scalar(3)},
-                 {values({2, 3, 4, 2}, {1.027761f,     0,
-                                        -0.078403831f, -1.1373821f,
-                                        -0.64705431f,  0.46000242f,
-                                        0.42315534f,   1.3830992e-16f,
-                                        1.0139914f,    0,
-                                        -0.89673704f,  -0.28616336f,
-                                        0.3961722f,    0.43977103f,
-                                        -0.012861632f, -7.7774135e-17f,
-                                        -0.038590252f, 0,
-                                        -0.1785567f,   0.14656955f,
-                                        0.72296339f,   -0.21014321f,
-                                        -1.0502231f,   -3.516344e-16f,
-                                        -0.33885983f,  0,
-                                        0.48293716f,   0.27775276f,
-                                        -0.62750757f,  -0.36065114f,
-                                        0.62800074f,   2.8758473e-16f,
-                                        1.7512796f,    0,
-                                        -0.78935254f,  -0.090375364f,
-                                        -0.4407368f,   -0.31017005f,
-                                        0.70889896f,   3.3262701e-16f,
-                                        -0.8228516f,   0,
-                                        1.3569145f,    0.12158448f,
-                                        -0.59044027f,  -1.1807913f,
-                                        -0.71009678f,  -1.9018403e-17f})}),
-          sample(STFT{true}, {x, window, int_scalar(5), int_scalar(2)}),
-          sample(STFT{}, {random_tensor({9}, 1), window, int_scalar(4), int_scalar(1)})};
-}
-HONE_DEFINE_OP(STFT)
-
-Types ISTFT::infer(InferCtx& ctx) const {
-  const PartialShape& x = ctx.shape(0);
-  const ElementType e = ctx.element(0);
-  if (!x.rank_known()) return {Type(e, PartialShape::dynamic())};
-  ctx.check(x.rank() == 3 || x.rank() == 4,
-            "data " + to_string(x) + " are neither [bins, frames, 2] nor [N, bins, frames, 2]");
-  Dimension length;
-  const Tensor size = ctx.constant(2), step = ctx.constant(3);
-  if (ctx.has(4)) {
-    if (const Tensor wanted = ctx.constant(4)) length = Dimension(positive_scalar(ctx, wanted, "the signal length"));
-  } else if (size && step && x[x.rank() - 2].is_static()) {
-    const int64_t n = positive_scalar(ctx, size, "the frame size");
-    length = Dimension(
-        std::max<int64_t>(0, (x[x.rank() - 2].get_length() - 1) * positive_scalar(ctx, step, "the frame step") + n -
-                                 (center ? n / 2 * 2 : 0)));
-  }
-  if (x.rank() == 3) return {Type(e, PartialShape{length})};
-  return {Type(e, PartialShape{x[0], length})};
-}
-void ISTFT::eval(EvalCtx& ctx) const {
-  const Tensor& x = ctx.input(0);
-  if ((x.rank() != 3 && x.rank() != 4) || x.shape().back() != 2)
-    ctx.fail("data " + to_string(x.shape()) + " are neither [bins, frames, 2] nor [N, bins, frames, 2]");
-  const int64_t size = positive_scalar(ctx, ctx.input(2), "the frame size"),
-                step = positive_scalar(ctx, ctx.input(3), "the frame step");
-  const auto window = frame_window(ctx, ctx.input(1), size);
-  const int64_t batch = x.rank() == 4 ? x.shape()[0] : 1, bins = x.shape()[x.rank() - 3],
-                frames = x.shape()[x.rank() - 2];
-  if (bins != size / 2 + 1 || frames < 1)
-    ctx.fail("data " + to_string(x.shape()) + " do not fit a frame of " + std::to_string(size));
-  const int64_t full = (frames - 1) * step + size, cut = center ? size / 2 : 0;
-  const int64_t length =
-      ctx.has(4) ? positive_scalar(ctx, ctx.input(4), "the signal length") : std::max<int64_t>(0, full - 2 * cut);
-  Tensor y = ctx.output(0, x.element_type(), x.rank() == 4 ? Shape{batch, length} : Shape{length});
-  Transform t(static_cast<size_t>(size), true);
-  std::vector<Complex> line(static_cast<size_t>(size));
-  const double scale = normalized ? std::sqrt(static_cast<double>(size)) : 1;
-  for (int64_t n = 0; n < batch; ++n) {
-    std::vector<double> sum(static_cast<size_t>(full), 0), weight(static_cast<size_t>(full), 0);
-    for (int64_t f = 0; f < frames; ++f) {
-      for (int64_t k = 0; k < bins; ++k) {
-        const auto at = static_cast<size_t>(2 * ((n * bins + k) * frames + f));
-        const bool single = k == 0 || 2 * k == size;  // these are real for a real signal
-        line[static_cast<size_t>(k)] = {get_element(x, at), single ? 0 : get_element(x, at + 1)};
-        if (!single) line[static_cast<size_t>(size - k)] = std::conj(line[static_cast<size_t>(k)]);
-      }
-      t.run(line);
-      for (int64_t i = 0; i < size; ++i) {
-        const double w = window[static_cast<size_t>(i)];
-        sum[static_cast<size_t>(f * step + i)] += line[static_cast<size_t>(i)].real() * w * scale;
-        weight[static_cast<size_t>(f * step + i)] += w * w;
-      }
-    }
-    for (int64_t i = 0; i < std::min(length, full - cut); ++i) {
-      const auto at = static_cast<size_t>(i + cut);
-      set_element(y, static_cast<size_t>(n * length + i), weight[at] > 1e-11 ? sum[at] / weight[at] : sum[at]);
-    }
-  }
-}
-Samples ISTFT::samples() {
-  // The transform of [1, 2, 3, 4] in two frames of two with a window of ones.
-  const Tensor x = values({2, 2, 2}, {3, 0, 7, 0, -1, 0, -1, 0});
-  return {sample(ISTFT{}, {x, values({2}, {1, 1}), int_scalar(2), int_scalar(2)}, {values({4}, {1, 2, 3, 4})}),
-          sample(ISTFT{true, false}, {x, values({2}, {1, 1}), int_scalar(2), int_scalar(2)}, {values({2}, {2, 3})}),
-          sample(ISTFT{}, {x, values({2}, {1, 1}), int_scalar(2), int_scalar(2), int_scalar(5)},
-                 {values({5}, {1, 2, 3, 4, 0})}),
-          sample(ISTFT{true, true},
-                 {random_tensor({2, 4, 5, 2}, 1), random_tensor({5}, 2, 0.5, 1), int_scalar(6), int_scalar(2)})};
-}
-HONE_DEFINE_OP(ISTFT)
 
 }  // namespace hone
