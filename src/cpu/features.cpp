@@ -1,10 +1,12 @@
 #include "cpu/features.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 
-#include "hone/error.hpp"
+#include "base/log.hpp"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -33,6 +35,19 @@ bool amx_granted() {
   return syscall(SYS_arch_prctl, arch_req_xcomp_perm, xtile_data) == 0;
 }
 #endif
+
+/// A value of HONE_ISA and what it has beyond the one before it.
+struct Level {
+  std::string_view name;
+  bool Features::*adds[2] = {};
+
+  bool in(const Features& f) const { return f.*adds[0] || (adds[1] && f.*adds[1]); }
+  void remove_from(Features& f) const {
+    for (bool Features::*feature : adds) {
+      if (feature) f.*feature = false;
+    }
+  }
+};
 
 }  // namespace
 
@@ -73,36 +88,41 @@ Features detect_features() {
   return f;
 }
 
-Features capped(Features f, std::string_view level) {
-  static constexpr std::string_view x86[] = {"reference", "avx2", "avx512", "vnni", "bf16", "amx"};
-  static constexpr std::string_view arm[] = {"reference", "neon", "dotprod", "i8mm"};
-  for (int i = 0; i < 6; ++i) {
-    if (level != x86[i]) continue;
-    f.avx2 = f.avx2 && i >= 1;
-    f.avx512 = f.avx512 && i >= 2;
-    f.avx512_vnni = f.avx512_vnni && i >= 3;
-    f.avx512_bf16 = f.avx512_bf16 && i >= 4;
-    f.amx_int8 = f.amx_int8 && i >= 5;
-    f.amx_bf16 = f.amx_bf16 && i >= 5;
-    if (i == 0) f.neon = f.dotprod = f.i8mm = f.neon_bf16 = false;
-    return f;
+Features capped(Features f, std::string_view level, std::string* warning) {
+  static constexpr Level x86[] = {{"avx2", {&Features::avx2}},
+                                  {"avx512", {&Features::avx512}},
+                                  {"vnni", {&Features::avx512_vnni}},
+                                  {"bf16", {&Features::avx512_bf16}},
+                                  {"amx", {&Features::amx_int8, &Features::amx_bf16}}};
+  static constexpr Level arm[] = {{"neon", {&Features::neon}},
+                                  {"dotprod", {&Features::dotprod}},
+                                  {"i8mm", {&Features::i8mm, &Features::neon_bf16}}};
+  if (level == "reference") return {};
+  bool known = false, had = false;
+  for (const std::span<const Level> levels : {std::span<const Level>(x86), std::span<const Level>(arm)}) {
+    const auto at = std::ranges::find(levels, level, &Level::name);
+    if (at == levels.end()) continue;
+    known = true;
+    had = at->in(f);
+    std::for_each(at + 1, levels.end(), [&f](const Level& above) { above.remove_from(f); });
   }
-  for (int i = 1; i < 4; ++i) {
-    if (level != arm[i]) continue;
-    f.dotprod = f.dotprod && i >= 2;
-    f.i8mm = f.i8mm && i >= 3;
-    f.neon_bf16 = f.neon_bf16 && i >= 3;
-    return f;
+  if (!had && warning) {
+    *warning = "[cpu] HONE_ISA is '" + std::string(level) + "', " +
+               (known ? "which this machine does not have" : "which is no instruction set") + ": " + to_string(f) +
+               " is used (there are reference, avx2, avx512, vnni, bf16, amx; on ARM reference, neon, dotprod, i8mm)";
   }
-  throw Error(ErrorCode::usage, "[cpu] HONE_ISA is '" + std::string(level) + "'", {},
-              "use reference, avx2, avx512, vnni, bf16 or amx (ARM: neon, dotprod, i8mm)");
+  return f;
 }
 
 const Features& features() {
   if (const Features* f = replaced.load(std::memory_order_acquire)) return *f;
   static const Features found = [] {
-    const char* cap = std::getenv("HONE_ISA");
-    const Features f = cap && *cap ? capped(detect_features(), cap) : detect_features();
+    Features f = detect_features();
+    if (const char* cap = std::getenv("HONE_ISA"); cap && *cap) {
+      std::string warning;
+      f = capped(f, cap, &warning);
+      if (!warning.empty()) log(LogLevel::warning, warning);
+    }
     native_bf16 = f.avx512_bf16;
     return f;
   }();

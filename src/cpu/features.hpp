@@ -26,9 +26,11 @@ struct Features {
 
 /// What the hardware and the operating system offer, without any cap.
 Features detect_features();
-/// `all` without what lies beyond `level` (a value of HONE_ISA). Throws `Error` for an unknown level.
-Features capped(Features all, std::string_view level);
-/// Detected once, capped by HONE_ISA, or what `ScopedFeatures` says. Throws `Error` where HONE_ISA is not a level.
+/// `all` without what lies beyond `level` (a value of HONE_ISA). A level that `all` lacks, or one that there is not,
+/// caps nothing: `warning` is then the line that says so.
+Features capped(Features all, std::string_view level, std::string* warning = nullptr);
+/// Detected once, capped by HONE_ISA, or what `ScopedFeatures` says. Logs a warning, once, where HONE_ISA cannot be
+/// had.
 const Features& features();
 /// Says `features().avx512_bf16` to vector code; set by the first call of `features()`.
 extern bool native_bf16;

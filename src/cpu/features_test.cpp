@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "cpu/registry.hpp"
-#include "hone/error.hpp"
 
 namespace hone::cpu {
 namespace {
@@ -36,14 +35,44 @@ TEST(Features, cap_never_adds) {
   EXPECT_EQ(capped(Features{}, "amx"), Features{});
 }
 
-TEST(Features, unknown_level_is_a_usage_error) {
-  try {
-    capped(Features{}, "sse9");
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::usage);
-    EXPECT_NE(e.message().find("sse9"), std::string::npos);
+std::string warning_of(const Features& all, std::string_view level) {
+  std::string warning;
+  capped(all, level, &warning);
+  return warning;
+}
+
+TEST(Features, a_level_above_the_machine_is_warned_about_and_caps_nothing) {
+  const Features vnni = capped(everything(), "vnni");
+  EXPECT_EQ(capped(vnni, "amx"), vnni);
+  const std::string warning = warning_of(vnni, "amx");
+  EXPECT_NE(warning.find("HONE_ISA is 'amx', which this machine does not have: avx2 avx512 vnni "), std::string::npos)
+      << warning;
+  EXPECT_NE(warning.find("reference, avx2, avx512, vnni, bf16, amx"), std::string::npos) << warning;
+  EXPECT_EQ(warning.find('\n'), std::string::npos);
+  Features half_amx = everything();
+  half_amx.amx_bf16 = false;
+  EXPECT_EQ(warning_of(half_amx, "amx"), "");
+}
+
+TEST(Features, a_level_of_another_architecture_is_warned_about) {
+  Features arm;
+  arm.neon = arm.dotprod = true;
+  EXPECT_EQ(capped(arm, "avx2"), arm);
+  EXPECT_NE(warning_of(arm, "avx2").find("neon dotprod is used"), std::string::npos);
+  EXPECT_EQ(warning_of(arm, "neon"), "");
+}
+
+TEST(Features, an_unknown_level_is_warned_about_and_caps_nothing) {
+  EXPECT_EQ(capped(everything(), "sse9"), everything());
+  EXPECT_NE(warning_of(everything(), "sse9").find("'sse9', which is no instruction set"), std::string::npos);
+  EXPECT_NE(warning_of(Features{}, "AVX2").find("reference is used"), std::string::npos);
+}
+
+TEST(Features, a_level_the_machine_has_is_no_reason_to_warn) {
+  for (const char* level : {"reference", "avx2", "avx512", "vnni", "bf16", "amx", "neon", "dotprod", "i8mm"}) {
+    EXPECT_EQ(warning_of(everything(), level), "") << level;
   }
+  EXPECT_EQ(warning_of(Features{}, "reference"), "");
 }
 
 TEST(Features, scoped_features_replace_and_restore) {
