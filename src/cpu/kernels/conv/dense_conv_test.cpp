@@ -470,6 +470,11 @@ TEST(GroupConvolution, depthwise_matches_the_plain_loop) {
                                          {3, 1, 3, 3, 6, 25, 19},
                                          {7, 1, 1, 3, 9, 12, 24},
                                          {3, 2, 1, 1, 14, 14, 66},
+                                         {3, 1, 1, 1, 5, 67, 80},
+                                         {3, 2, 1, 1, 7, 71, 96},
+                                         {5, 1, 1, 2, 7, 40, 100},
+                                         {5, 2, 1, 2, 9, 30, 49},
+                                         {7, 1, 1, 3, 8, 31, 17},
                                          {2, 1, 1, 1, 5, 11, 18}}) {
     for (auto [x, wt, y] : {std::tuple{ElementType::f32, ElementType::f32, ElementType::f32},
                             {ElementType::bf16, ElementType::f32, ElementType::bf16},

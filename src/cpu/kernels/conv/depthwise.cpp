@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/kernels/conv/depthwise_rows.hpp"
 #include "cpu/kernels/conv/depthwise_view.hpp"
-#include "cpu/kernels/conv/geometry.hpp"
 #include "cpu/kernels/epilogue.hpp"
 #include "cpu/kernels/isa_choice.hpp"
 
@@ -18,14 +18,6 @@ namespace hone::cpu {
 namespace {
 
 constexpr const char* weights_form = "taps_c16_f32";
-
-std::optional<Window> window_for(const KernelQuery& q) {
-  const Shape& w = q.inputs[1].shape;
-  if (w.size() < 4 || w[1] != 1 || w[2] != 1) return std::nullopt;
-  const auto a = q.attrs<GroupConvolution>();
-  return window_of(q.inputs[0].shape, q.outputs[0].shape, {w.begin() + 3, w.end()}, a.strides, a.dilations,
-                   a.pads_begin, a.auto_pad);
-}
 
 bool is_int8(ElementType t) {
   return t == ElementType::u8 || t == ElementType::i8;
@@ -56,7 +48,7 @@ struct DepthwiseIsa {
 class DepthwiseKernel : public PreparedKernel {
  public:
   DepthwiseKernel(const KernelQuery& q, const DepthwiseIsa& isa)
-      : w_(*window_for(q)),
+      : w_(*depthwise_window(q)),
         isa_(isa),
         epilogue_(q, w_.channels, w_.out_h * w_.out_w, is_int8(q.inputs[0].type) && is_int8(q.inputs[1].type)),
         packed_(q.inputs[1].constant),
@@ -243,42 +235,17 @@ template <size_t I>
 struct Row {
   static Support supports(const KernelQuery& q) {
     if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
-    const auto w = window_for(q);
-    if (!w) return Support::no("takes groups of one channel and one or two spatial dimensions");
-    const TensorDesc &x = q.inputs[0], &k = q.inputs[1];
-    if (x.layout != Layout::channels_last || q.outputs[0].layout != Layout::channels_last)
-      return Support::no("takes channels-last tensors only");
-    if (k.layout != Layout::plain) return Support::no("weights lie in another layout than the plain one");
-    if (is_int8(x.type)) {
-      if (!k.constant || (k.type != ElementType::i8 && !is_float(k.type)))
-        return Support::no("integer activations need constant weights, i8 or real");
-      if (!x.quantization || x.quantization->scales.size() != 1 || (k.type == ElementType::i8 && !k.quantization))
-        return Support::no("a factor has no scale");
-      for (int32_t z : k.quantization ? k.quantization->zero_points : std::vector<int32_t>()) {
-        if (z != 0) return Support::no("weights have zero points");
-      }
-      const size_t scales = k.quantization ? k.quantization->scales.size() : 1;
-      if (scales != 1 && int64_t(scales) != w->channels)
-        return Support::no("weights need one scale, or one for each channel");
-      if (w->kernel_h * w->kernel_w > 256) return Support::no("sums of more than 256 products are not exact in f32");
-    } else {
-      if (x.type != ElementType::f32 && x.type != ElementType::bf16 && x.type != ElementType::f16)
-        return Support::no(std::string("activations are ") + name_of(x.type));
-      if (k.constant ? !is_float(k.type) : k.type != ElementType::f32 && k.type != ElementType::bf16) {
-        return Support::no(std::string("weights are ") + name_of(k.type));
-      }
-    }
-    return supports_epilogue(q);
+    return supports_depthwise(q);
   }
   static KernelPlan plan(const KernelQuery& q) {
-    const Window w = *window_for(q);
+    const Window w = *depthwise_window(q);
     KernelPlan p;
     if (q.inputs[1].constant) p.packs.push_back({1, weights_form});
     p.cost = 1 + double(q.outputs[0].size() * size_t(w.kernel_h * w.kernel_w)) * 2.5e-5 * vector_isas[I].cost;
     return p;
   }
   static Tensor pack(const KernelQuery& q, const PackedInput&) {
-    const Window w = *window_for(q);
+    const Window w = *depthwise_window(q);
     const int64_t taps = w.kernel_h * w.kernel_w, padded = padded_channels(w);
     const Tensor value = q.inputs[1].value.converted(ElementType::f32);
     Tensor out(ElementType::u8, {taps * padded * 4});
@@ -308,6 +275,43 @@ RowList make_rows(std::index_sequence<I...>) {
 }
 
 }  // namespace
+
+std::optional<Window> depthwise_window(const KernelQuery& q) {
+  const Shape& w = q.inputs[1].shape;
+  if (w.size() < 4 || w[1] != 1 || w[2] != 1) return std::nullopt;
+  const auto a = q.attrs<GroupConvolution>();
+  return window_of(q.inputs[0].shape, q.outputs[0].shape, {w.begin() + 3, w.end()}, a.strides, a.dilations,
+                   a.pads_begin, a.auto_pad);
+}
+
+Support supports_depthwise(const KernelQuery& q) {
+  const auto w = depthwise_window(q);
+  if (!w) return Support::no("takes groups of one channel and one or two spatial dimensions");
+  const TensorDesc &x = q.inputs[0], &k = q.inputs[1];
+  if (x.layout != Layout::channels_last || q.outputs[0].layout != Layout::channels_last)
+    return Support::no("takes channels-last tensors only");
+  if (k.layout != Layout::plain) return Support::no("weights lie in another layout than the plain one");
+  if (is_int8(x.type)) {
+    if (!k.constant || (k.type != ElementType::i8 && !is_float(k.type)))
+      return Support::no("integer activations need constant weights, i8 or real");
+    if (!x.quantization || x.quantization->scales.size() != 1 || (k.type == ElementType::i8 && !k.quantization))
+      return Support::no("a factor has no scale");
+    for (int32_t z : k.quantization ? k.quantization->zero_points : std::vector<int32_t>()) {
+      if (z != 0) return Support::no("weights have zero points");
+    }
+    const size_t scales = k.quantization ? k.quantization->scales.size() : 1;
+    if (scales != 1 && int64_t(scales) != w->channels)
+      return Support::no("weights need one scale, or one for each channel");
+    if (w->kernel_h * w->kernel_w > 256) return Support::no("sums of more than 256 products are not exact in f32");
+  } else {
+    if (x.type != ElementType::f32 && x.type != ElementType::bf16 && x.type != ElementType::f16)
+      return Support::no(std::string("activations are ") + name_of(x.type));
+    if (k.constant ? !is_float(k.type) : k.type != ElementType::f32 && k.type != ElementType::bf16) {
+      return Support::no(std::string("weights are ") + name_of(k.type));
+    }
+  }
+  return supports_epilogue(q);
+}
 
 KernelList depthwise_kernels() {
   static const RowList rows = make_rows(std::make_index_sequence<num_vector_isas>());

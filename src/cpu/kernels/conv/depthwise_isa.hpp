@@ -85,9 +85,9 @@ HONE_INLINE void put_results(const DepthwiseView& d, const EpilogueView& e, int 
 }
 
 // Each input is loaded (and converted) once for all windows of the row that meet it; what lies outside adds nothing.
-// Tiles without branches, for the usual types and where registers suffice; elsewhere their code is not worth its size.
+// Tiles without branches, for real numbers and where registers suffice; elsewhere their code is not worth its size.
 template <Num TYPE>
-constexpr bool whole_tiles = lanes == 16 && TYPE != Num::f16&& TYPE != Num::s8;
+constexpr bool whole_tiles = lanes == 16 && (TYPE == Num::f32 || TYPE == Num::bf16);
 
 // INSIDE: all inputs lie in the image. Tiles side by side, `view.tiles` of them.
 template <Num TYPE, bool CENTERED, int KW, int STRIDE, bool INSIDE>
