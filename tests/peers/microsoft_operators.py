@@ -35,7 +35,11 @@ def cases():
     yield "MultiHeadAttention_mask", "MultiHeadAttention", [
         q, k, v, "", np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0]], np.int32)], {"num_heads": heads}, 1
     yield "MultiHeadAttention_attention_bias", "MultiHeadAttention", [q, k, v, "", "", random(b, heads, length, 6)], {"num_heads": heads}, 1
+    yield "MultiHeadAttention_scores", "MultiHeadAttention", [q, k, v, "", "", random(b, 1, length, 6)], {"num_heads": heads}, 4
     x, w = random(b, length, 8), (random(8, 3 * width),)
+    yield "Attention_ends_and_begins", "Attention", [x, w, (random(3 * width),), np.array([4, 5, 1, 2], np.int32)], {"num_heads": heads}, 1
+    yield "Attention_sizes", "Attention", [
+        x, (random(8, 2 * width + 9),), (random(2 * width + 9),)], {"num_heads": heads, "qkv_hidden_sizes": [width, width, 9]}, 1
     yield "Attention", "Attention", [x, w, (random(3 * width),)], {"num_heads": heads}, 1
     yield "Attention_lengths", "Attention", [x, w, (random(3 * width),), np.array([3, 5], np.int32)], {"num_heads": heads}, 1
     yield "Attention_mask", "Attention", [
@@ -116,6 +120,29 @@ def group_query_cases():
     yield group("GroupQueryAttention_smooth", 5, smooth_softmax=1)
     yield group("GroupQueryAttention_sink", 5, extra={11: random(heads)})
     yield group("GroupQueryAttention_bias", 5, extra={10: random(1, 1, 5, 5)})
+    yield group("GroupQueryAttention_all_keys", 5, causal=0)
+    for mode in (1, 2):
+        name, op, inputs, attributes, _ = group("GroupQueryAttention_scores_%d" % mode, 1, past=6, qk_output=mode, softcap=.4, local_window_size=4)
+        yield name, op, inputs, attributes, 4
+    # Caches of integers: one scale for all, or one for each channel.
+    for bits in (8, 4):
+        for kind, scale in (("PER_TENSOR", lambda: (np.array([.1], np.float32),)), ("PER_CHANNEL", lambda: ((random(1, kv, 1, size) + 1) / 10,))):
+            for past, length in ((6, 1), (0, 5)):
+                name, op, inputs, attributes, outputs = group("GroupQueryAttention_%d_bits_%s_%d" % (bits, kind.lower(), past), length, past=past, do_rotary=1)
+                stored = (b, kv, past, size) if bits == 8 else (b, kv, past, size // 2)
+                inputs[3:5] = [(rng.integers(0, 256, stored) - (128 if bits == 8 else 0)).astype(np.int8 if bits == 8 else np.uint8) for _ in range(2)]
+                inputs += [""] * (12 - len(inputs)) + [scale(), scale()]
+                yield name, op, inputs, {**attributes, "k_quant_type": kind, "v_quant_type": kind, "kv_cache_bit_width": bits}, outputs
+    # Caches of the window: (room, window, tokens before, new tokens). A sequence alone, since new tokens beside a cache want that; all rows are in use then.
+    for room, window, before, length in ((4, 4, 3, 1), (4, 4, 9, 1), (6, 3, 9, 1), (6, 3, 5, 5), (6, 3, 2, 8), (4, 4, 6, 9)):
+        total = before + length
+        inputs = [random(1, length, heads * size), random(1, length, kv * size), random(1, length, kv * size), random(1, kv, room, size), random(1, kv, room, size),
+                  np.array([total - 1], i32), (np.array(total, i32),), (random(32, size // 2),), (random(32, size // 2),)]
+        yield "GroupQueryAttention_cache_%d_%d_%d_%d" % (room, window, before, length), "GroupQueryAttention", inputs + ["", random(1, heads, length, total)], {
+            "num_heads": heads, "kv_num_heads": kv, "local_window_size": window, "sliding_window_cache": 1, "do_rotary": 1}, 3
+    inputs = [random(b, 1, heads * size), random(b, 1, kv * size), random(b, 1, kv * size), random(b, kv, 4, size), random(b, kv, 4, size), np.array([2, 8], i32), (np.array(9, i32),)]
+    yield "GroupQueryAttention_cache_lengths", "GroupQueryAttention", inputs, {
+        "num_heads": heads, "kv_num_heads": kv, "local_window_size": 3, "sliding_window_cache": 1}, (3, 1)
 
 
 def main():
@@ -143,6 +170,8 @@ def main():
             results = ["y%d" % i for i in range(made)]
             kind = {"QLinear": TensorProto.UINT8}.get(op[:7], TensorProto.FLOAT)
             kinds = [TensorProto.INT32 if op == "EmbedLayerNormalization" and i == 1 else kind for i in range(outputs)]
+            if op == "GroupQueryAttention" and not isinstance(inputs[3], str):
+                kinds = [helper.np_dtype_to_tensor_dtype(inputs[3].dtype) if i in (1, 2) else kind for i in range(outputs)]
             node = helper.make_node(op, names, results, domain="com.microsoft", **attributes)
             graph = helper.make_graph([node], "g", infos, [helper.make_tensor_value_info(r, t, None) for r, t in zip(results[:outputs], kinds)], constants)
             model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "formats/onnx/mapping.hpp"
+#include "formats/onnx/microsoft_attention.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
@@ -17,6 +18,8 @@
 
 namespace hone::onnx {
 namespace {
+
+using namespace microsoft;
 
 // The mapping of a standard operator, in the newest meaning that its old attributes fit.
 Values standard(NodeContext& n, const char* op, int64_t version) {
@@ -84,45 +87,45 @@ Values embed_layer_norm(NodeContext& n) {
   return {y, tokens, sum};
 }
 
-// [B, L, heads * size] -> [B, heads, L, size] and back.
-Value split_heads(NodeContext& n, Value v, int64_t heads) {
-  return n.transpose(n.reshape(v, {0, 0, heads, -1}, true), {0, 2, 1, 3});
-}
-Value join_heads(NodeContext& n, Value v) {
-  return n.reshape(n.transpose(v, {0, 2, 1, 3}), {0, 0, -1}, true);
-}
-
-Value length_of(NodeContext& n, Value v, int64_t axis) {
-  return n.gather(n.shape_of(v), n.int_constant(axis), 0);
-}
-Value count(NodeContext& n, Value end) {
-  return n(Range{ElementType::i64}, n.int_constant(0), end, n.int_constant(1));
-}
-
 struct Core {
   double scale = 0;  ///< 0: one over the root of the size of a head
   double filter = -10000;
   bool causal = false;
   Value bias;  ///< added to the scores
-  Value mask;  ///< numbers that are 0 where a key takes no part: [B], lengths; [B, keys]; [B, queries, keys]
+  Value mask;  ///< numbers that are 0 where a key takes no part: [B, keys]; [B, queries, keys]; or lengths [B], or
+               ///< ends and then begins [2 * B]
+};
+struct Attended {
+  Value y, scores;  // what softmax is taken of
 };
 
 // Attention on [B, heads, length, size].
-Value attend(NodeContext& n, Value q, Value k, Value v, const Core& c) {
-  const Value size = n.cast(length_of(n, q, 3), q.element_type());
+Attended attend(NodeContext& n, Value q, Value k, Value v, const Core& c) {
+  const Value size = n.cast(n.dim(q, 3), q.element_type());
   const Value scale = c.scale != 0 ? n.like(q, c.scale) : n(Divide{}, n.like(q, 1), n(Sqrt{}, size));
   Value scores = n(Multiply{}, n(MatMul{false, true}, q, k), scale);
   const auto masked = [&](Value allowed, double otherwise) {
     scores = n(Add{}, scores, n(Select{}, allowed, n.like(q, 0), n.like(q, otherwise)));
   };
   if (c.mask) {
-    const Value keys = length_of(n, k, 2);
+    const Value keys = n.dim(k, 2);
     const size_t rank = n.rank(c.mask);
-    if (rank == 1)
-      masked(n(Less{}, n.reshape(count(n, keys), {1, 1, 1, -1}),
-               n.reshape(n.cast(c.mask, ElementType::i64), {-1, 1, 1, 1})),
-             c.filter);
-    else if (rank == 2)
+    if (rank == 1) {
+      const Value at = n.reshape(n.range(keys), {1, 1, 1, -1}), places = n.cast(c.mask, ElementType::i64);
+      const Dimension given = c.mask.shape()[0], batch = q.shape().rank_known() ? q.shape()[0] : Dimension();
+      const bool known = given.is_static() && batch.is_static();
+      if (known && given.get_length() == 2 * batch.get_length()) {
+        const auto part = [&](int64_t from) {
+          return n.reshape(n.slice(places, 0, from, from + batch.get_length()), {-1, 1, 1, 1});
+        };
+        masked(n(LogicalAnd{}, n(Less{}, at, part(0)), n(GreaterEqual{}, at, part(batch.get_length()))), c.filter);
+      } else if (known && !(given == batch)) {
+        n.refuse("with " + to_string(given) + " places of padding for " + to_string(batch) +
+                 " sequences is not offered");
+      } else {
+        masked(n(Less{}, at, n.reshape(places, {-1, 1, 1, 1})), c.filter);
+      }
+    } else if (rank == 2)
       masked(n.unsqueeze(n.cast(c.mask, ElementType::boolean), {1, 2}), c.filter);
     else if (rank == 3)
       masked(n.unsqueeze(n.cast(c.mask, ElementType::boolean), {1}), c.filter);
@@ -131,11 +134,11 @@ Value attend(NodeContext& n, Value q, Value k, Value v, const Core& c) {
   }
   if (c.bias) scores = n(Add{}, scores, c.bias);
   if (c.causal) {
-    const Value queries = length_of(n, q, 2), keys = length_of(n, k, 2);
-    const Value i = n(Add{}, n.unsqueeze(count(n, queries), {1}), n(Subtract{}, keys, queries));
-    masked(n(LessEqual{}, n.unsqueeze(count(n, keys), {0}), i), -std::numeric_limits<float>::infinity());
+    const Value queries = n.dim(q, 2), keys = n.dim(k, 2);
+    const Value i = n(Add{}, n.unsqueeze(n.range(queries), {1}), n(Subtract{}, keys, queries));
+    masked(n(LessEqual{}, n.unsqueeze(n.range(keys), {0}), i), -std::numeric_limits<float>::infinity());
   }
-  return n(MatMul{}, n(Softmax{3}, scores), v);
+  return {n(MatMul{}, n(Softmax{3}, scores), v), scores};
 }
 
 Core core_of(NodeContext& n) {
@@ -146,59 +149,94 @@ Core core_of(NodeContext& n) {
   return c;
 }
 
-// query, key, value, bias, key_padding_mask, attention_bias, past_key, past_value.
+// [B, L, heads, parts, size] -> part `i` as [B, heads, L, size].
+Value part_of(NodeContext& n, Value packed, int64_t i) {
+  return n.transpose(n.gather(packed, n.int_constant(i), 3), {0, 2, 1, 3});
+}
+
+// query, key, value (or query, key and value [B, L, heads, 3, size], or key and value [B, S, heads, 2, size]), bias,
+// key_padding_mask, attention_bias, past_key, past_value. Outputs: result, key, value, scores.
 Values multi_head_attention(NodeContext& n) {
   const int64_t heads = n.i("num_heads");
   if (heads < 1) n.fail("num_heads is out of range");
   if (n.num_inputs() > 8 && (n.has(8) || n.has(9))) n.refuse("with shared past buffers is not offered");
-  if (!n.has(1) || !n.has(2) || n.rank(n.in(0)) != 3) n.refuse("with packed query, key and value is not offered");
-  Value q = n.in(0), k = n.in(1), v = n.in(2);
+  Value q = n.in(0), k, v;
+  Value bias[3];
   if (n.has(3)) {
-    // One vector holds the biases of all three.
-    const Value width = n.dims(q, 2, 3), wide = n.dims(n.in(3), 0, 1), twice = n(Add{}, width, width),
-                zero = n.ints_constant({0}), one = n.ints_constant({1});
-    const auto part = [&](Value from, Value to) { return n(Slice{}, n.in(3), from, to, one, n.ints_constant({0})); };
-    q = n(Add{}, q, part(zero, width));
-    if (n.rank(k) == 3) k = n(Add{}, k, part(width, twice));
-    if (n.rank(v) == 3) v = n(Add{}, v, part(twice, wide));
+    // One vector holds the biases of all three; that of the values may be longer.
+    const bool apart = n.rank(q) == 3;
+    const Value width = apart ? n.dims(q, 2, 3) : n(Divide{}, n.dims(n.in(3), 0, 1), n.ints_constant({3})),
+                wide = n.dims(n.in(3), 0, 1), twice = n(Add{}, width, width), zero = n.ints_constant({0}),
+                one = n.ints_constant({1});
+    const auto part = [&](Value from, Value to) {
+      return n.reshape(n(Slice{}, n.in(3), from, to, one, zero), {heads, 1, -1});
+    };
+    bias[0] = part(zero, width);
+    bias[1] = part(width, twice);
+    bias[2] = part(twice, wide);
   }
-  q = split_heads(n, q, heads);
-  if (n.rank(k) == 3) k = split_heads(n, k, heads);
-  if (n.rank(v) == 3) v = split_heads(n, v, heads);
+  const auto with_bias = [&](Value x, size_t i) { return bias[i] ? n(Add{}, x, bias[i]) : x; };
+  if (n.rank(q) == 5) {
+    k = with_bias(part_of(n, q, 1), 1);
+    v = with_bias(part_of(n, q, 2), 2);
+    q = with_bias(part_of(n, q, 0), 0);
+  } else {
+    if (n.rank(q) != 3 || !n.has(1)) n.refuse("without keys is not offered");
+    const bool packed = n.rank(n.in(1)) == 5;
+    if (!packed && !n.has(2)) n.refuse("without values is not offered");
+    q = with_bias(split_heads(n, q, heads), 0);
+    const auto heads_of = [&](size_t i) {
+      if (packed) return with_bias(part_of(n, n.in(1), static_cast<int64_t>(i) - 1), i);
+      return n.rank(n.in(i)) == 3 ? with_bias(split_heads(n, n.in(i), heads), i) : n.in(i);
+    };
+    k = heads_of(1);
+    v = heads_of(2);
+  }
   if (n.has(6)) k = n.concat({n.in(6), k}, 2);
   if (n.has(7)) v = n.concat({n.in(7), v}, 2);
   Core c = core_of(n);
   c.mask = n.opt(4);
   c.bias = n.opt(5);
-  return {join_heads(n, attend(n, q, k, v, c)), k, v};
+  const Attended a = attend(n, q, k, v, c);
+  return {join_heads(n, a.y), k, v, a.scores};
 }
 
-// Attention of x [B, L, 3 * width] on itself; past [2, B, heads, P, size].
-Values self_attention(NodeContext& n, Value x, int64_t heads, Value past, const Core& c) {
-  const Value all = n.reshape(x, {0, 0, 3, heads, -1}, true);
-  const auto part = [&](int64_t i) { return n.transpose(n.gather(all, n.int_constant(i), 2), {0, 2, 1, 3}); };
-  const Value q = part(0);
-  Value k = part(1), v = part(2);
-  if (past) {
-    k = n.concat({n.gather(past, n.int_constant(0), 0), k}, 2);
-    v = n.concat({n.gather(past, n.int_constant(1), 0), v}, 2);
+// Attention of x [B, L, widths of query, key and value] on itself; past [2, B, heads, P, size].
+Values self_attention(NodeContext& n, Value x, int64_t heads, const std::vector<int64_t>& widths, Value past,
+                      const Core& c) {
+  Value qkv[3];
+  if (widths.empty()) {
+    const Value all = n.transpose(n.reshape(x, {0, 0, 3, heads, -1}, true), {0, 1, 3, 2, 4});
+    for (int64_t i = 0; i < 3; ++i) qkv[i] = part_of(n, all, i);
+  } else {
+    int64_t begin = 0;
+    for (size_t i = 0; i < 3; ++i) {
+      qkv[i] = split_heads(n, n.slice(x, 2, begin, begin + widths[i]), heads);
+      begin += widths[i];
+    }
   }
-  return {join_heads(n, attend(n, q, k, v, c)),
-          n.wants(1) ? n.concat({n.unsqueeze(k, {0}), n.unsqueeze(v, {0})}, 0) : Value{}};
+  if (past) {
+    for (int64_t i : {1, 2}) qkv[i] = n.concat({n.gather(past, n.int_constant(i - 1), 0), qkv[i]}, 2);
+  }
+  return {join_heads(n, attend(n, qkv[0], qkv[1], qkv[2], c).y),
+          n.wants(1) ? n.concat({n.unsqueeze(qkv[1], {0}), n.unsqueeze(qkv[2], {0})}, 0) : Value{}};
 }
 
-// input [B, L, hidden], weights [hidden, 3 * width], bias, mask_index, past, attention_bias.
+// input [B, L, hidden], weights [hidden, widths of query, key and value], bias, mask_index, past, attention_bias.
 Values attention(NodeContext& n) {
   const int64_t heads = n.i("num_heads");
   if (heads < 1) n.fail("num_heads is out of range");
-  if (n.i("do_rotary", 0) || n.has_attribute("qkv_hidden_sizes") || n.has(6))
-    n.refuse("with rotary embedding, hidden sizes of their own or shared buffers is not offered");
+  if (n.i("do_rotary", 0) || n.has(6)) n.refuse("with rotary embedding or shared buffers is not offered");
+  const std::vector<int64_t> widths = n.ints("qkv_hidden_sizes");
+  for (int64_t w : widths) {
+    if (widths.size() != 3 || w < 1 || w % heads != 0) n.fail("qkv_hidden_sizes are not 3 multiples of num_heads");
+  }
   Value x = n(MatMul{}, n.in(0), n.in(1));
   if (n.has(2)) x = n(Add{}, x, n.in(2));
   Core c = core_of(n);
   c.mask = n.opt(3);
   c.bias = n.opt(5);
-  return self_attention(n, x, heads, n.opt(4), c);
+  return self_attention(n, x, heads, widths, n.opt(4), c);
 }
 
 // The same on integers: input, weights, bias, scales of both, mask_index, zero points of both, past.
@@ -216,34 +254,7 @@ Values quantized_attention(NodeContext& n) {
   const Value x = n(MatMul{}, real(0, n.in(3), n.opt(6), 2), real(1, n.in(4), n.opt(7), 1));
   Core c = core_of(n);
   c.mask = n.opt(5);
-  return self_attention(n, n(Add{}, x, n.in(2)), heads, n.opt(8), c);
-}
-
-// Pairs of x [B, L, heads, size] turned by the angles of their positions [B or 1, L]; caches [positions, rotary / 2].
-Value turned(NodeContext& n, Value x, Value place, Value cosines, Value sines, bool interleaved) {
-  const PartialShape cache = cosines.shape();
-  if (!cache.rank_known() || cache.rank() != 2 || cache[1].is_dynamic())
-    n.refuse("needs to know the width of its cache");
-  const int64_t half = cache[1].get_length(), rotary = 2 * half;
-  const Value cosine = n.unsqueeze(n.gather(cosines, place, 0), {2}),
-              sine = n.unsqueeze(n.gather(sines, place, 0), {2});
-  const Value turning = n.slice(x, 3, 0, rotary);
-  Value a, b;
-  if (interleaved) {
-    a = n.slice(turning, 3, 0, rotary, 2);
-    b = n.slice(turning, 3, 1, rotary, 2);
-  } else {
-    a = n.slice(turning, 3, 0, half);
-    b = n.slice(turning, 3, half, rotary);
-  }
-  const Value u = n(Subtract{}, n(Multiply{}, a, cosine), n(Multiply{}, b, sine)),
-              w = n(Add{}, n(Multiply{}, a, sine), n(Multiply{}, b, cosine));
-  const Value y = interleaved
-                      ? n.reshape(n.concat({n.unsqueeze(u, {4}), n.unsqueeze(w, {4})}, 4), {0, 0, 0, rotary}, true)
-                      : n.concat({u, w}, 3);
-  const PartialShape shape = x.shape();
-  const bool whole = shape.rank_known() && shape[3].is_static() && shape[3].get_length() == rotary;
-  return whole ? y : n.concat({y, n.slice(x, 3, rotary, std::numeric_limits<int64_t>::max())}, 3);
+  return self_attention(n, n(Add{}, x, n.in(2)), heads, {}, n.opt(8), c);
 }
 
 // input [B, L, width] or [B, heads, L, size], position_ids [1] or [B, L], caches.
@@ -261,149 +272,87 @@ Values rotary_embedding(NodeContext& n) {
                   : heads > 0 ? n.reshape(in, {0, 0, heads, -1}, true)
                               : n.reshape(in, {0, 0, -1, rotary}, true);
   // One number is where the sequence begins.
-  const Value place = n.rank(positions) == 1
-                          ? n.unsqueeze(n(Add{}, count(n, length_of(n, x, 1)), n.reshape(positions, {})), {0})
-                          : positions;
+  const Value place =
+      n.rank(positions) == 1 ? n.unsqueeze(n(Add{}, n.range(n.dim(x, 1)), n.reshape(positions, {})), {0}) : positions;
   const Value y = turned(n, x, place, n.in(2), n.in(3), n.i("interleaved", 0) != 0);
   return {flat ? n.reshape(y, {0, 0, -1}, true) : n.transpose(y, {0, 2, 1, 3})};
 }
 
-// Each head of [B, heads, L, size] `times` times in a row.
-Value repeat_heads(NodeContext& n, Value x, int64_t times, int64_t heads) {
-  if (times == 1) return x;
-  const Value wide = n(Tile{}, n.unsqueeze(x, {2}), n.ints_constant({1, 1, times, 1, 1}));
-  return n(Reshape{}, wide, n.concat({n.dims(x, 0, 1), n.ints_constant({heads}), n.dims(x, 2, 4)}, 0));
-}
-
-// query, key, value (or all three in the first), past_key, past_value [B, heads, P, size], seqlens_k [B] (one below the
-// number of keys), total length, caches of rotary embedding, positions, bias, sinks, scales of quantized caches (2),
-// norms of queries and keys.
-Values group_query_attention(NodeContext& n) {
-  const int64_t heads = n.i("num_heads"), kv_heads = n.i("kv_num_heads");
-  if (heads < 1 || kv_heads < 1 || heads % kv_heads != 0) n.fail("num_heads is no multiple of kv_num_heads");
-  if (n.has(12) || n.has(13) || n.s("k_quant_type", "NONE") != "NONE" || n.s("v_quant_type", "NONE") != "NONE")
-    n.refuse("with a quantized cache is not offered");
-  if (n.i("sliding_window_cache", 0)) n.refuse("with a cache of the window alone is not offered");
-  if (n.i("qk_output", 0) || n.wants(3)) n.refuse("with its scores as an output is not offered");
-  if (n.has(3) != n.has(4)) n.fail("has a past key or a past value alone");
-  Value q = n.in(0), k, v;
-  if (n.has(1) && n.has(2)) {
-    k = n.reshape(n.in(1), {0, 0, kv_heads, -1}, true);
-    v = n.reshape(n.in(2), {0, 0, kv_heads, -1}, true);
-    q = n.reshape(q, {0, 0, heads, -1}, true);
-  } else {
-    q = n.reshape(q, {0, 0, heads + 2 * kv_heads, -1}, true);
-    k = n.slice(q, 2, heads, heads + kv_heads);
-    v = n.slice(q, 2, heads + kv_heads, heads + 2 * kv_heads);
-    q = n.slice(q, 2, 0, heads);
-  }
-  if (n.has(14)) q = n(RMSNorm{n.f("qk_norm_epsilon", 1e-6), -1}, q, n.in(14));
-  if (n.has(15)) k = n(RMSNorm{n.f("qk_norm_epsilon", 1e-6), -1}, k, n.in(15));
-  // Where the new tokens of each sequence begin: behind those that its cache holds.
-  const Value length = length_of(n, q, 1),
-              total = n.reshape(n(Add{}, n.cast(n.in(5), ElementType::i64), n.int_constant(1)), {-1});
-  const Value begin = n(Maximum{}, n(Subtract{}, total, length), n.int_constant(0));        // [B]
-  const Value own = n(Add{}, n.unsqueeze(begin, {1}), n.unsqueeze(count(n, length), {0}));  // [B, L]
-  if (n.i("do_rotary", 0)) {
-    const Value place = n.has(9) ? n.cast(n.in(9), ElementType::i64) : own;
-    const bool interleaved = n.i("rotary_interleaved", 0) != 0;
-    q = turned(n, q, place, n.in(7), n.in(8), interleaved);
-    k = turned(n, k, place, n.in(7), n.in(8), interleaved);
-  }
-  q = n.transpose(q, {0, 2, 1, 3});
-  k = n.transpose(k, {0, 2, 1, 3});
-  v = n.transpose(v, {0, 2, 1, 3});
-  if (n.has(3)) {
-    // The cache grows to the longest sequence; new tokens stand where the old ones of their sequence end.
-    const Value wanted = n.reshape(n.cast(n.in(6), ElementType::i64), {});
-    const auto grown = [&](Value past, Value fresh) {
-      const Value more = n(Maximum{}, n(Subtract{}, wanted, length_of(n, past, 2)), n.int_constant(0));
-      const Value shape = n.concat({n.dims(past, 0, 2), n.unsqueeze(more, {0}), n.dims(past, 3, 4)}, 0);
-      const Value room = n.concat({past, n(Broadcast{}, n.like(past, 0), shape)}, 2);
-      const Value at = n(Broadcast{}, n.unsqueeze(own, {1, 3}), n.shape_of(fresh));
-      return n(ScatterElementsUpdate{}, room, at, fresh, n.int_constant(2));
-    };
-    k = grown(n.in(3), k);
-    v = grown(n.in(4), v);
-  }
-  const Value all_k = repeat_heads(n, k, heads / kv_heads, heads), all_v = repeat_heads(n, v, heads / kv_heads, heads);
-  const double given = n.f("scale", 0), softcap = n.f("softcap", 0);
-  const Value size = n.cast(length_of(n, q, 3), q.element_type());
-  Value scores = n(Multiply{}, n(MatMul{false, true}, q, all_k),
-                   given != 0 ? n.like(q, given) : n(Divide{}, n.like(q, 1), n(Sqrt{}, size)));
-  if (softcap > 0)
-    scores = n(Multiply{}, n(Tanh{}, n(Divide{}, scores, n.like(scores, softcap))), n.like(scores, softcap));
-  if (n.has(10)) {
-    // Keys behind those that the bias has take no part; nor does it matter what is added to them.
-    Value bias = n.in(10);
-    const Value keys = length_of(n, k, 2),
-                missing = n(Maximum{}, n(Subtract{}, keys, length_of(n, bias, 3)), n.int_constant(0));
-    bias = n.concat(
-        {bias, n(Broadcast{}, n.like(bias, 0), n.concat({n.dims(bias, 0, 3), n.unsqueeze(missing, {0})}, 0))}, 3);
-    scores = n(Add{}, scores, bias);
-  }
-  const Value i = n.unsqueeze(own, {1, 3}), j = n.reshape(count(n, length_of(n, k, 2)), {1, 1, 1, -1});
-  Value allowed = n.i("causal", 1) ? n(LessEqual{}, j, i) : n(Less{}, j, n.reshape(total, {-1, 1, 1, 1}));
-  const int64_t window = n.i("local_window_size", -1);
-  if (window >= 0) allowed = n(LogicalAnd{}, allowed, n(Less{}, n(Subtract{}, i, j), n.int_constant(window)));
-  scores = n(Select{}, allowed, scores, n.like(scores, -std::numeric_limits<float>::infinity()));
-  Value weights;
-  if (n.has(11) || n.i("smooth_softmax", 0) > 0) {
-    // One more score a head, which takes its part and gives nothing.
-    Value sink = n.has(11) ? n.reshape(n.in(11), {1, -1, 1, 1}) : n.like(scores, 0);
-    sink = n(Broadcast{}, sink, n.concat({n.dims(scores, 0, 3), n.ints_constant({1})}, 0));
-    weights = n.slice(n(Softmax{3}, n.concat({scores, sink}, 3)), 3, 0, -1);
-  } else {
-    weights = n(Softmax{3}, scores);
-  }
-  return {join_heads(n, n(MatMul{}, weights, all_v)), k, v};
-}
-
-// Tokens of all sequences one behind the other: query, key, value [tokens, width] (or [tokens, heads, 3, size] in the
-// first), bias, offsets, the tokens before each sequence [B + 1]. Each token sees those of its sequence.
-Values packed_multi_head_attention(NodeContext& n) {
-  const int64_t heads = n.i("num_heads");
-  if (heads < 1) n.fail("num_heads is out of range");
-  if (n.has(6)) n.refuse("with an attention bias is not offered");
-  Value q = n.in(0), k = n.opt(1), v = n.opt(2);
-  const auto heads_first = [&](Value x) {
-    return n.unsqueeze(n.transpose(n.reshape(x, {0, heads, -1}, true), {1, 0, 2}), {0});
-  };
-  if (!k) {
-    if (n.has(3)) n.refuse("with packed query, key and value and a bias is not offered");
-    const auto part = [&](int64_t at) {
-      return n.unsqueeze(n.transpose(n.gather(n.in(0), n.int_constant(at), 2), {1, 0, 2}), {0});
-    };
-    q = part(0);
-    k = part(1);
-    v = part(2);
-  } else {
-    if (n.has(3)) {
-      const Value width = n.dims(q, 1, 2), wide = n.dims(n.in(3), 0, 1), twice = n(Add{}, width, width),
-                  zero = n.ints_constant({0}), one = n.ints_constant({1});
-      const auto part = [&](Value from, Value to) { return n(Slice{}, n.in(3), from, to, one, zero); };
-      q = n(Add{}, q, part(zero, width));
-      k = n(Add{}, k, part(width, twice));
-      v = n(Add{}, v, part(twice, wide));
-    }
-    q = heads_first(q);
-    k = heads_first(k);
-    v = heads_first(v);
-  }
-  const Value token = n.unsqueeze(count(n, length_of(n, q, 2)), {1}),
-              ends = n.unsqueeze(n.slice(n.cast(n.in(5), ElementType::i64), 0, 1, std::numeric_limits<int64_t>::max()),
-                                 {0});
-  const Value sequence =
-      n(ReduceSum{false}, n.cast(n(LessEqual{}, ends, token), ElementType::i64), n.ints_constant({1}));  // [tokens]
-  const Value size = n.cast(length_of(n, q, 3), q.element_type());
+// Tokens of all sequences one behind the other, each of which sees those of its own. q, k, v [1, heads, tokens, size];
+// `before` [B + 1], the tokens before each sequence; `bias` [B or 1, heads or 1, L, L] by places in a sequence.
+Value packed_attention_of(NodeContext& n, Value q, Value k, Value v, Value before, Value bias) {
+  before = n.cast(before, ElementType::i64);
+  const Value token = n.range(n.dim(q, 2)),
+              ends = n.unsqueeze(n.slice(before, 0, 1, std::numeric_limits<int64_t>::max()), {0});
+  const Value sequence = n(ReduceSum{false}, n.cast(n(LessEqual{}, ends, n.unsqueeze(token, {1})), ElementType::i64),
+                           n.ints_constant({1}));  // [tokens]
+  const Value size = n.cast(n.dim(q, 3), q.element_type());
   const double given = n.f("scale", 0);
-  const Value scores = n(Multiply{}, n(MatMul{false, true}, q, k),
-                         given != 0 ? n.like(q, given) : n(Divide{}, n.like(q, 1), n(Sqrt{}, size)));
+  Value scores = n(Multiply{}, n(MatMul{false, true}, q, k),
+                   given != 0 ? n.like(q, given) : n(Divide{}, n.like(q, 1), n(Sqrt{}, size)));
+  if (bias) {
+    // Tokens of different sequences do not see each other: what is added there does not matter.
+    const Value place = n(Subtract{}, token, n.gather(before, sequence, 0)), tokens = n.dim(q, 2);
+    const Value square = n.concat({n.unsqueeze(tokens, {0}), n.unsqueeze(tokens, {0}), n.ints_constant({1})}, 0);
+    const auto spread = [&](Value x, int64_t axis) { return n(Broadcast{}, n.unsqueeze(x, {axis, 2}), square); };
+    const Value batch = n(Minimum{}, sequence, n(Subtract{}, n.dim(bias, 0), n.int_constant(1)));
+    const Value at = n.concat({spread(batch, 1), spread(place, 1), spread(place, 0)}, 2);
+    const Value picked = n(GatherND{}, n.transpose(bias, {0, 2, 3, 1}), at);  // [tokens, tokens, heads or 1]
+    scores = n(Add{}, scores, n.unsqueeze(n.transpose(picked, {2, 0, 1}), {0}));
+  }
   const Value same = n(Equal{}, n.unsqueeze(sequence, {0}), n.unsqueeze(sequence, {1}));
   const Value weights =
       n(Softmax{3}, n(Select{}, same, scores, n.like(scores, -std::numeric_limits<float>::infinity())));
-  return {
-      n.reshape(n.transpose(n(Squeeze{}, n(MatMul{}, weights, v), n.ints_constant({0})), {1, 0, 2}), {0, -1}, true)};
+  const Value y = n.transpose(n(Squeeze{}, n(MatMul{}, weights, v), n.ints_constant({0})), {1, 0, 2});
+  return n.reshape(y, {0, -1}, true);
+}
+
+// query, key, value [tokens, width] (or [tokens, heads, 3, size] in the first), bias, offsets, tokens before each
+// sequence, attention_bias.
+Values packed_multi_head_attention(NodeContext& n) {
+  const int64_t heads = n.i("num_heads");
+  if (heads < 1) n.fail("num_heads is out of range");
+  Value qkv[3] = {n.in(0), n.opt(1), n.opt(2)};
+  const bool packed = !n.has(1);
+  for (int64_t i = 0; i < 3; ++i) {  // [heads, tokens, size]
+    qkv[i] = packed ? n.transpose(n.gather(n.in(0), n.int_constant(i), 2), {1, 0, 2})
+                    : n.transpose(n.reshape(n.in(static_cast<size_t>(i)), {0, heads, -1}, true), {1, 0, 2});
+  }
+  if (n.has(3)) {
+    const auto width = [&](Value x) { return n(Multiply{}, n.dims(x, 0, 1), n.dims(x, 2, 3)); };
+    const Value zero = n.ints_constant({0}), one = n.ints_constant({1});
+    Value begin = zero;
+    for (Value& x : qkv) {
+      const Value end = n(Add{}, begin, width(x));
+      x = n(Add{}, x, n.reshape(n(Slice{}, n.in(3), begin, end, one, zero), {heads, 1, -1}));
+      begin = end;
+    }
+  }
+  for (Value& x : qkv) x = n.unsqueeze(x, {0});
+  return {packed_attention_of(n, qkv[0], qkv[1], qkv[2], n.in(5), n.opt(6))};
+}
+
+// input [tokens, hidden], weights [hidden, widths of query, key and value], bias, offsets, tokens before each sequence,
+// attention_bias.
+Values packed_attention(NodeContext& n) {
+  const int64_t heads = n.i("num_heads");
+  if (heads < 1) n.fail("num_heads is out of range");
+  const Value x = n(Add{}, n(MatMul{}, n.in(0), n.in(1)), n.in(2));
+  std::vector<int64_t> widths = n.ints("qkv_hidden_sizes");
+  if (widths.empty()) {
+    const PartialShape& w = n.in(1).shape();
+    if (!w.rank_known() || w.rank() != 2 || w[1].is_dynamic()) n.refuse("needs to know the shape of its weights");
+    widths.assign(3, w[1].get_length() / 3);
+  }
+  if (widths.size() != 3) n.fail("qkv_hidden_sizes are not 3 numbers");
+  Value qkv[3];
+  int64_t begin = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    const Value part = n.reshape(n.slice(x, 1, begin, begin + widths[i]), {0, heads, -1}, true);
+    qkv[i] = n.unsqueeze(n.transpose(part, {1, 0, 2}), {0});
+    begin += widths[i];
+  }
+  return {packed_attention_of(n, qkv[0], qkv[1], qkv[2], n.in(4), n.opt(5))};
 }
 
 constexpr OperatorRow rows[] = {
@@ -412,8 +361,8 @@ constexpr OperatorRow rows[] = {
     {"EmbedLayerNormalization", 1, embed_layer_norm},
     {"FusedConv", 1, fused_conv},
     {"FusedGemm", 1, fused_gemm},
-    {"GroupQueryAttention", 1, group_query_attention},
     {"MultiHeadAttention", 1, multi_head_attention},
+    {"PackedAttention", 1, packed_attention},
     {"PackedMultiHeadAttention", 1, packed_multi_head_attention},
     {"QAttention", 1, quantized_attention},
     {"RotaryEmbedding", 1, rotary_embedding},

@@ -10,6 +10,7 @@
 #include "base/file.hpp"
 #include "formats/formats.hpp"
 #include "formats/onnx/emit.hpp"
+#include "formats/onnx/file_maker_test.hpp"
 #include "formats/onnx/proto.hpp"
 #include "formats/onnx/writer.hpp"
 #include "graph/builder.hpp"
@@ -27,67 +28,7 @@ namespace {
 
 using protozero::pbf_writer;
 
-// Builds small files by hand, the malformed ones too.
-struct File {
-  std::string graph;
-  std::string functions;
-  int64_t ir = 8, opset = 17;
-
-  File& input(const std::string& name, ElementType t, const Shape& shape, uint32_t field = 11) {
-    std::string dims;
-    for (int64_t d : shape) {
-      std::string dim;
-      pbf_writer(dim).add_int64(1, d);
-      pbf_writer(dims).add_message(1, dim);
-    }
-    std::string tensor, type, value;
-    pbf_writer(tensor).add_int32(1, t == ElementType::f32 ? 1 : 7);
-    pbf_writer(tensor).add_message(2, dims);
-    pbf_writer(type).add_message(1, tensor);
-    pbf_writer(value).add_string(1, name);
-    pbf_writer(value).add_message(2, type);
-    pbf_writer(graph).add_message(field, value);
-    return *this;
-  }
-  File& output(const std::string& name) { return input(name, ElementType::f32, {}, 12); }
-  static std::string node(const std::string& op, const std::vector<std::string>& in, const std::vector<std::string>& out, const std::string& domain = "",
-                          const onnx::AttributeList& attributes = {}) {
-    std::string n;
-    pbf_writer w(n);
-    for (const auto& s : in) w.add_string(1, s);
-    for (const auto& s : out) w.add_string(2, s);
-    w.add_string(3, out[0] + "_node");
-    w.add_string(4, op);
-    for (const auto& a : attributes.messages()) w.add_message(5, a);
-    if (!domain.empty()) w.add_string(7, domain);
-    return n;
-  }
-  File& add(const std::string& node) {
-    pbf_writer(graph).add_message(1, node);
-    return *this;
-  }
-  File& constant(const std::string& name, const Tensor& t) {
-    pbf_writer(graph).add_message(5, onnx::tensor_message(t, name));
-    return *this;
-  }
-  std::string bytes() const {
-    std::string out;
-    pbf_writer w(out);
-    w.add_int64(1, ir);
-    w.add_message(7, graph);
-    if (opset > 0) {
-      std::string set;
-      pbf_writer(set).add_int64(2, opset);
-      w.add_message(8, set);
-    }
-    out += functions;
-    return out;
-  }
-  Graph read() const {
-    auto owner = std::make_shared<std::string>(bytes());
-    return parse_onnx(*owner, owner);
-  }
-};
+using File = OnnxFile;
 
 Tensor run(const Graph& g, std::vector<Datum> in) { return evaluate(g, in)[0].tensor(); }
 
@@ -326,35 +267,6 @@ TEST(OnnxReader, activates_fused_convolutions) {
   const std::string bytes = f.bytes();
   const float x[] = {-4, 1, 7};
   EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 1, 1, 3}, x)})[0].tensor().to_doubles(), (std::vector<double>{-1, 2, 3}));
-}
-
-TEST(OnnxReader, packed_sequences_attend_to_themselves_alone) {
-  // Tokens 0 to 2 are one sequence, 3 and 4 another; two heads of one element.
-  File f;
-  const Tensor ends = Tensor::of<int32_t>({3}, {0, 3, 5}), offsets(ElementType::i32, {2, 3});
-  f.input("q", ElementType::f32, {5, 2}).input("k", ElementType::f32, {5, 2}).input("v", ElementType::f32, {5, 2}).constant("ends", ends).constant("offsets", offsets);
-  f.add(File::node("PackedMultiHeadAttention", {"q", "k", "v", "", "offsets", "ends"}, {"y"}, "com.microsoft", onnx::AttributeList().i("num_heads", 2))).output("y");
-  const std::string bytes = f.bytes();
-  const Graph packed = parse_onnx(bytes, nullptr, "");
-  Tensor q(ElementType::f32, {5, 2}), k = q.clone(), v = q.clone();
-  for (size_t i = 0; i < 10; ++i) {
-    q.data<float>()[i] = 0.3f * static_cast<float>(i) - 1;
-    k.data<float>()[i] = 0.2f * static_cast<float>(i % 4);
-    v.data<float>()[i] = static_cast<float>(i * i);
-  }
-  const Tensor y = evaluate(packed, {q, k, v})[0].tensor();
-  ASSERT_EQ(y.shape(), (Shape{5, 2}));
-  for (size_t token = 0; token < 5; ++token) {
-    for (size_t head = 0; head < 2; ++head) {
-      double sum = 0, weighted = 0;
-      for (size_t other = token < 3 ? 0 : 3; other < (token < 3 ? 3u : 5u); ++other) {
-        const double e = std::exp(q.data<float>()[token * 2 + head] * k.data<float>()[other * 2 + head]);
-        sum += e;
-        weighted += e * v.data<float>()[other * 2 + head];
-      }
-      EXPECT_NEAR(y.data<float>()[token * 2 + head], weighted / sum, 1e-4);
-    }
-  }
 }
 
 TEST(OnnxReader, means_of_integers_are_integers) {
