@@ -1,6 +1,7 @@
 // Rows of depthwise convolution of bytes by dot products (see depthwise_dots_view.hpp), on CPUs with VNNI.
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "cpu/kernels/conv/depthwise_dots_view.hpp"
@@ -13,7 +14,13 @@ namespace hone::cpu {
 #if defined(__x86_64__)
 namespace {
 
-constexpr const char* weights_form = "dots_c64x4_s8_start";
+// Sums begin with what the zero point of unsigned inputs adds to them, so that is part of the form.
+int32_t zero_point_of(const TensorDesc& x) {
+  return x.quantization->zero_point(0) + (x.type == ElementType::i8 ? 128 : 0);
+}
+std::string form_of(const KernelQuery& q) {
+  return "dots_c64x4_s8_zero" + std::to_string(zero_point_of(q.inputs[0]));
+}
 
 // How windows fall on groups of four rows and on columns by remainder of the stride.
 struct Dots {
@@ -161,15 +168,14 @@ struct DotsRow {
   static KernelPlan plan(const KernelQuery& q) {
     const Window w = *depthwise_window(q);
     KernelPlan p;
-    p.packs.push_back({1, weights_form});
+    p.packs.push_back({1, form_of(q)});
     p.cost = 1 + double(q.outputs[0].size() * size_t(w.kernel_h * w.kernel_w)) * 1e-5;
     return p;
   }
   static Tensor pack(const KernelQuery& q, const PackedInput&) {
     const Window w = *depthwise_window(q);
     const Dots d = dots_of(w);
-    const TensorDesc& x = q.inputs[0];
-    const int32_t zero = x.quantization->zero_point(0) + (x.type == ElementType::i8 ? 128 : 0);
+    const int32_t zero = zero_point_of(q.inputs[0]);
     const int8_t* from = q.inputs[1].value.data<int8_t>();
     Tensor out(ElementType::u8, {packed_bytes(w, d)});
     uint8_t* to = out.data<uint8_t>();
