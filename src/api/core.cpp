@@ -81,13 +81,18 @@ class CompiledModelImpl {
 class InferRequestImpl {
  public:
   explicit InferRequestImpl(std::shared_ptr<CompiledModelImpl> m) : model(std::move(m)) {
-    if (const auto& session = model->compiled.session()) request = session->request();
+    if (const auto& session = model->compiled.session()) {
+      request = session->request();
+      request->set_callback([this](const Status& s) { finish(s ? nullptr : failed(s)); });
+    }
     inputs.resize(model->compiled.inputs().size());
     outputs.resize(model->compiled.outputs().size());
   }
   ~InferRequestImpl() {
+    request.reset();  // waits until its callback has returned
     if (worker.joinable()) worker.join();
   }
+  static std::exception_ptr failed(const Status& s) { return std::make_exception_ptr(Error(ErrorCode::failed, s.message)); }
 
   size_t port(const std::vector<CompiledGraph::Port>& ports, const std::string& name, const char* kind) const {
     for (size_t i = 0; i < ports.size(); ++i) {
@@ -112,6 +117,7 @@ class InferRequestImpl {
 
   void run() {
     if (request) {
+      (void)request->wait();  // an asynchronous run before has told how it ended
       if (const Status s = request->run(); !s) throw Error(ErrorCode::failed, s.message);
       return;
     }
@@ -130,22 +136,61 @@ class InferRequestImpl {
   std::vector<Datum> outputs;
   std::function<void(std::exception_ptr)> callback;
 
-  // Asynchronous runs: one at a time, on the session's threads or on one of our own.
+  // Asynchronous runs: one at a time, on the session's threads or on one of our own. As with OpenVINO the request is free
+  // when its callback is called, which may start it anew, and `wait` waits for the callback too.
   std::mutex mutex;
   std::condition_variable ended;
-  bool pending = false;
+  bool running = false, pending = false;  ///< before its callback; until that has returned
+  std::thread::id calling;                ///< the thread that is in the callback
   std::exception_ptr failure;
   std::thread worker;
+  bool again = false;  ///< started by its callback; of `worker` alone
+
+  void start() {
+    bool inside = false;
+    {
+      std::lock_guard lock(mutex);
+      if (running) throw Error(ErrorCode::usage, "[infer] the request is running already", "", "wait for it first");
+      running = pending = true;
+      failure = nullptr;
+      inside = calling == std::this_thread::get_id();
+    }
+    if (request) {
+      if (!inside) (void)request->wait();  // a run before has told how it ended
+      if (const Status s = request->start(); !s) finish(failed(s));
+    } else if (inside) {
+      again = true;
+    } else {
+      if (worker.joinable()) worker.join();
+      worker = std::thread([this] { run_started(); });
+    }
+  }
+  void run_started() {
+    do {
+      again = false;
+      std::exception_ptr e;
+      try {
+        run();
+      } catch (...) {
+        e = std::current_exception();
+      }
+      finish(e);
+    } while (again);
+  }
   void finish(std::exception_ptr e) {
     std::function<void(std::exception_ptr)> call;
     {
       std::lock_guard lock(mutex);
       failure = e;
       call = callback;
+      running = false;
+      calling = std::this_thread::get_id();
     }
     if (call) call(e);
     {
       std::lock_guard lock(mutex);
+      calling = {};
+      if (running) return;  // started anew
       pending = false;
     }
     ended.notify_all();
@@ -177,29 +222,7 @@ Tensor InferRequest::get_output_tensor(size_t index) const {
 }
 void InferRequest::infer() { impl_->run(); }
 
-void InferRequest::start_async() {
-  {
-    std::lock_guard lock(impl_->mutex);
-    if (impl_->pending) throw Error(ErrorCode::usage, "[infer] the request is running already", "", "wait for it first");
-    impl_->pending = true;
-    impl_->failure = nullptr;
-  }
-  if (impl_->request) {
-    impl_->request->set_callback([p = impl_.get()](const Status& s) { p->finish(s ? nullptr : std::make_exception_ptr(Error(ErrorCode::failed, s.message))); });
-    if (const Status s = impl_->request->start(); !s) impl_->finish(std::make_exception_ptr(Error(ErrorCode::failed, s.message)));
-    return;
-  }
-  if (impl_->worker.joinable()) impl_->worker.join();
-  impl_->worker = std::thread([p = impl_.get()] {
-    std::exception_ptr e;
-    try {
-      p->run();
-    } catch (...) {
-      e = std::current_exception();
-    }
-    p->finish(e);
-  });
-}
+void InferRequest::start_async() { impl_->start(); }
 void InferRequest::wait() {
   std::unique_lock lock(impl_->mutex);
   impl_->ended.wait(lock, [&] { return !impl_->pending; });

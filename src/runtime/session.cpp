@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "hone/error.hpp"
 #include "runtime/executor.hpp"
@@ -57,6 +58,8 @@ struct Request::Impl {
   // Queue of the session and the state of an asynchronous run.
   Impl* next = nullptr;
   bool pending = false;
+  std::thread::id worker;  ///< that runs it, callback included
+  bool again = false;      ///< started by its own callback, as it may be
   Status status;
   std::condition_variable done;
 };
@@ -100,6 +103,11 @@ struct Session::Impl {
     }
     return {};
   }
+  void enqueue(Request::Impl& r) {
+    r.next = nullptr;
+    (tail ? tail->next : head) = &r;
+    tail = &r;
+  }
   void loop() {
     for (;;) {
       Request::Impl* r = nullptr;
@@ -110,10 +118,16 @@ struct Session::Impl {
         r = head;
         head = r->next;
         if (!head) tail = nullptr;
+        r->worker = std::this_thread::get_id();
       }
       const Status status = run(*r);
       if (r->callback) r->callback(status);
       std::lock_guard lock(mutex);
+      r->worker = {};
+      if (std::exchange(r->again, false)) {
+        enqueue(*r);
+        continue;
+      }
       r->status = status;
       r->pending = false;
       r->done.notify_all();
@@ -310,14 +324,19 @@ Status Request::run() noexcept {
 
 Status Request::start() noexcept try {
   Session::Impl& s = *impl_->session->impl_;
+  {
+    std::lock_guard lock(s.mutex);
+    if (impl_->worker == std::this_thread::get_id()) {  // within its callback: queued once that has returned
+      impl_->again = true;
+      return {};
+    }
+  }
   if (Status before = wait(); !before) return before;
   std::lock_guard lock(s.mutex);
   while (s.workers.size() < s.executors.size()) s.workers.emplace_back([&s] { s.loop(); });
   impl_->pending = true;
   impl_->status = {};
-  impl_->next = nullptr;
-  (s.tail ? s.tail->next : s.head) = impl_.get();
-  s.tail = impl_.get();
+  s.enqueue(*impl_);
   s.work.notify_one();
   return {};
 } catch (const std::exception& e) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <thread>
 
 #include "cpu/registry.hpp"
 #include "hone/error.hpp"
@@ -193,6 +194,40 @@ TEST(Session, many_requests_share_streams_and_constants) {
       EXPECT_EQ(requests[static_cast<size_t>(i)]->output(0).data<float>()[5], static_cast<float>(round * (i + 5)));
   }
   EXPECT_EQ(called, 80);
+}
+
+TEST(Session, a_callback_may_start_its_request_anew) {
+  auto session = Session::create(program(), {.threads = 1});
+  auto r = session->request();
+  r->input(0).data<float>()[0] = 1;
+  int left = 4;
+  r->set_callback([&](const Status& s) {
+    if (s && --left > 0) ASSERT_TRUE(r->start());
+  });
+  ASSERT_TRUE(r->start());
+  ASSERT_TRUE(r->wait());
+  EXPECT_EQ(left, 0);
+  EXPECT_EQ(r->output(0).data<float>()[0], 4);  // the state grew by one at each run
+}
+
+TEST(Session, two_sessions_run_at_the_same_time) {
+  const auto shared = program();
+  const auto work = [&](float x, bool& right) {
+    auto session = Session::create(shared, {.threads = 2});
+    auto r = session->request();
+    for (int i = 0; i < 1000; ++i) r->input(0).data<float>()[i] = x;
+    right = true;
+    for (int round = 1; round <= 200; ++round) {
+      right &= bool(round % 2 ? r->run() : r->start()) && r->wait();
+      const float* y = r->output(0).data<float>();
+      for (int i = 0; i < 1000; ++i) right &= y[i] == static_cast<float>(round) * (x + static_cast<float>(i));
+    }
+  };
+  bool first = false, second = false;
+  std::thread other([&] { work(3, second); });
+  work(1, first);
+  other.join();
+  EXPECT_TRUE(first && second);
 }
 
 TEST(Session, takes_the_cheapest_kernel_where_the_compiled_one_is_missing) {
