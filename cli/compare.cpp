@@ -11,13 +11,14 @@ namespace hone::cli {
 Work setup_compare(CLI::App& app) {
   struct Options {
     std::string a, b;
-    std::vector<std::string> inputs;
+    std::vector<std::string> inputs, shapes;
     CompareOptions compare;
   };
   auto o = std::make_shared<Options>();
   app.add_option("A", o->a, "Model file")->required();
   app.add_option("B", o->b, "Model file, or openvino: or onnxruntime: for that peer on file A")->required();
   app.add_option("--input", o->inputs, "NAME=FILE.npy; may be repeated");
+  app.add_option("--shape", o->shapes, "NAME[1,3,224,224]: shape of a random input; may be repeated");
   app.add_option("--random", o->compare.random, "Number of random inputs (default 1)")->check(CLI::Range(1, 1000000));
   app.add_option("--rtol", o->compare.rtol, "Relative tolerance (default 1e-3)")->check(CLI::NonNegativeNumber);
   app.add_option("--atol", o->compare.atol, "Absolute tolerance (default 1e-4)")->check(CLI::NonNegativeNumber);
@@ -27,6 +28,7 @@ Work setup_compare(CLI::App& app) {
       const auto [name, file] = parse_assignment(text);
       o->compare.inputs[name.empty() ? "0" : name] = load_npy(file);
     }
+    for (const std::string& text : o->shapes) o->compare.shapes.insert(parse_shape(text));
     const bool peer = o->b.size() > 1 && o->b.back() == ':';
     const Core core;
     const CompareResult r = peer ? compare_with_peer(o->a, o->b.substr(0, o->b.size() - 1), o->compare) : compare(core.read_model(o->a), core.read_model(o->b), o->compare);

@@ -20,7 +20,7 @@ constexpr Verb verbs[] = {
      "  hone quantize run/model.hone --data photos --out int8.hone\n  hone quantize net.onnx --data photos --out net.int8.xml --max-drop 0.3", setup_quantize},
     {"convert", "Read a model in one form and write it in another", "  hone convert net.onnx net.xml\n  hone convert net.xml net.onnx --opset 17\n"
      "  hone convert net.onnx camera.xml --input 0:u8 --layout 'NCHW->NHWC' --mean 123.7,116.3,103.5 --scale 58.4,57.1,57.4", setup_convert, true},
-    {"compare", "Run two models on the same inputs and compare their outputs", "  hone compare net.onnx net.xml\n  hone compare a.onnx b.onnx --input x=x.npy --rtol 1e-3\n  hone compare net.onnx onnxruntime:", setup_compare, true},
+    {"compare", "Run two models on the same inputs and compare their outputs", "  hone compare net.onnx net.xml\n  hone compare a.onnx b.onnx --input x=x.npy --rtol 1e-3\n  hone compare net.onnx onnxruntime: --shape x[1,3,224,224]", setup_compare, true},
     {"run", "Run a model on tensors or pictures and write its outputs", "  hone run net.onnx --input x=x.npy --output-dir out", setup_run, true},
     {"benchmark", "Measure latency, throughput, loading and memory of a model", "  hone benchmark net.onnx --threads 2 -t 2\n  hone benchmark net.xml --hint throughput --json\n  hone benchmark net.onnx --threads 2 --peer openvino,onnxruntime", setup_benchmark, true},
     {"inspect", "Show inputs, outputs, operators, parameters and operations of a model", "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg\n  hone inspect app --verify sign.pub.pem --key model.key", setup_inspect, true},

@@ -41,7 +41,7 @@ nlohmann::json write_value(const NamedValue& v, const std::filesystem::path& dir
 Work setup_run(CLI::App& app) {
   struct Options {
     std::string model, dir, network;
-    std::vector<std::string> inputs;
+    std::vector<std::string> inputs, shapes;
     PictureOptions picture;
     RunOptions run;
     uint64_t seed = 0;
@@ -49,6 +49,7 @@ Work setup_run(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file")->required();
   app.add_option("--input", o->inputs, "NAME=FILE: .npy or a picture; may be repeated; inputs not named are random");
+  app.add_option("--shape", o->shapes, "NAME[1,3,224,224]: shape of a random input; may be repeated");
   app.add_option("--output-dir", o->dir, "Folder for the outputs")->required();
   app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_option("--repeat", o->run.repeat, "Runs in one session; the outputs of the last are written")->check(CLI::Range(1, 1000000));
@@ -80,6 +81,7 @@ Work setup_run(CLI::App& app) {
       if (index == ports.size()) throw Error(ErrorCode::usage, "[run] the model has no input '" + name + "'", o->model);
       inputs[name] = load_input(*model, index, file, o->picture);
     }
+    for (const std::string& text : o->shapes) o->run.shapes.insert(parse_shape(text));
     o->run.network = o->network;
     const auto values = run_file(o->model, inputs, o->run, o->seed);
     std::filesystem::create_directories(o->dir);

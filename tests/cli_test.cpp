@@ -53,6 +53,8 @@ TEST(Cli, converts_and_compares) {
   ASSERT_EQ(other.code, 0) << other.err;
   const Outcome d = hone_run("compare " + model() + " " + at("other/model.hone") + " --json");
   EXPECT_EQ(d.code, 1);
+  expect_refused(hone_run("compare " + model() + " " + model() + " --shape depth[1,2]"), 2, "no input 'depth' to give a shape to");
+  expect_refused(hone_run("run " + model() + " --shape 0[1,2] --output-dir " + at("shaped")), 2, "does not fit input '0'");
   EXPECT_FALSE(d.parsed()["equal"].get<bool>());
 }
 

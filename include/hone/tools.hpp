@@ -32,6 +32,7 @@ struct RunOptions {
   int repeat = 1;         ///< runs in one session, at least 1
   bool cache = false;     ///< `run_file`: keep the compiled model in the cache folder
   std::string network;    ///< `run_file`: of a file of weights alone, `NAME` or `NAME:key=value`
+  std::map<std::string, PartialShape> shapes;  ///< of inputs that are random, by name or position
 };
 /// An output with its name.
 struct NamedValue {
@@ -54,6 +55,7 @@ struct OutputDifference {
 /// What is compared and how closely.
 struct CompareOptions {
   std::map<std::string, Tensor> inputs;  ///< missing ones are random
+  std::map<std::string, PartialShape> shapes;  ///< of random inputs whose shape the model leaves open, by name or position
   int random = 1;                        ///< number of random inputs
   double rtol = 1e-3;                    ///< relative to the second model's value
   double atol = 1e-4;                    ///< absolute

@@ -214,7 +214,7 @@ void compare_sides(const Model& model, Side& b, const CompareOptions& o, Compare
   for (const Port& p : model.outputs()) r.outputs.push_back({p.name, 0, 0, true});
   const auto names = a.input_names();
   for (int round = 0; round < o.random; ++round) {
-    const auto values = feeds(model.graph(), given, o.seed + static_cast<uint64_t>(round) * 1000);
+    const auto values = feeds(model.graph(), given, o.shapes, o.seed + static_cast<uint64_t>(round) * 1000);
     std::vector<PeerTensor> inputs;
     for (size_t i = 0; i < values.size(); ++i) inputs.push_back({names[i], values[i]});
     const auto out_a = a.run(inputs), out_b = b.run(inputs);

@@ -33,13 +33,27 @@ std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, c
 }
 
 // Values that take other values' numbers: those not named as inputs get random ones. A port answers to all of its names.
-std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named, uint64_t seed) {
+std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named, const std::map<std::string, PartialShape>& shapes,
+                         uint64_t seed) {
   std::vector<Datum> out;
+  std::set<std::string> strange;
+  for (const auto& [name, shape] : shapes) strange.insert(name);
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Port& p = inputs[i];
+    Port p = inputs[i];
+    const auto meant = [&](const std::string& name) {
+      return name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end() || name == std::to_string(i);
+    };
     const Datum* given = nullptr;
     for (const auto& [name, d] : named) {
-      if (name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end() || name == std::to_string(i)) given = &d;
+      if (meant(name)) given = &d;
+    }
+    for (const auto& [name, shape] : shapes) {
+      if (!meant(name)) continue;
+      if (given) throw Error(ErrorCode::usage, "[run] input '" + name + "' has values, which have a shape of their own", "", "give --input or --shape");
+      if (!p.partial_shape.compatible(shape))
+        throw Error(ErrorCode::usage, "[run] the shape " + to_string(shape) + " does not fit input '" + name + "' " + to_string(p.partial_shape));
+      p.partial_shape = shape;
+      strange.erase(name);
     }
     if (!given) {
       out.emplace_back(random_input(p, seed + i));
@@ -49,16 +63,17 @@ std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::st
       out.push_back(*given);
     }
   }
+  if (!strange.empty()) throw Error(ErrorCode::usage, "[run] the model has no input '" + *strange.begin() + "' to give a shape to");
   return out;
 }
 
-std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named, uint64_t seed) {
+std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named, const std::map<std::string, PartialShape>& shapes, uint64_t seed) {
   std::vector<Port> ports;
   for (const Value& v : g.inputs()) {
     ports.push_back(port_of(v, v.node().name()));
     ports.back().names.push_back(v.node().name());
   }
-  return feeds(ports, named, seed);
+  return feeds(ports, named, shapes, seed);
 }
 
 Tensor load_npy(const std::string& path) { return read_npy(path); }
@@ -142,7 +157,7 @@ void take_shapes(Graph& g, const std::vector<Datum>& in) {
 std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs, const RunOptions& options, uint64_t seed) {
   Graph g = model.graph();
   cut_at(g, inputs);
-  const auto in = feeds(g, inputs, seed);
+  const auto in = feeds(g, inputs, options.shapes, seed);
   take_shapes(g, in);
   const auto out = run_graph(g, in, options);
   std::vector<NamedValue> named;
@@ -163,10 +178,11 @@ std::vector<NamedValue> run_file(const std::string& path, const std::map<std::st
   for (const auto& [name, d] : inputs) {
     job.question += "input " + name + " " + (d.is_tensor() ? std::string(name_of(d.tensor().element_type())) + to_string(d.tensor().shape()) : std::string("other")) + "\n";
   }
+  for (const auto& [name, shape] : options.shapes) job.question += "shape " + name + " " + to_string(shape) + "\n";
   job.choose = [&](const Graph& g) { return choose_precision(job.precision, g, path); };
   job.prepare = [&](Graph& g) {
     cut_at(g, inputs);
-    in = feeds(g, inputs, seed);
+    in = feeds(g, inputs, options.shapes, seed);
     take_shapes(g, in);
   };
   job.options.threads = options.threads;
@@ -176,7 +192,7 @@ std::vector<NamedValue> run_file(const std::string& path, const std::map<std::st
   if (m.from_cache) {
     // The ports answer to the node's name as well.
     for (size_t i = 0; i < m.inputs.size(); ++i) m.inputs[i].names.push_back(m.compiled.inputs()[i].name);
-    in = feeds(m.inputs, inputs, seed);
+    in = feeds(m.inputs, inputs, options.shapes, seed);
   }
   std::vector<Datum> out;
   for (int i = 0; i < std::max(1, options.repeat); ++i) out = m.compiled.infer(in);

@@ -161,7 +161,9 @@ Values round_half_even(NodeContext& n) { return {n(Round{}, n.in(0))}; }
 template <class Apply>
 Values along_axis(NodeContext& n, Apply apply) {
   const Value x = n.in(0);
-  const int64_t axis = n.axis(n.i("axis", n.version < 13 ? 1 : -1), x);
+  const int64_t given = n.i("axis", n.version < 13 ? 1 : -1);
+  if (n.version >= 13 && !x.shape().rank_known()) return {apply(x, given)};
+  const int64_t axis = n.axis(given, x);
   const auto rank = static_cast<int64_t>(n.rank(x));
   if (n.version >= 13 || axis == rank - 1) return {apply(x, axis)};
   std::vector<int64_t> flat(static_cast<size_t>(axis), 0);

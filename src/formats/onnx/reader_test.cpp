@@ -269,6 +269,46 @@ TEST(OnnxReader, activates_fused_convolutions) {
   EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 1, 1, 3}, x)})[0].tensor().to_doubles(), (std::vector<double>{-1, 2, 3}));
 }
 
+TEST(OnnxReader, normalizes_along_the_last_axis_of_an_unknown_rank) {
+  File f;
+  f.input("x", ElementType::f32, {2}).input("mask", ElementType::i64, {4}).constant("flat", Tensor::of<int64_t>({1}, {-1}));
+  f.add(File::node("NonZero", {"mask"}, {"places"})).add(File::node("Reshape", {"places", "flat"}, {"shape"}));
+  f.add(File::node("Reshape", {"x", "shape"}, {"any"})).add(File::node("Softmax", {"any"}, {"y"})).output("y");
+  const std::string bytes = f.bytes();
+  const Graph g = parse_onnx(bytes, nullptr, "");
+  ASSERT_FALSE(g.outputs()[0].shape().rank_known());
+  const float x[] = {0, std::log(3.0f)};
+  const Tensor row = evaluate(g, {Tensor::of<float>({2}, x), Tensor::of<int64_t>({4}, {0, 1, 1, 0})})[0].tensor();  // shape [1, 2]
+  EXPECT_NEAR(row.data<float>()[0], 0.25, 1e-6);
+  const Tensor column = evaluate(g, {Tensor::of<float>({2}, x), Tensor::of<int64_t>({4}, {0, 0, 1, 0})})[0].tensor();  // shape [2]
+  EXPECT_NEAR(column.data<float>()[1], 0.75, 1e-6);
+}
+
+TEST(OnnxReader, recurrent_layers_with_integer_weights_are_those_of_the_numbers_they_stand_for) {
+  // One input, two units: gates i, o, f, c. The data are whole steps of their range, so nothing is rounded.
+  const std::vector<int8_t> w{10, -20, 30, 5, 7, -9, 40, 1}, r{3, 8, -5, 2, 9, -7, 6, 1, 4, -3, 2, 5, -8, 7, 1, 6};
+  const auto real = [](const std::vector<int8_t>& v, size_t rows, float scale, int zero) {
+    std::vector<float> out(v.size());  // rows become columns
+    for (size_t i = 0; i < v.size(); ++i) out[i % (v.size() / rows) * rows + i / (v.size() / rows)] = scale * static_cast<float>(v[i] - zero);
+    return out;
+  };
+  const auto attributes = onnx::AttributeList().i("hidden_size", 2);
+  File quantized, plain;
+  for (File* f : {&quantized, &plain}) f->input("x", ElementType::f32, {3, 1, 1});
+  quantized.constant("w", Tensor::of<int8_t>({1, 1, 8}, w)).constant("r", Tensor::of<int8_t>({1, 2, 8}, r));
+  quantized.constant("sw", Tensor::of<float>({1}, std::vector<float>{0.02f})).constant("zw", Tensor::of<int8_t>({1}, std::vector<int8_t>{3}));
+  quantized.constant("sr", Tensor::of<float>({1}, std::vector<float>{0.05f})).constant("zr", Tensor::of<int8_t>({1}, std::vector<int8_t>{-1}));
+  quantized.add(File::node("DynamicQuantizeLSTM", {"x", "w", "r", "", "", "", "", "", "sw", "zw", "sr", "zr"}, {"y"}, "com.microsoft", attributes)).output("y");
+  plain.constant("w", Tensor::of<float>({1, 8, 1}, real(w, 1, 0.02f, 3))).constant("r", Tensor::of<float>({1, 8, 2}, real(r, 2, 0.05f, -1)));
+  plain.add(File::node("LSTM", {"x", "w", "r"}, {"y"}, "", attributes)).output("y");
+  const std::vector<float> x{0, 0.2f, 1};
+  const std::string a = quantized.bytes(), b = plain.bytes();
+  const Tensor y = evaluate(parse_onnx(a, nullptr, ""), {Tensor::of<float>({3, 1, 1}, x)})[0].tensor();
+  const Tensor expected = evaluate(parse_onnx(b, nullptr, ""), {Tensor::of<float>({3, 1, 1}, x)})[0].tensor();
+  ASSERT_EQ(y.shape(), (Shape{3, 1, 1, 2}));
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(y.data<float>()[i], expected.data<float>()[i], 1e-5) << i;
+}
+
 TEST(OnnxReader, means_of_integers_are_integers) {
   File f;
   f.constant("x", Tensor::of<uint8_t>({2, 3}, {10, 12, 20, 0, 0, 9})).constant("s", Tensor::scalar<float>(0.5f)).constant("z", Tensor::scalar<uint8_t>(4));

@@ -11,9 +11,10 @@ namespace {
 
 Values reshape(NodeContext& n) {
   const Value x = n.in(0);
-  if (n.has(1)) return {n(Reshape{}, x, n.index_vector(1))};
+  const auto with_pairs = [&](Value shape) { return n.has_pairs() ? n.concat({shape, n.ints_constant({2})}, 0) : shape; };
+  if (n.has(1)) return {n(Reshape{}, x, with_pairs(n.index_vector(1)))};
   const auto wanted = n.op().options.numbers<int32_t>(0);
-  return {n.reshape(x, {wanted.begin(), wanted.end()})};
+  return {n(Reshape{}, x, with_pairs(n.ints_constant({wanted.begin(), wanted.end()})))};
 }
 
 Values squeeze(NodeContext& n) {
@@ -29,13 +30,18 @@ Values expand_dims(NodeContext& n) {
   const Value x = n.in(0);
   const auto axis = n.ints(1, "the axis");
   if (axis.size() != 1) n.fail("wants one axis");
-  const auto rank = static_cast<int64_t>(n.rank(x)) + 1;
+  const int64_t rank = n.file_rank(x) + 1;
   const int64_t a = axis[0] < 0 ? axis[0] + rank : axis[0];
   if (a < 0 || a >= rank) n.fail("axis " + std::to_string(axis[0]) + " is out of range");
   return {n.unsqueeze(x, {a})};
 }
 
-Values transpose(NodeContext& n) { return {n(Transpose{}, n.in(0), n.index_vector(1))}; }
+Values transpose(NodeContext& n) {
+  const Value x = n.in(0);
+  Value order = n.index_vector(1);
+  if (n.has_pairs()) order = n.concat({order, n.ints_constant({n.file_rank(x)})}, 0);
+  return {n(Transpose{}, x, order)};
+}
 
 Values concatenation(NodeContext& n) {
   const Values v = n.all_in();
@@ -46,7 +52,7 @@ Values concatenation(NodeContext& n) {
 Values pack(NodeContext& n) {
   Values v = n.all_in();
   if (v.empty()) n.fail("has no inputs");
-  const auto rank = static_cast<int64_t>(n.rank(v[0])) + 1;
+  const int64_t rank = n.file_rank(v[0]) + 1;
   const int64_t axis = n.i(1) < 0 ? n.i(1) + rank : n.i(1);
   if (axis < 0 || axis >= rank) n.fail("axis " + std::to_string(n.i(1)) + " is out of range");
   for (Value& x : v) x = n.unsqueeze(x, {axis});

@@ -167,8 +167,12 @@ size_t NodeContext::rank(Value v) const {
   return v.shape().rank();
 }
 
+bool NodeContext::has_pairs() const { return !op_.inputs.empty() && op_.inputs[0] >= 0 && is_complex(info(0).type); }
+
+int64_t NodeContext::file_rank(Value v) const { return static_cast<int64_t>(rank(v)) - (has_pairs() ? 1 : 0); }
+
 int64_t NodeContext::axis(int64_t axis, Value v) const {
-  const auto r = static_cast<int64_t>(rank(v));
+  const int64_t r = file_rank(v);
   const int64_t a = axis < 0 ? axis + r : axis;
   if (a < 0 || a >= std::max<int64_t>(r, 1)) fail("axis " + std::to_string(axis) + " is out of range");
   return a;

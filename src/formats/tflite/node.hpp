@@ -133,6 +133,11 @@ class NodeContext : public Emitter {
   /// Constant integers; refuses others.
   std::vector<int64_t> ints(size_t i, const char* what);
   size_t rank(Value v) const;
+  /// Whether the operator works on complex numbers, which are pairs along a last axis that the file does not count.
+  bool has_pairs() const;
+  /// Rank of a value as the file counts it.
+  int64_t file_rank(Value v) const;
+  /// An axis of the file, negative ones from the end.
   int64_t axis(int64_t axis, Value v) const;
   /// Input `i` as an i64 vector.
   Value index_vector(size_t i);
