@@ -5,6 +5,7 @@
 #include "ops/arrays.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "ops/unary.hpp"
 
@@ -35,10 +36,18 @@ Values quantize(NodeContext& n) {
 
 // Integers are cast as they are, whatever they stand for.
 Values cast(NodeContext& n) {
-  if (is_complex(n.info(0).type) != is_complex(n.info_out(0).type)) n.refuse("between real and complex numbers");
   const ElementType to = element_type_of(n.info_out(0).type);
   if (to == ElementType::dynamic || to == ElementType::string) n.refuse(std::string("to ") + name_of(n.info_out(0).type));
-  n.give_stored(0, n.cast(n.stored(0), to));
+  Value x = n.stored(0);
+  const bool from_pairs = n.has_pairs(), to_pairs = is_complex(n.info_out(0).type);
+  if (from_pairs && !to_pairs) x = n.gather(x, n.int_constant(0), n.file_rank(x));  // the real part stays
+  x = n.cast(x, to);
+  if (to_pairs && !from_pairs) {
+    const auto pair = static_cast<int64_t>(n.rank(x));
+    x = n.unsqueeze(x, {pair});
+    x = n.concat({x, n(Broadcast{}, n.like(x, 0), n.shape_of(x))}, pair);
+  }
+  n.give_stored(0, x);
   return {};
 }
 

@@ -166,11 +166,13 @@ TEST(TfliteReader, counts_the_axes_of_complex_numbers_as_the_file_does) {
   // [1, 2, 1, 4] -> spectra [1, 2, 1, 3] -> without its last but one axis [1, 2, 3] -> transposed [3, 2, 1] -> flat.
   const auto z = TensorType::complex64;
   const Graph g = read(one({floats("x", {1, 2, 1, 4}), ints("length", {2}, {1, 4}), {"s", z, {1, 2, 1, 3}, {}}, {"q", z, {1, 2, 3}, {}}, ints("order", {3}, {2, 1, 0}),
-                            {"t", z, {3, 2, 1}, {}}, ints("flat", {1}, {-1}), {"f", z, {6}, {}}, floats("y", {6})},
-                           {0}, {8},
-                           {{131, {0, 1}, {2}}, {43, {2}, {3}, {{0, std::vector<int32_t>{-2}}}}, {39, {3, 4}, {5}}, {22, {5, 6}, {7}}, {134, {7}, {8}}}));
-  // The real parts of both rows: sum, difference of the halves, alternating sum.
-  EXPECT_EQ(run(g, {Tensor::of<float>({1, 2, 1, 4}, {1, 2, 3, 4, 5, 0, 0, 1})})[0].to_doubles(), (std::vector<double>{10, 6, -2, 5, -2, 4}));
+                            {"t", z, {3, 2, 1}, {}}, ints("flat", {1}, {-1}), {"f", z, {6}, {}}, floats("y", {6}), floats("c", {6})},
+                           {0}, {8, 9},
+                           {{131, {0, 1}, {2}}, {43, {2}, {3}, {{0, std::vector<int32_t>{-2}}}}, {39, {3, 4}, {5}}, {22, {5, 6}, {7}}, {134, {7}, {8}}, {53, {7}, {9}}}));
+  // The real parts of both rows, by REAL and by CAST: sum, difference of the halves, alternating sum.
+  const auto out = run(g, {Tensor::of<float>({1, 2, 1, 4}, {1, 2, 3, 4, 5, 0, 0, 1})});
+  for (const Tensor& t : out) EXPECT_EQ(t.to_doubles(), (std::vector<double>{10, 6, -2, 5, -2, 4}));
+  EXPECT_EQ(out.size(), 2u);
 }
 
 TEST(TfliteReader, has_a_row_for_the_operators_that_converters_emit) {
