@@ -28,84 +28,69 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
 
-// Twelve independent chains cover the latency of the multiply-add on two ports. Each function makes `rounds` steps of all twelve
-// and gives something that hangs on the results.
+// Twelve independent chains cover the latency of the multiply-add on two ports. Each function makes `rounds` steps of all
+// twelve and gives something that hangs on the results: `s`, the sum of registers `a` that began with START(number) and
+// became STEP(a) at each step.
 #define HONE_TWELVE(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+#define HONE_BEGIN(i) auto a##i = HONE_START(i);
+#define HONE_NEXT(i) a##i = HONE_STEP(a##i);
+#define HONE_ADD(i) +a##i
+#define HONE_CHAINS                                          \
+  HONE_TWELVE(HONE_BEGIN)                                    \
+  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_NEXT) } \
+  const auto s = HONE_TWELVE(HONE_ADD);
 
 #if defined(__x86_64__)
+#define HONE_START(i) _mm512_set1_ps(float(i))
 __attribute__((target("avx512f"))) float f32_avx512(int rounds) {
   const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
-#define HONE_DECLARE(i) __m512 a##i = _mm512_set1_ps(float(i));
-#define HONE_STEP(i) a##i = _mm512_fmadd_ps(a##i, x, y);
-#define HONE_SUM(i) s = _mm512_add_ps(s, a##i);
-  HONE_TWELVE(HONE_DECLARE)
-  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
-  __m512 s = _mm512_setzero_ps();
-  HONE_TWELVE(HONE_SUM)
+#define HONE_STEP(a) _mm512_fmadd_ps(a, x, y)
+  HONE_CHAINS
   return _mm512_cvtss_f32(s);
-#undef HONE_DECLARE
 #undef HONE_STEP
-#undef HONE_SUM
-}
-__attribute__((target("avx2,fma"))) float f32_avx2(int rounds) {
-  const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
-#define HONE_DECLARE(i) __m256 a##i = _mm256_set1_ps(float(i));
-#define HONE_STEP(i) a##i = _mm256_fmadd_ps(a##i, x, y);
-#define HONE_SUM(i) s = _mm256_add_ps(s, a##i);
-  HONE_TWELVE(HONE_DECLARE)
-  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
-  __m256 s = _mm256_setzero_ps();
-  HONE_TWELVE(HONE_SUM)
-  return _mm256_cvtss_f32(s);
-#undef HONE_DECLARE
-#undef HONE_STEP
-#undef HONE_SUM
 }
 __attribute__((target("avx512f,avx512bf16"))) float bf16_avx512(int rounds) {
-  const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3c003c00), y = (__m512bh)_mm512_set1_epi32(0x3c003c00);
-#define HONE_DECLARE(i) __m512 a##i = _mm512_set1_ps(float(i));
-#define HONE_STEP(i) a##i = _mm512_dpbf16_ps(a##i, x, y);
-#define HONE_SUM(i) s = _mm512_add_ps(s, a##i);
-  HONE_TWELVE(HONE_DECLARE)
-  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
-  __m512 s = _mm512_setzero_ps();
-  HONE_TWELVE(HONE_SUM)
+  const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3c003c00), y = x;
+#define HONE_STEP(a) _mm512_dpbf16_ps(a, x, y)
+  HONE_CHAINS
   return _mm512_cvtss_f32(s);
-#undef HONE_DECLARE
 #undef HONE_STEP
-#undef HONE_SUM
 }
+#undef HONE_START
+#define HONE_START(i) _mm512_set1_epi32(i)
 __attribute__((target("avx512f,avx512vnni"))) float int8_avx512(int rounds) {
   const __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
-#define HONE_DECLARE(i) __m512i a##i = _mm512_set1_epi32(i);
-#define HONE_STEP(i) a##i = _mm512_dpbusd_epi32(a##i, x, y);
-#define HONE_SUM(i) s = _mm512_add_epi32(s, a##i);
-  HONE_TWELVE(HONE_DECLARE)
-  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
-  __m512i s = _mm512_setzero_si512();
-  HONE_TWELVE(HONE_SUM)
-  return static_cast<float>(_mm_cvtsi128_si32(_mm512_castsi512_si128(s)));
-#undef HONE_DECLARE
+#define HONE_STEP(a) _mm512_dpbusd_epi32(a, x, y)
+  HONE_CHAINS
+  return static_cast<float>(s[0]);
 #undef HONE_STEP
-#undef HONE_SUM
 }
+#undef HONE_START
+#define HONE_START(i) _mm256_set1_ps(float(i))
+__attribute__((target("avx2,fma"))) float f32_avx2(int rounds) {
+  const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
+#define HONE_STEP(a) _mm256_fmadd_ps(a, x, y)
+  HONE_CHAINS
+  return _mm256_cvtss_f32(s);
+#undef HONE_STEP
+}
+#undef HONE_START
 #elif defined(__aarch64__)
+#define HONE_START(i) vdupq_n_f32(float(i))
 float f32_neon(int rounds) {
   const float32x4_t x = vdupq_n_f32(0.999f), y = vdupq_n_f32(1e-3f);
-#define HONE_DECLARE(i) float32x4_t a##i = vdupq_n_f32(float(i));
-#define HONE_STEP(i) a##i = vfmaq_f32(y, a##i, x);
-#define HONE_SUM(i) s = vaddq_f32(s, a##i);
-  HONE_TWELVE(HONE_DECLARE)
-  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_STEP) }
-  float32x4_t s = vdupq_n_f32(0);
-  HONE_TWELVE(HONE_SUM)
+#define HONE_STEP(a) vfmaq_f32(y, a, x)
+  HONE_CHAINS
   return vgetq_lane_f32(s, 0);
-#undef HONE_DECLARE
 #undef HONE_STEP
-#undef HONE_SUM
 }
+#undef HONE_START
 #endif
 #undef HONE_TWELVE
+#undef HONE_BEGIN
+#undef HONE_NEXT
+#undef HONE_ADD
+#undef HONE_CHAINS
 
 // Billions of operations a second of all threads together: the best of some short slices.
 double peak(ThreadPool& pool, float (*f)(int), double operations_a_round) {
