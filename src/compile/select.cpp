@@ -23,6 +23,14 @@ TensorDesc desc_of(const Graph& g, ValueId v) {
   return d;
 }
 
+// Why a kernel that takes the query is not taken.
+std::string reason_against(const Kernel& loser, const std::string& winner, bool measured) {
+  if (measured) return "measured slower than " + winner;
+  const std::string_view provider = loser.provider;
+  if (provider == "hone" || provider == "reference") return "costs more than " + winner;
+  return "another library's is taken where `hone tune` measures it to be faster than " + winner;
+}
+
 }  // namespace
 
 KernelQuery query_of(const Graph& g, NodeId id, const Epilogue& epilogue, const std::vector<uint8_t>& attributes,
@@ -81,15 +89,17 @@ std::optional<Choice> select_kernel(const KernelQuery& query, std::vector<Refusa
       if (std::string_view(k->provider) != "reference") takers.emplace_back(plan.cost, k->name);
       const bool best_is_measured = best && best->kernel->name == measured;
       const bool wins = !best || (!best_is_measured && (k->name == measured || plan.cost < best->plan.cost));
-      const char* loser = wins ? (best ? best->kernel->name : nullptr) : k->name;
+      const Kernel* loser = wins ? (best ? best->kernel : nullptr) : k;
       const char* winner = wins ? k->name : best->kernel->name;
-      if (loser)
-        refuse(loser, (winner == measured ? "measured slower than " : "costs more than ") + std::string(winner));
+      if (loser) refuse(loser->name, reason_against(*loser, winner, winner == measured));
       if (wins) best = Choice{k, std::move(plan), query.epilogue};
     } catch (const Error& e) {
       refuse(k->name, e.message());
     }
   }
+  const auto named = [&](const auto& taker) { return taker.second == measured; };
+  if (!measured.empty() && std::none_of(takers.begin(), takers.end(), named))
+    refuse(measured.c_str(), "a record names it, but it refuses or is missing here");
   std::stable_sort(takers.begin(), takers.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   if (best && !takers.empty()) best->plan.cost = std::min(best->plan.cost, takers.front().first);
   if (collected && takers.size() > 1) {

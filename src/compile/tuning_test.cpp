@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "compile/compile.hpp"
+#include "compile/model_file.hpp"
 #include "graph/text.hpp"
 #include "hone/error.hpp"
 #include "ops/evaluate.hpp"
@@ -11,11 +14,14 @@
 namespace hone {
 namespace {
 
-Graph network() {
+Graph network(int channels = 16) {
+  const std::string c = std::to_string(channels);
   return parse_graph(R"(
     graph g {
-      %x = Parameter() {element_type=f32,shape=[1,16,12,12]} "x"
-      %w = Constant() {value=f32[32,16,3,3]{random:1}}
+      %x = Parameter() {element_type=f32,shape=[1,)" +
+                     c + R"(,12,12]} "x"
+      %w = Constant() {value=f32[32,)" +
+                     c + R"(,3,3]{random:1}}
       %y = Convolution(%x, %w) {strides=[1,1],pads_begin=[1,1],pads_end=[1,1],dilations=[1,1]}
       %z = Relu(%y)
       Result(%z) "z"
@@ -37,7 +43,7 @@ TuningRecords records_for(const std::string& key, const std::string& kernel) {
 }
 
 TEST(Tuning, a_record_decides_and_every_candidate_gives_the_same_numbers) {
-  const Graph g = network();
+  const Graph g = network(32);
   KernelCandidates candidates;
   CompileOptions o;
   o.threads = 1;
@@ -46,7 +52,7 @@ TEST(Tuning, a_record_decides_and_every_candidate_gives_the_same_numbers) {
   const std::string key = query_key(by_cost, convolution(by_cost), 1);
   ASSERT_TRUE(candidates.contains(key)) << key;
   EXPECT_EQ(candidates.at(key).front(), convolution(by_cost).kernel);
-  const Tensor x = random_tensor({1, 16, 12, 12}, 3);
+  const Tensor x = random_tensor({1, 32, 12, 12}, 3);
   const Tensor wanted = evaluate(g, {x})[0].tensor();
   o.candidates = nullptr;
   o.explain = true;
@@ -99,6 +105,53 @@ TEST(Tuning, records_of_another_cpu_kernel_or_thread_count_change_nothing) {
   EXPECT_EQ(convolution(compile_program(g, o)).kernel, kernel);
   o.records = std::make_shared<const TuningRecords>(records_for(query_key(by_cost, convolution(by_cost), 7), other));
   EXPECT_EQ(convolution(compile_program(g, o)).kernel, kernel);
+}
+
+// What a Hone without oneDNN, or with another version, meets in a file of one that has it.
+TEST(Tuning, a_program_of_another_librarys_kernels_is_compiled_anew_or_refused_by_name) {
+  auto graph = std::make_shared<const Graph>(network());
+  CompileOptions o;
+  o.threads = 1;
+  Program p = compile_program(*graph, o);
+  for (ProgramStep& s : p.steps) {
+    if (s.op != "Convolution") continue;
+    s.kernel = "convolution_f32__elsewhere";
+    p.tensors[s.inputs[1]].packed = "elsewhere 9.9.9 form";
+  }
+  ModelFile file;
+  file.programs.push_back(std::make_shared<const Program>(std::move(p)));
+  try {
+    load_program(file.programs[0], o);
+    FAIL() << "there is no such kernel";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::unsupported);
+    EXPECT_NE(e.message().find("convolution_f32__elsewhere"), std::string::npos) << e.message();
+  }
+  EXPECT_THROW(compile_file(file, o), Error);
+  file.graph = graph;
+  const Tensor x = random_tensor({1, 16, 12, 12}, 3);
+  const Tensor got = compile_file(file, o).infer({x})[0].tensor(), wanted = evaluate(*graph, {x})[0].tensor();
+  for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(get_element(got, i), get_element(wanted, i), 1e-3);
+}
+
+TEST(Tuning, own_kernels_win_where_nothing_was_measured) {
+  KernelCandidates candidates;
+  CompileOptions o;
+  o.threads = 1;
+  o.candidates = &candidates;
+  CompileReport report;
+  o.explain = true;
+  const Program p = compile_program(network(32), o, &report);
+  const std::string key = query_key(p, convolution(p), 1);
+  const auto& names = candidates[key];
+  const auto other = std::find(names.begin(), names.end(), "convolution_f32__onednn");
+  if (other == names.end()) GTEST_SKIP() << "built without oneDNN (-DHONE_ONEDNN=ON)";
+  EXPECT_NE(names.front(), "convolution_f32__onednn");
+  EXPECT_EQ(convolution(p).kernel, names.front());
+  EXPECT_NE(report.explanation.find("another library's is taken where `hone tune` measures it to be faster than " +
+                                    names.front()),
+            std::string::npos)
+      << report.explanation;
 }
 
 TEST(Tuning, text_round_trips_and_what_is_none_is_refused) {

@@ -80,7 +80,7 @@ const Kernel* choose_kernel(const KernelQuery& query, const ProgramStep& step) {
   }
   if (!best) {
     throw Error(ErrorCode::unsupported,
-                "[" + step.op + "] no kernel of this CPU takes the compiled step" +
+                "[" + step.op + "] no kernel of this CPU takes what was compiled for " + step.kernel +
                     (refusals.empty() ? "" : " (" + refusals + ")"),
                 "step '" + step.name + "'", "compile the model for this CPU");
   }

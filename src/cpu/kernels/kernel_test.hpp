@@ -298,7 +298,7 @@ struct Node {
     for (const std::string& level : levels()) {
       ScopedFeatures cap(features_of(level));
       for (const Kernel* row : kernels_for(op)) {
-        if (std::string(row->provider) != "hone" || seen.count(row) || !row->supports(q)) continue;
+        if (seen.count(row) || !row->supports(q)) continue;
         seen.insert(row);
         ++count;
         const std::string where = std::string(row->name) + " (" + level + ")";
