@@ -37,24 +37,10 @@ struct DotInt8 {
 };
 
 // 16 registers: 6 x 16 in f32; less where B is widened.
-#define HONE_TABLE(NAME, MAX_ROWS, ENDS, ...) \
-  extern const DenseIsa NAME;                 \
-  const DenseIsa NAME = {{{__VA_ARGS__}},     \
-                         {MAX_ROWS, 0, 0, 0}, \
-                         1,                   \
-                         epilogue_tile,       \
-                         f32_to_bf16,         \
-                         bf16_to_f32,         \
-                         f16_to_f32,          \
-                         nullptr,             \
-                         nullptr,             \
-                         false,               \
-                         ENDS,                \
-                         false};
-HONE_TABLE(dense_f32, 6, true, HONE_T(DotF32, 1, 1), HONE_T(DotF32, 2, 1), HONE_T(DotF32, 3, 1), HONE_T(DotF32, 4, 1),
-           HONE_T(DotF32, 5, 1), HONE_T(DotF32, 6, 1))
-HONE_TABLE(dense_bf16, 4, false, HONE_T(DotBf16Wide, 1, 1), HONE_T(DotBf16Wide, 2, 1), HONE_T(DotBf16Wide, 3, 1),
-           HONE_T(DotBf16Wide, 4, 1))
-HONE_TABLE(dense_int8, 2, false, HONE_T(DotInt8, 1, 1), HONE_T(DotInt8, 2, 1))
+HONE_DENSE_TABLE_1(dense_f32, 6, true, HONE_T(DotF32, 1, 1), HONE_T(DotF32, 2, 1), HONE_T(DotF32, 3, 1),
+                   HONE_T(DotF32, 4, 1), HONE_T(DotF32, 5, 1), HONE_T(DotF32, 6, 1))
+HONE_DENSE_TABLE_1(dense_bf16, 4, false, HONE_T(DotBf16Wide, 1, 1), HONE_T(DotBf16Wide, 2, 1),
+                   HONE_T(DotBf16Wide, 3, 1), HONE_T(DotBf16Wide, 4, 1))
+HONE_DENSE_TABLE_1(dense_int8, 2, false, HONE_T(DotInt8, 1, 1), HONE_T(DotInt8, 2, 1))
 
 }  // namespace hone::cpu::avx2

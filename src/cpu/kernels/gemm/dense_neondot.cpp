@@ -30,16 +30,7 @@ struct DotInt8 {
   HONE_INLINE void put(void* c, int64_t i, Acc v) { vst1q_s32(static_cast<int32_t*>(c) + i, v); }
 };
 
-extern const DenseIsa dense_int8;
-const DenseIsa dense_int8 = {
-    {{HONE_T(DotInt8, 1, 1), HONE_T(DotInt8, 2, 1), HONE_T(DotInt8, 3, 1), HONE_T(DotInt8, 4, 1)}},
-    {4, 0, 0, 0},
-    1,
-    neon::epilogue_tile,
-    neon::f32_to_bf16,
-    neon::bf16_to_f32,
-    neon::f16_to_f32,
-    nullptr,
-    nullptr};
+HONE_DENSE_TABLE_1(dense_int8, 4, false, HONE_T(DotInt8, 1, 1), HONE_T(DotInt8, 2, 1), HONE_T(DotInt8, 3, 1),
+                   HONE_T(DotInt8, 4, 1))
 
 }  // namespace hone::cpu::neondot

@@ -60,6 +60,31 @@ struct DotBf16Wide {
 };
 
 #if HONE_LANES == 16
+// What the dot products of four bytes a lane share.
+struct LaneDot {
+  using A = vi;
+  using B = vi;
+  HONE_INLINE A load_a(const uint8_t* p) {
+    return set1i(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(p));
+  }
+  HONE_INLINE B load_b(const uint8_t* p) { return load_i32(reinterpret_cast<const int32_t*>(p)); }
+  HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
+  HONE_INLINE __m256i load_half(const uint8_t* b) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)); }
+  HONE_INLINE __m256i half_a(A a) { return _mm512_castsi512_si256((__m512i)a); }
+  HONE_INLINE __m256i half_a(const uint8_t* p) {
+    return _mm256_set1_epi32(*reinterpret_cast<const int32_t __attribute__((may_alias))*>(p));
+  }
+};
+// Those with exact sums.
+struct IntegerDot : LaneDot {
+  static constexpr bool ends_f32 = false, ends_bf16 = false;
+  using Acc = vi;
+  using Half = __m256i;
+  HONE_INLINE void put(void* c, int64_t i, Acc v) { store_i32(static_cast<int32_t*>(c) + i, v); }
+  HONE_INLINE Half no_half() { return _mm256_setzero_si256(); }
+  HONE_INLINE Acc widened(Half c) { return (vi)_mm512_zextsi256_si512(c); }
+};
+
 // Row M and those that are packed with it. Only the last row may be none of the results'. Rows are template arguments
 // and the accumulators no captures: gcc would keep them in memory.
 template <Between BETWEEN, int ROWS, int PANELS, int M>
@@ -224,40 +249,26 @@ static void dense_tile(const TileArgs& args) {
   }
 }
 
-#define HONE_T(DOT, R, P) dense_tile<DOT, R, P>
+#define HONE_T(DOT, R, ...) dense_tile<DOT, R, __VA_ARGS__>  // panels, and whether the last one is a half
 // Up to 6 (or 7) rows of 4 or 3 panels, 14 rows of 2 or 1: at most 28 accumulators in 32 registers.
-#define HONE_TILES_32(DOT)                                                                                             \
-  {                                                                                                                    \
-    {HONE_T(DOT, 1, 1), HONE_T(DOT, 2, 1),  HONE_T(DOT, 3, 1), HONE_T(DOT, 4, 1), HONE_T(DOT, 5, 1),                   \
-     HONE_T(DOT, 6, 1), HONE_T(DOT, 7, 1),  HONE_T(DOT, 8, 1), nullptr,           HONE_T(DOT, 10, 1),                  \
-     nullptr,           HONE_T(DOT, 12, 1), nullptr,           HONE_T(DOT, 14, 1)},                                    \
-        {HONE_T(DOT, 1, 2), HONE_T(DOT, 2, 2),  HONE_T(DOT, 3, 2), HONE_T(DOT, 4, 2), HONE_T(DOT, 5, 2),               \
-         HONE_T(DOT, 6, 2), HONE_T(DOT, 7, 2),  HONE_T(DOT, 8, 2), nullptr,           HONE_T(DOT, 10, 2),              \
-         nullptr,           HONE_T(DOT, 12, 2), nullptr,           HONE_T(DOT, 14, 2)},                                \
-        {HONE_T(DOT, 1, 3), HONE_T(DOT, 2, 3), HONE_T(DOT, 3, 3), HONE_T(DOT, 4, 3),                                   \
-         HONE_T(DOT, 5, 3), HONE_T(DOT, 6, 3), HONE_T(DOT, 7, 3), HONE_T(DOT, 8, 3)},                                  \
-    {                                                                                                                  \
-      HONE_T(DOT, 1, 4), HONE_T(DOT, 2, 4), HONE_T(DOT, 3, 4), HONE_T(DOT, 4, 4), HONE_T(DOT, 5, 4), HONE_T(DOT, 6, 4) \
-    }                                                                                                                  \
-  }
-#define HONE_H(DOT, R, P) dense_tile<DOT, R, P, true>
-#define HONE_HALVES_32(DOT)                                                                                            \
-  {                                                                                                                    \
-    {HONE_H(DOT, 1, 1), HONE_H(DOT, 2, 1),  HONE_H(DOT, 3, 1), HONE_H(DOT, 4, 1), HONE_H(DOT, 5, 1),                   \
-     HONE_H(DOT, 6, 1), HONE_H(DOT, 7, 1),  HONE_H(DOT, 8, 1), nullptr,           HONE_H(DOT, 10, 1),                  \
-     nullptr,           HONE_H(DOT, 12, 1), nullptr,           HONE_H(DOT, 14, 1)},                                    \
-        {HONE_H(DOT, 1, 2), HONE_H(DOT, 2, 2),  HONE_H(DOT, 3, 2), HONE_H(DOT, 4, 2), HONE_H(DOT, 5, 2),               \
-         HONE_H(DOT, 6, 2), HONE_H(DOT, 7, 2),  HONE_H(DOT, 8, 2), nullptr,           HONE_H(DOT, 10, 2),              \
-         nullptr,           HONE_H(DOT, 12, 2), nullptr,           HONE_H(DOT, 14, 2)},                                \
-        {HONE_H(DOT, 1, 3), HONE_H(DOT, 2, 3), HONE_H(DOT, 3, 3), HONE_H(DOT, 4, 3),                                   \
-         HONE_H(DOT, 5, 3), HONE_H(DOT, 6, 3), HONE_H(DOT, 7, 3), HONE_H(DOT, 8, 3)},                                  \
-    {                                                                                                                  \
-      HONE_H(DOT, 1, 4), HONE_H(DOT, 2, 4), HONE_H(DOT, 3, 4), HONE_H(DOT, 4, 4), HONE_H(DOT, 5, 4), HONE_H(DOT, 6, 4) \
-    }                                                                                                                  \
+#define HONE_TILES_32(D, H)                                                                                    \
+  {                                                                                                            \
+    {HONE_T(D, 1, 1, H), HONE_T(D, 2, 1, H),  HONE_T(D, 3, 1, H), HONE_T(D, 4, 1, H), HONE_T(D, 5, 1, H),      \
+     HONE_T(D, 6, 1, H), HONE_T(D, 7, 1, H),  HONE_T(D, 8, 1, H), TileFn{},           HONE_T(D, 10, 1, H),     \
+     TileFn{},           HONE_T(D, 12, 1, H), TileFn{},           HONE_T(D, 14, 1, H)},                        \
+        {HONE_T(D, 1, 2, H), HONE_T(D, 2, 2, H),  HONE_T(D, 3, 2, H), HONE_T(D, 4, 2, H), HONE_T(D, 5, 2, H),  \
+         HONE_T(D, 6, 2, H), HONE_T(D, 7, 2, H),  HONE_T(D, 8, 2, H), TileFn{},           HONE_T(D, 10, 2, H), \
+         TileFn{},           HONE_T(D, 12, 2, H), TileFn{},           HONE_T(D, 14, 2, H)},                    \
+        {HONE_T(D, 1, 3, H), HONE_T(D, 2, 3, H), HONE_T(D, 3, 3, H), HONE_T(D, 4, 3, H),                       \
+         HONE_T(D, 5, 3, H), HONE_T(D, 6, 3, H), HONE_T(D, 7, 3, H), HONE_T(D, 8, 3, H)},                      \
+    {                                                                                                          \
+      HONE_T(D, 1, 4, H), HONE_T(D, 2, 4, H), HONE_T(D, 3, 4, H), HONE_T(D, 4, 4, H), HONE_T(D, 5, 4, H),      \
+          HONE_T(D, 6, 4, H)                                                                                   \
+    }                                                                                                          \
   }
 #define HONE_DENSE_TABLE_32(NAME, DOT)                    \
   extern const DenseIsa NAME;                             \
-  const DenseIsa NAME = {HONE_TILES_32(DOT),              \
+  const DenseIsa NAME = {HONE_TILES_32(DOT, false),       \
                          {14, 14, 8, 6},                  \
                          4,                               \
                          HONE_EPILOGUE_NS::epilogue_tile, \
@@ -269,6 +280,22 @@ static void dense_tile(const TileArgs& args) {
                          DOT::requantizes,                \
                          DOT::ends_f32,                   \
                          DOT::ends_bf16,                  \
-                         HONE_HALVES_32(DOT)};
+                         HONE_TILES_32(DOT, true)};
+
+// One panel a tile, for instruction sets with few or short registers.
+#define HONE_DENSE_TABLE_1(NAME, MAX_ROWS, ENDS_F32, ...) \
+  extern const DenseIsa NAME;                             \
+  const DenseIsa NAME = {{{__VA_ARGS__}},                 \
+                         {MAX_ROWS, 0, 0, 0},             \
+                         1,                               \
+                         HONE_EPILOGUE_NS::epilogue_tile, \
+                         HONE_EPILOGUE_NS::f32_to_bf16,   \
+                         HONE_EPILOGUE_NS::bf16_to_f32,   \
+                         HONE_EPILOGUE_NS::f16_to_f32,    \
+                         nullptr,                         \
+                         nullptr,                         \
+                         false,                           \
+                         ENDS_F32,                        \
+                         false};
 
 }  // namespace hone::cpu::HONE_NS
