@@ -195,15 +195,13 @@ LoadedModel load_model(const ModelJob& job) {
   }
   LoadedModel m;
   FileObserver files;
-  std::shared_ptr<const Graph> source = job.graph;
-  if (!source) source = std::make_shared<const Graph>(read_any_model(job.path, job.network));
-  m.precision = job.choose(*source);
-  auto prepared = std::make_shared<Graph>(*source);
-  if (job.prepare) job.prepare(*prepared);
-  describe(m, *prepared);
+  Graph graph = job.graph ? *job.graph : read_any_model(job.path, job.network);
+  m.precision = job.choose(graph);
+  if (job.prepare) job.prepare(graph);
+  describe(m, graph);
   CompileOptions options = job.options;
   options.precision = m.precision;
-  m.compiled = compile_model(*prepared, options);
+  m.compiled = compile_model(std::move(graph), options);
   m.taken = m.compiled.report().precision;
   m.explanation = m.compiled.report().explanation;
   m.choice = m.compiled.report().choice;

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/file_pages.hpp"
+
 namespace hone {
 namespace {
 
@@ -42,12 +44,18 @@ ContentHash content_hash(std::span<const uint8_t> b) {
   uint64_t lanes[4] = {k1 + k2, k2, k3, 0 - k1};
   const uint8_t* p = b.data();
   size_t n = b.size();
-  for (; n >= 32; p += 32, n -= 32) {
-    for (int i = 0; i < 4; ++i) {
-      uint64_t v;
-      std::memcpy(&v, p + 8 * i, 8);
-      lanes[i] = step(lanes[i], v);
+  // A mapped file must not come to lie in memory as a whole to be hashed.
+  constexpr size_t window = 8 << 20;
+  while (n >= 32) {
+    const uint8_t* const begin = p;
+    for (; n >= 32 && p - begin < ptrdiff_t(window); p += 32, n -= 32) {
+      for (int i = 0; i < 4; ++i) {
+        uint64_t v;
+        std::memcpy(&v, p + 8 * i, 8);
+        lanes[i] = step(lanes[i], v);
+      }
     }
+    if (b.size() > window) release_mapped({begin, p});
   }
   if (n > 0) {
     uint64_t rest[4] = {};

@@ -59,7 +59,7 @@ bool changes_state(const Program& p) {
 
 }  // namespace
 
-Program compile_fastest(const Graph& graph, const CompileOptions& options, CompileReport& report) {
+Program compile_fastest(Graph graph, const CompileOptions& options, CompileReport& report) {
   const bool quantized = has_quantizers(graph);
   // The last one counts as exact: f32, or the file's own integers with everything else in f32.
   std::vector<Precision> wanted;
@@ -69,7 +69,7 @@ Program compile_fastest(const Graph& graph, const CompileOptions& options, Compi
   CompileOptions one = options;
   if (options.tune_seconds <= 0) {
     one.precision = wanted.front();
-    Program p = compile_program(graph, one, &report);
+    Program p = compile_program(std::move(graph), one, &report);
     report.choice = std::string(name_of(one.precision)) + ": taken by rule, not measured\n";
     return p;
   }
@@ -80,7 +80,8 @@ Program compile_fastest(const Graph& graph, const CompileOptions& options, Compi
     Candidate c;
     c.precision = one.precision = p;
     one.exact_rest = candidates.size() + 1 == wanted.size();
-    c.program = std::make_shared<const Program>(compile_program(graph, one, &c.report));
+    Graph copy = one.exact_rest ? std::move(graph) : graph;
+    c.program = std::make_shared<const Program>(compile_program(std::move(copy), one, &c.report));
     c.request = Session::create(c.program, session)->request();
     fill(*c.request, *c.program);
     candidates.push_back(std::move(c));

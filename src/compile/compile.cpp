@@ -49,12 +49,11 @@ std::string why_not_static(const Graph& g) {
   return {};
 }
 
-Program compile_program(const Graph& source, const CompileOptions& options, CompileReport* report) {
+Program compile_program(Graph g, const CompileOptions& options, CompileReport* report) {
   const auto start = std::chrono::steady_clock::now();
   cpu::add_reference_kernels();
   CompileReport local;
   CompileReport& r = report ? *report : local;
-  Graph g = source;
   const auto states = declared_states(g);
   SelectOptions select = prepare(g, options, r);
   if (const std::string why = why_not_static(g); !why.empty()) throw Error(ErrorCode::unsupported, "[compile] " + why);

@@ -58,8 +58,9 @@ struct CompileReport {
 /// Why a graph cannot become one program: dynamic shapes, sequences, strings, control flow. Empty: it can.
 std::string why_not_static(const Graph& g);
 
-/// Compiles a static graph (see `why_not_static`). Throws `Error` naming the node.
-Program compile_program(const Graph& graph, const CompileOptions& options = {}, CompileReport* report = nullptr);
+/// Compiles a static graph (see `why_not_static`). Throws `Error` naming the node. A graph that is moved in gives its weights up as
+/// they are packed, so that they are not in memory twice.
+Program compile_program(Graph graph, const CompileOptions& options = {}, CompileReport* report = nullptr);
 
 /// A model ready to run, whatever its shapes: one session for a static graph; for dynamic input shapes a program for
 /// each input signature, compiled on first use and kept in a bounded cache; the reference interpreter where sizes
@@ -97,13 +98,14 @@ class CompiledGraph {
   std::vector<StepProfile> profile() const;
 
  private:
-  friend CompiledGraph compile_model(const Graph& graph, const CompileOptions& options);
+  friend CompiledGraph compile_model(Graph graph, const CompileOptions& options);
   friend CompiledGraph load_program(std::shared_ptr<const Program> program, const CompileOptions& options);
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };
 
-CompiledGraph compile_model(const Graph& graph, const CompileOptions& options = {});
+/// See `compile_program` for a graph that is moved in.
+CompiledGraph compile_model(Graph graph, const CompileOptions& options = {});
 /// A compiled program from a file.
 CompiledGraph load_program(std::shared_ptr<const Program> program, const CompileOptions& options = {});
 

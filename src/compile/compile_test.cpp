@@ -255,6 +255,42 @@ TEST(Compile, compressed_weights_stay_as_they_are_stored) {
   EXPECT_LE(largest_difference(got, wanted), 0.01 * largest);
 }
 
+TEST(Compile, weights_of_a_graph_that_is_moved_in_go_when_they_are_packed) {
+  // Two products pack one matrix; the other one is also read as it is.
+  Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[64,256]} "x"
+      %w = Constant() {value=f32[256,256]{zeros}}
+      %u = Constant() {value=f32[256,256]{zeros}}
+      %a = MatMul(%x, %w)
+      %b = Relu(%a)
+      %c = MatMul(%b, %w)
+      %d = MatMul(%c, %u)
+      Result(%d) "y"
+      Result(%u) "same"
+    })");
+  std::vector<std::weak_ptr<Tensor>> alive;
+  for (NodeId id = 0; id < g.node_capacity(); ++id) {
+    if (!g.alive(id) || !g.handle(id).is<Constant>()) continue;
+    const auto owner = std::make_shared<Tensor>(random_tensor({256, 256}, 3 + id, -0.1, 0.1));
+    alive.emplace_back(owner);
+    g.set<Constant>(id, {Tensor(ElementType::f32, {256, 256}, static_cast<const Tensor&>(*owner).raw(), owner)});
+  }
+  ASSERT_EQ(alive.size(), 2u);
+  const auto in = inputs_for(g);
+  const auto wanted = evaluate(g, in);
+  CompiledGraph first = compile_model(g, {.threads = 2});
+  EXPECT_FALSE(alive[0].expired()) << "a copy leaves the graph as it is";
+  EXPECT_EQ(largest_difference(evaluate(g, in)[0].tensor(), wanted[0].tensor()), 0);
+  CompiledGraph second = compile_model(std::move(g), {.threads = 2});
+  EXPECT_TRUE(alive[0].expired());
+  for (CompiledGraph* c : {&first, &second}) {
+    const auto got = c->infer(in);
+    EXPECT_LE(largest_difference(got[0].tensor(), wanted[0].tensor()), 1e-4);
+    EXPECT_EQ(largest_difference(got[1].tensor(), wanted[1].tensor()), 0);
+  }
+}
+
 TEST(Compile, precision_names_are_checked) {
   EXPECT_EQ(precision_from("auto"), Precision::automatic);
   EXPECT_THROW(precision_from("fp7"), Error);

@@ -37,10 +37,10 @@ void check(const Status& s) {
 
 using Signature = std::vector<Shape>;
 
-std::shared_ptr<const Program> compiled(const Graph& g, const CompileOptions& options, CompileReport& report) {
+std::shared_ptr<const Program> compiled(Graph g, const CompileOptions& options, CompileReport& report) {
   if (options.precision == Precision::automatic)
-    return std::make_shared<const Program>(compile_fastest(g, options, report));
-  return std::make_shared<const Program>(compile_program(g, options, &report));
+    return std::make_shared<const Program>(compile_fastest(std::move(g), options, report));
+  return std::make_shared<const Program>(compile_program(std::move(g), options, &report));
 }
 
 }  // namespace
@@ -215,7 +215,7 @@ std::vector<StepProfile> CompiledGraph::profile() const {
   return impl_->fixed ? impl_->fixed->session->profile() : std::vector<StepProfile>();
 }
 
-CompiledGraph compile_model(const Graph& graph, const CompileOptions& options) {
+CompiledGraph compile_model(Graph graph, const CompileOptions& options) {
   CompiledGraph c;
   c.impl_ = std::make_shared<CompiledGraph::Impl>();
   CompiledGraph::Impl& m = *c.impl_;
@@ -245,14 +245,15 @@ CompiledGraph compile_model(const Graph& graph, const CompileOptions& options) {
   if (why.empty() || !dynamic_input) {
     // Folding may still settle sizes that inference alone leaves open.
     try {
-      m.fixed = std::make_unique<Instance>(compiled(graph, options, m.report), options);
+      Graph g = why.empty() ? std::move(graph) : graph;
+      m.fixed = std::make_unique<Instance>(compiled(std::move(g), options, m.report), options);
       return c;
     } catch (const Error& e) {
       if (why.empty() || e.code() != ErrorCode::unsupported) throw;
     }
   }
   if (!dynamic_input && only_tensors && !state) m.head = m.segmented(graph);
-  m.graph = std::make_unique<Graph>(graph);
+  m.graph = std::make_unique<Graph>(std::move(graph));
   // State of a dynamic model would have to follow it from program to program.
   if (!dynamic_input || !only_tensors || state) m.interpreter_reason = why;
   return c;

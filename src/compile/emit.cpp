@@ -1,10 +1,12 @@
 #include "compile/emit.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <deque>
 #include <exception>
 #include <map>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/file_pages.hpp"
@@ -30,7 +32,7 @@ Tensor raw_bytes(const Tensor& t) {
 
 class Emitter {
  public:
-  Emitter(const Graph& g, const Legalized& l, const std::map<std::string, DeclaredState>& states,
+  Emitter(Graph& g, const Legalized& l, const std::map<std::string, DeclaredState>& states,
           const SelectOptions& options)
       : g_(g), choices_(l.choices), declared_(states), options_(options) {}
 
@@ -74,7 +76,7 @@ class Emitter {
     const auto key = std::make_pair(value.raw(), value.byte_size());
     const auto [it, fresh] = constant_of_.emplace(key, static_cast<uint32_t>(p_.constants.size()));
     if (fresh) {
-      p_.constants.push_back(raw_bytes(usable(value)));
+      p_.constants.push_back(raw_bytes(form.empty() ? usable(value) : value));
       kept_.push_back(value);  // its address is the key
     }
     x.index = it->second;
@@ -139,7 +141,9 @@ class Emitter {
     return {q.inputs[pack.input].value.raw(), pack.form, std::string(q.op), {q.attributes.begin(), q.attributes.end()}};
   }
 
-  // All packed forms, side by side: each is one thread's work.
+  void free_constant(NodeId id) { g_.set_attributes(id, std::make_shared<Constant>()); }
+
+  // All packed forms, side by side: each is one thread's work. Who packs a constant last frees it.
   void pack_constants(const std::vector<NodeId>& order) {
     struct Job {
       std::vector<uint8_t> attributes;
@@ -147,9 +151,11 @@ class Emitter {
       const Kernel* kernel;
       PackedInput pack;
       Tensor* result;
+      NodeId source;
       std::exception_ptr error;
     };
     std::deque<Job> jobs;
+    std::unordered_map<NodeId, std::atomic<size_t>> waiting;  // jobs and other readers of each constant
     for (NodeId id : order) {
       const auto choice = choices_.find(id);
       if (choice == choices_.end()) continue;
@@ -164,11 +170,17 @@ class Emitter {
           throw Error(ErrorCode::failed,
                       std::string("[compile] ") + job.kernel->name + " packs an input that is not constant");
         }
+        const ValueData& from = g_.value(n.inputs[pack.input]);
+        job.source = from.producer;
+        const auto readers = waiting.try_emplace(job.source, from.uses.size()).first;
         const auto [it, fresh] = packed_.emplace(pack_key(job.query, pack), Tensor());
-        if (fresh)
+        packed_of_[{id, pack.input}] = &it->second;
+        if (fresh) {
           job.result = &it->second;
-        else
+        } else {
+          if (--readers->second == 0) free_constant(job.source);
           jobs.pop_back();
+        }
       }
     }
     auto pack = [&](int64_t begin, int64_t end, int) {
@@ -178,6 +190,8 @@ class Emitter {
           *job.result = job.kernel->pack(job.query, job.pack);
           const Tensor& plain = job.query.inputs[job.pack.input].value;
           release_mapped({static_cast<const uint8_t*>(plain.raw()), plain.byte_size()});
+          job.query = {};
+          if (--waiting.at(job.source) == 0) free_constant(job.source);
         } catch (...) {
           job.error = std::current_exception();
         }
@@ -221,9 +235,8 @@ class Emitter {
     std::vector<bool> is_packed(n.inputs.size(), false);
     s.inputs.assign(n.inputs.size(), no_tensor);
     if (!choice->second.plan.packs.empty()) {
-      const KernelQuery q = query_of(g_, id, s.epilogue, s.attributes, options_);
       for (const PackedInput& pack : choice->second.plan.packs) {
-        const Tensor& form = packed_.at(pack_key(q, pack));
+        const Tensor& form = *packed_of_.at({id, pack.input});
         s.inputs.at(pack.input) = add_constant(g_.value(n.inputs.at(pack.input)).type, form, pack.form);
         is_packed[pack.input] = true;
       }
@@ -431,7 +444,7 @@ class Emitter {
     }
   }
 
-  const Graph& g_;
+  Graph& g_;
   const std::unordered_map<NodeId, Choice>& choices_;
   const std::map<std::string, DeclaredState>& declared_;
   SelectOptions options_;
@@ -442,6 +455,7 @@ class Emitter {
   std::map<std::string, uint32_t> state_of_;
   std::map<std::pair<const void*, size_t>, uint32_t> constant_of_;
   std::map<PackKey, Tensor> packed_;
+  std::map<std::pair<NodeId, size_t>, const Tensor*> packed_of_;
   std::vector<Tensor> kept_;
 };
 
@@ -477,7 +491,7 @@ std::map<std::string, DeclaredState> declared_states(const Graph& g) {
   return states;
 }
 
-Program emit(const Graph& g, const Legalized& legalized, const std::map<std::string, DeclaredState>& states,
+Program emit(Graph& g, const Legalized& legalized, const std::map<std::string, DeclaredState>& states,
              const SelectOptions& options) {
   return Emitter(g, legalized, states, options).run();
 }

@@ -16,8 +16,8 @@ struct DeclaredState {
 /// All states of a graph by name. Throws `Error` where two differ under one name.
 std::map<std::string, DeclaredState> declared_states(const Graph& g);
 
-/// The program is verified before it is returned.
-Program emit(const Graph& g, const Legalized& legalized, const std::map<std::string, DeclaredState>& states,
+/// The program is verified before it is returned. Constants that are only packed are taken out of the graph.
+Program emit(Graph& g, const Legalized& legalized, const std::map<std::string, DeclaredState>& states,
              const SelectOptions& options);
 
 }  // namespace hone

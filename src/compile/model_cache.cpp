@@ -208,6 +208,7 @@ std::optional<ContentHash> ModelCache::hash_of(const std::string& path) {
   const bool remember = stamp->size >= remembered_size;
   const std::string note = folder_ + "/" + content_hash(absolute(path)).hex() + ".source";
   if (remember && !verify_all()) {
+    if (const auto it = hashed_.find(path); it != hashed_.end() && it->second.first == *stamp) return it->second.second;
     const std::string text = read_small(note);
     const size_t space = text.rfind(' ');
     if (space != std::string::npos && text.size() == space + 33 && FileStamp::parse(text.substr(0, space)) == stamp) {
@@ -220,7 +221,10 @@ std::optional<ContentHash> ModelCache::hash_of(const std::string& path) {
   try {
     const ContentHash h = content_hash(MappedFile::open(path)->bytes());
     // A file that changed in between, or so short a time ago that its stamp cannot tell, is hashed again next time.
-    if (remember && is_settled(*stamp) && file_stamp(path) == stamp) write_small(note, stamp->text() + " " + h.hex());
+    if (remember && is_settled(*stamp) && file_stamp(path) == stamp) {
+      hashed_[path] = {*stamp, h};
+      write_small(note, stamp->text() + " " + h.hex());
+    }
     return h;
   } catch (const Error&) {
     return std::nullopt;

@@ -70,6 +70,7 @@ class ModelCache {
 
   std::string folder_;
   uint64_t limit_;
+  std::map<std::string, std::pair<FileStamp, ContentHash>> hashed_;  ///< files above 1 MB that this object hashed
 };
 
 /// Structure, attributes and weights of a graph.

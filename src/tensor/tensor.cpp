@@ -1,5 +1,7 @@
 #include "hone/tensor.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -10,6 +12,36 @@
 #include "tensor/small_floats.hpp"
 
 namespace hone {
+namespace {
+
+constexpr size_t large_page = size_t{2} << 20;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool watched = true;  // the sanitizer sees the ends of what malloc gives, not of pages
+#else
+constexpr bool watched = false;
+#endif
+
+// Weights and images of megabytes: zeroed by the system, on large pages where it has them (a fault each 4 KiB takes as long as
+// the copy that follows), and given back when the tensor goes, so that weights are never in memory beside their packed forms.
+std::shared_ptr<const void> large_pages(size_t bytes, const Shape& shape) {
+  // Not at the beginning of a page: what is a whole number of pages long would end with one, and look like mapped memory behind
+  // which nothing may be read.
+  constexpr size_t before = 64;
+  const size_t size = checked_add(bytes, before + 4095) / 4096 * 4096;
+  const size_t room = checked_add(size, large_page);
+  void* map = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) throw Error(ErrorCode::failed, "[tensor] out of memory for " + to_string(shape));
+  auto* const begin = static_cast<uint8_t*>(map);
+  auto* const data = begin + (large_page - reinterpret_cast<uintptr_t>(begin) % large_page) % large_page;
+  if (data > begin) munmap(begin, static_cast<size_t>(data - begin));
+  if (data + size < begin + room) munmap(data + size, static_cast<size_t>(begin + room - (data + size)));
+#if defined(MADV_HUGEPAGE)
+  (void)madvise(data, size, MADV_HUGEPAGE);
+#endif
+  return {data + before, [data, size](const void*) { munmap(data, size); }};
+}
+
+}  // namespace
 
 Tensor::Tensor(ElementType type, Shape shape) : type_(type), shape_(std::move(shape)) {
   const auto n = static_cast<size_t>(element_count(shape_));
@@ -21,8 +53,11 @@ Tensor::Tensor(ElementType type, Shape shape) : type_(type), shape_(std::move(sh
   const size_t bytes = hone::byte_size(type, n);
   const size_t padded = checked_add(bytes, size_t{64}) / 64 * 64 + 64;  // kernels may read one vector past the end
   void* p = nullptr;
-  // Large blocks come from fresh zero pages: calloc avoids touching them.
-  if (padded >= (1u << 20)) {
+  if (padded >= large_page && !watched) {
+    owner_ = large_pages(padded, shape_);
+    p = const_cast<void*>(owner_.get());
+  } else if (padded >= (1u << 20)) {
+    // Fresh zero pages: calloc avoids touching them.
     auto* raw = static_cast<uint8_t*>(std::calloc(1, padded + 64));
     if (!raw) throw Error(ErrorCode::failed, "[tensor] out of memory for " + to_string(shape_));
     owner_ = std::shared_ptr<const void>(raw, [](const void* q) { std::free(const_cast<void*>(q)); });

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "hone/error.hpp"
 #include "tensor/fields.hpp"
@@ -78,6 +80,19 @@ TEST(Tensor, saturates_when_converting_to_integers) {
   const Tensor t = Tensor::of<float>({4}, {300.5f, -3.7f, NAN, 1e30f});
   EXPECT_EQ(t.converted(ElementType::u8).to_ints(), (std::vector<int64_t>{255, 0, 0, 255}));
   EXPECT_EQ(t.converted(ElementType::boolean).to_ints(), (std::vector<int64_t>{1, 1, 1, 1}));
+}
+
+TEST(Tensor, of_megabytes_begins_as_zeros_and_can_be_read_a_vector_past_its_end) {
+  // One below, at and above the size from which tensors have pages of their own, and one that ends with a page.
+  for (const int64_t n : {(1 << 18) - 1, (1 << 19) - 17, (1 << 19), (3 << 19) + 5, (1 << 22) - 16}) {
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      Tensor t(ElementType::f32, {n});
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(t.raw()) % 64, 0u);
+      const std::span<float> values(t.data<float>(), static_cast<size_t>(n) + 16);
+      EXPECT_TRUE(std::all_of(values.begin(), values.end(), [](float v) { return v == 0; })) << n;
+      std::fill(values.begin(), values.end(), 1.0f);
+    }
+  }
 }
 
 TEST(Tensor, travels_through_text) {
