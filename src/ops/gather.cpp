@@ -33,12 +33,12 @@ Types Gather::infer(InferCtx& ctx) const {
   const Tensor axis = ctx.constant(2);
   ctx.check(is_integer(ctx.element(1)) || ctx.element(1) == ElementType::dynamic,
             std::string("indices are ") + name_of(ctx.element(1)));
+  ctx.check(!data.rank_known() || data.rank() > 0, "gathers from a scalar");
   if (!data.rank_known() || !indices.rank_known() || !axis) {
     if (data.rank_known() && indices.rank_known() && batch_dims == 0)
       return {Type(ctx.element(0), PartialShape::dynamic(data.rank() - 1 + indices.rank()))};
     return {Type(ctx.element(0), PartialShape::dynamic())};
   }
-  ctx.check(data.rank() > 0, "gathers from a scalar");
   const size_t a = axis_of(ctx, get_integer(axis, 0), data.rank());
   const auto batch =
       static_cast<size_t>(batch_dims < 0 ? batch_dims + static_cast<int64_t>(indices.rank()) : batch_dims);

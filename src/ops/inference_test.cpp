@@ -6,9 +6,11 @@
 #include "ops/activation.hpp"
 #include "ops/binary.hpp"
 #include "ops/convolution.hpp"
+#include "ops/indexing.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
+#include "ops/recurrent.hpp"
 #include "ops/reduce.hpp"
 
 namespace hone {
@@ -78,6 +80,15 @@ TEST(Inference, refuses_what_cannot_be_computed) {
   EXPECT_THROW(b(ReduceSum{}, x, b.ints({4})), Error);
   EXPECT_THROW(b(Softmax{4}, x), Error);
   EXPECT_EQ(g.num_nodes(), 8u);  // only the parameters and the axes are left
+  const Value scalar = b.parameter(ElementType::f32, PartialShape::dynamic(0)),
+              index = b.parameter(ElementType::i64, PartialShape::dynamic(0));
+  EXPECT_THROW(b(Gather{}, scalar, index, index), Error);
+  const Value any = b.parameter(ElementType::f32, PartialShape::dynamic());
+  GRUCell cell;
+  cell.hidden_size = 2;
+  EXPECT_THROW(b.all(cell, {any, scalar, any, any, any}), Error);  // a state without dimensions
+  cell.hidden_size = INT64_MAX / 2;
+  EXPECT_THROW(b.all(cell, {any, any, any, any, any}), Error);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ constexpr Places places(Cell cell, bool sequence) {
 
 template <class Op>
 Step checked_step(const auto& ctx, const Op& op, Cell cell, size_t direction) {
-  if (op.hidden_size < 1) ctx.fail("hidden_size is " + std::to_string(op.hidden_size));
+  if (op.hidden_size < 1 || op.hidden_size > INT32_MAX) ctx.fail("hidden_size is " + std::to_string(op.hidden_size));
   try {
     return recurrent::step_of(op, cell, direction);
   } catch (const Error& e) {
@@ -58,8 +58,8 @@ std::pair<Dimension, Dimension> check_inputs(InferCtx& ctx, const Op& op, Cell c
   const PartialShape &x = ctx.shape(p.x), &h = ctx.shape(p.h);
   ctx.check(!x.rank_known() || x.rank() == (sequence ? 3u : 2u), "X is " + to_string(x));
   const Dimension batch = x.rank_known()   ? x[0]
-                          : h.rank_known() ? h[0]
-                                           : Dimension(),
+                          : h.rank_known() && h.rank() > 0 ? h[0]
+                                                           : Dimension(),
                   input = x.rank_known() ? x[x.rank() - 1] : Dimension();
   const auto with_direction = [&](std::vector<Dimension> d, size_t at) {
     if (sequence) d.insert(d.begin() + static_cast<std::ptrdiff_t>(at), Dimension(static_cast<int64_t>(directions)));

@@ -77,7 +77,8 @@ uint64_t checksum(std::span<const uint8_t> bytes) {
 }
 
 HoneFile read_hone(const std::string& path, const ReadHoneOptions& options) {
-  const auto [all, owner] = open_bytes(path, options);
+  const auto opened = open_bytes(path, options);
+  const std::span<const uint8_t> all = opened.first;
   Header h;
   if (all.size() < sizeof h) unreadable(path, "too short for a compiled model");
   std::memcpy(&h, all.data(), sizeof h);
@@ -123,7 +124,7 @@ HoneFile read_hone(const std::string& path, const ReadHoneOptions& options) {
             constant_bytes.size() - offset - size < memory_alignment) {
           r.fail("a constant lies outside of its section");
         }
-        constants.emplace_back(ElementType::u8, Shape{static_cast<int64_t>(size)}, constant_bytes.data() + offset, owner);
+        constants.emplace_back(ElementType::u8, Shape{static_cast<int64_t>(size)}, constant_bytes.data() + offset, opened.second);
       }
       r.finish();
     }

@@ -1,9 +1,9 @@
 // Small ONNX files for tests.
 #pragma once
-#include <protozero/pbf_writer.hpp>
 #include <string>
 #include <vector>
 
+#include "formats/protobuf.hpp"
 #include "formats/onnx/emit.hpp"
 #include "formats/onnx/reader.hpp"
 

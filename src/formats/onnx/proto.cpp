@@ -1,8 +1,8 @@
 #include "formats/onnx/proto.hpp"
 
 #include <cstring>
-#include <protozero/pbf_reader.hpp>
 
+#include "formats/protobuf.hpp"
 #include "hone/error.hpp"
 
 namespace hone::onnx {

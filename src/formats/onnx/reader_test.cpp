@@ -5,7 +5,6 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <protozero/pbf_writer.hpp>
 
 #include "base/file.hpp"
 #include "formats/formats.hpp"
@@ -13,6 +12,7 @@
 #include "formats/onnx/file_maker_test.hpp"
 #include "formats/onnx/proto.hpp"
 #include "formats/onnx/writer.hpp"
+#include "formats/protobuf.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
 #include "ops/activation.hpp"
@@ -342,6 +342,34 @@ TEST(OnnxWriter, gives_state_an_input_with_its_first_content_and_an_output) {
   const Tensor in = Tensor::of<float>({2}, {10, 20});
   EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(), (std::vector<double>{11, 22}));
   EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(), (std::vector<double>{21, 42}));
+}
+
+TEST(OnnxReader, refuses_a_field_of_another_wire_type) {
+  // Field 8 of the model (operator sets) holds field 1 (a name) as a number.
+  const std::string bytes("\x08\x0d\x42\x02\x08\x0d", 6);
+  EXPECT_THROW(
+      {
+        try {
+          parse_onnx(bytes, nullptr, "");
+        } catch (const Error& e) {
+          EXPECT_NE(e.message().find("the file is malformed"), std::string::npos) << e.message();
+          throw;
+        }
+      },
+      Error);
+}
+
+TEST(OnnxReader, inputs_of_past_fuzzing_end_in_a_model_or_an_error) {
+  size_t files = 0;
+  for (const auto& e : std::filesystem::directory_iterator(std::string(HONE_SOURCE_DIR) + "/tests/fuzz/corpus/onnx")) {
+    const auto bytes = std::make_shared<const std::string>(read_text_file(e.path().string()));
+    try {
+      parse_onnx(*bytes, bytes);
+    } catch (const Error&) {
+    }
+    ++files;
+  }
+  EXPECT_GT(files, 0u);
 }
 
 TEST(OnnxWriter, leaves_out_constants_that_no_node_reads) {

@@ -1,13 +1,13 @@
 #include "formats/onnx/writer.hpp"
 
 #include <algorithm>
-#include <protozero/pbf_writer.hpp>
 #include <unordered_map>
 
 #include "base/file.hpp"
 #include "formats/onnx/emit.hpp"
 #include "formats/onnx/proto.hpp"
 #include "formats/prepare.hpp"
+#include "formats/protobuf.hpp"
 #include "ops/basic.hpp"
 #include "ops/custom.hpp"
 

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
-
 #include <filesystem>
 
 #include "base/file.hpp"
@@ -180,6 +180,23 @@ TEST(OpenvinoIr, says_layers_without_an_operator_in_others) {
   const Tensor y = evaluate(g, {Tensor::of<float>({1, 2, 1, 1}, x)})[0].tensor();
   EXPECT_FLOAT_EQ(y.data<float>()[0], 0.5f);  // 3 / sqrt(9 + 16 + 11)
   EXPECT_FLOAT_EQ(y.data<float>()[1], 4.0f / 6);
+}
+
+// As in the fuzz target, what follows a zero byte is the .bin file.
+TEST(OpenvinoIr, inputs_of_past_fuzzing_end_in_a_model_or_an_error) {
+  size_t files = 0;
+  for (const auto& e :
+       std::filesystem::directory_iterator(std::string(HONE_SOURCE_DIR) + "/tests/fuzz/corpus/openvino_ir")) {
+    const auto bytes = std::make_shared<const std::string>(read_text_file(e.path().string()));
+    const size_t xml = std::min(bytes->find('\0'), bytes->size()), bin = std::min(xml + 1, bytes->size());
+    try {
+      parse_openvino_ir({bytes->data(), xml},
+                        {reinterpret_cast<const uint8_t*>(bytes->data()) + bin, bytes->size() - bin}, bytes);
+    } catch (const Error&) {
+    }
+    ++files;
+  }
+  EXPECT_GT(files, 0u);
 }
 
 }  // namespace

@@ -191,7 +191,9 @@ GraphMessage graph_message(const json& j, int depth) {
 }
 
 InputSpec input_spec(const json& j) {
-  const auto [key, value] = chosen(j);
+  const auto choice = chosen(j);
+  const std::string& key = choice.first;
+  const json* const value = choice.second;
   if (!value) malformed("an input specification is empty");
   InputSpec s;
   const auto tensor = [&](InputSpec::Kind kind, const char* target) {
@@ -219,7 +221,9 @@ InputSpec input_spec(const json& j) {
 }
 
 OutputSpec output_spec(const json& j) {
-  const auto [key, value] = chosen(j);
+  const auto choice = chosen(j);
+  const std::string& key = choice.first;
+  const json* const value = choice.second;
   if (!value) malformed("an output specification is empty");
   OutputSpec s;
   const auto mutated = [&](OutputSpec::Kind kind, const char* target) {

@@ -2,9 +2,9 @@
 
 #include <cstring>
 #include <filesystem>
-#include <protozero/pbf_reader.hpp>
 
 #include "base/file.hpp"
+#include "formats/protobuf.hpp"
 #include "formats/tensorflow/proto.hpp"
 #include "hone/error.hpp"
 

@@ -4,10 +4,10 @@
 
 #include <cstring>
 #include <filesystem>
-#include <protozero/pbf_writer.hpp>
 #include <random>
 
 #include "base/file.hpp"
+#include "formats/protobuf.hpp"
 #include "formats/tensorflow/graph_maker_test.hpp"
 #include "formats/tensorflow/text_proto.hpp"
 #include "hone/error.hpp"

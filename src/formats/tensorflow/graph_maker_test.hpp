@@ -2,11 +2,11 @@
 #pragma once
 #include <map>
 #include <memory>
-#include <protozero/pbf_writer.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "formats/protobuf.hpp"
 #include "formats/tensorflow/reader.hpp"
 
 namespace hone::tensorflow {

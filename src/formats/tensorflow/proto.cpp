@@ -1,8 +1,8 @@
 #include "formats/tensorflow/proto.hpp"
 
 #include <algorithm>
-#include <protozero/pbf_reader.hpp>
 
+#include "formats/protobuf.hpp"
 #include "hone/error.hpp"
 
 namespace hone::tensorflow {

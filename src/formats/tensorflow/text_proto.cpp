@@ -5,9 +5,9 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <protozero/pbf_writer.hpp>
 #include <span>
 
+#include "formats/protobuf.hpp"
 #include "formats/tensorflow/proto.hpp"
 #include "hone/error.hpp"
 
