@@ -90,7 +90,8 @@ const Resource& filled_table(NodeContext& n) {
   const Resource& t = *n.resource(0, Resource::table);
   if (!t.keys)
     n.refuse("reads table '" + t.name +
-             "', which is initialized from a file or while the model runs; that is not offered");
+             "', whose content is not known: it is filled while the model runs, or by a file that is neither in the "
+             "folder 'assets' nor beside the graph");
   return t;
 }
 Items table_find(NodeContext& n) {

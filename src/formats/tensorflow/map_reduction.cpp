@@ -165,7 +165,8 @@ Items sparse_segment(NodeContext& n, int kind) {
   Items in{rows, n.in(2)};
   const NodeMessage node{n.name(), n.op(), {}, n.raw_attributes()};
   NodeContext inner(n.importer, n.b, node, in, nullptr);
-  const Value count = segment_count(inner), sum = segments(inner, ScatterReduction::sum, 0, count)[0].value;
+  const Value count = n.num_inputs() > 3 ? n.scalar(n.in(3)) : segment_count(inner),
+              sum = segments(inner, ScatterReduction::sum, 0, count)[0].value;
   if (kind == 0) return {sum};
   const Value number = segment_rows(inner, count), safe = inner(Maximum{}, number, inner.like(number, 1));
   return {inner(Divide{}, sum, kind == 1 ? safe : inner(Sqrt{}, safe))};
@@ -218,8 +219,11 @@ constexpr OperatorRow rows[] = {
     {"SegmentProd", segment_prod},
     {"SegmentSum", segment_sum},
     {"SparseSegmentMean", sparse_segment_mean},
+    {"SparseSegmentMeanWithNumSegments", sparse_segment_mean},
     {"SparseSegmentSqrtN", sparse_segment_sqrt},
+    {"SparseSegmentSqrtNWithNumSegments", sparse_segment_sqrt},
     {"SparseSegmentSum", sparse_segment_sum},
+    {"SparseSegmentSumWithNumSegments", sparse_segment_sum},
     {"Sum", reduce<ReduceSum>},
     {"UnsortedSegmentMax", unsorted_max},
     {"UnsortedSegmentMin", unsorted_min},

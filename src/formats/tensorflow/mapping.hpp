@@ -31,6 +31,8 @@ std::span<const OperatorRow> random_rows();
 std::span<const OperatorRow> signal_rows();
 std::span<const OperatorRow> box_rows();
 std::span<const OperatorRow> quantization_rows();
+std::span<const OperatorRow> quantized_rows();
+std::span<const OperatorRow> sparse_rows();
 
 /// The row of an operator; null where there is none.
 const OperatorRow* find_row(std::string_view op);

@@ -283,6 +283,19 @@ MetaGraphMessage parse_meta_graph(Bytes b) {
           m.signatures.push_back(signature_def(key, body));
           break;
         }
+        case 6: {
+          std::pair<std::string, Bytes> asset;
+          for (pbf_reader i = reader(view(r)); i.next();) {
+            if (i.tag() == 1)
+              asset.first = std::string(tensor_info({}, view(i)).name);
+            else if (i.tag() == 2)
+              asset.second = view(i);
+            else
+              i.skip();
+          }
+          m.assets.push_back(std::move(asset));
+          break;
+        }
         default:
           r.skip();
       }

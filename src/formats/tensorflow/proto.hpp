@@ -95,6 +95,7 @@ struct MetaGraphMessage {
   Bytes version;
   Bytes graph;
   std::vector<SignatureMessage> signatures;
+  std::vector<std::pair<std::string, Bytes>> assets;  ///< tensor that holds the path of a file, name of the file
 };
 
 GraphMessage parse_graph(Bytes b);

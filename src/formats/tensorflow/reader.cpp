@@ -76,6 +76,7 @@ struct Source {
   const SignatureMessage* signature = nullptr;
   std::shared_ptr<const void> owner;
   std::shared_ptr<const Checkpoint> checkpoint;
+  Assets assets;
 };
 
 void add_name(Graph& g, Value v, const std::string& name, bool first = false) {
@@ -131,7 +132,8 @@ Graph import(const Source& s) {
   Graph g;
   g.info["framework"] = "tensorflow";
   GraphScope scope(g, nullptr);
-  Session session(library, s.owner, frozen_variables(s.graph, s.checkpoint), table_contents(s.graph, s.owner));
+  Session session(library, s.owner, frozen_variables(s.graph, s.checkpoint),
+                  table_contents(s.graph, s.owner, s.assets));
   Names names(session, body, scope, nullptr, 0);
   names.needed.assign(body.size(), false);
   const auto needed = body.needed(roots);
@@ -196,10 +198,18 @@ const SignatureMessage* signature_of(const MetaGraphMessage& m) {
   return best;
 }
 
+// Files beside a graph; an empty path: the graph was given as bytes.
+Assets assets_at(const fs::path& folder) {
+  Assets a;
+  if (!folder.empty()) a.folders = {folder / "assets", folder};
+  return a;
+}
+
 Graph import_meta(Bytes meta, const std::shared_ptr<const void>& owner,
-                  const std::shared_ptr<const Checkpoint>& checkpoint, bool saved_model) {
+                  const std::shared_ptr<const Checkpoint>& checkpoint, bool saved_model, const fs::path& folder) {
   const MetaGraphMessage m = parse_meta_graph(meta);
-  Source s{parse_graph(m.graph), signature_of(m), owner, checkpoint};
+  Source s{parse_graph(m.graph), signature_of(m), owner, checkpoint, assets_at(folder)};
+  for (const auto& [tensor, file] : m.assets) s.assets.names.emplace(tensor.substr(0, tensor.find(':')), file);
   if (saved_model && !s.signature) throw refused_signature(m);
   Graph g = import(s);
   if (!m.version.empty()) g.info["producer"] = "TensorFlow " + std::string(m.version);
@@ -229,14 +239,14 @@ Kind kind_of(Bytes b) {
 }
 
 Graph import_bytes(Bytes b, const std::shared_ptr<const void>& owner,
-                   const std::shared_ptr<const Checkpoint>& checkpoint) {
+                   const std::shared_ptr<const Checkpoint>& checkpoint, const fs::path& folder) {
   switch (kind_of(b)) {
     case Kind::graph:
-      return import({parse_graph(b), nullptr, owner, checkpoint});
+      return import({parse_graph(b), nullptr, owner, checkpoint, assets_at(folder)});
     case Kind::meta:
-      return import_meta(b, owner, checkpoint, false);
+      return import_meta(b, owner, checkpoint, false, folder);
     default:
-      return import_meta(serving_graph(b), owner, checkpoint, true);
+      return import_meta(serving_graph(b), owner, checkpoint, true, folder);
   }
 }
 
@@ -264,13 +274,14 @@ Graph read(const fs::path& path) {
   if (fs::is_directory(path, ec)) {
     const bool binary = fs::exists(path / "saved_model.pb", ec);
     const Content c = content_of(path / (binary ? "saved_model.pb" : "saved_model.pbtxt"));
-    return import_meta(serving_graph(c.bytes), c.owner, checkpoint_at(path / "variables" / "variables"), true);
+    return import_meta(serving_graph(c.bytes), c.owner, checkpoint_at(path / "variables" / "variables"), true, path);
   }
   const Content c = content_of(path);
   fs::path prefix = path;
   prefix.replace_extension();
   if (path.stem() == "saved_model") prefix = path.parent_path() / "variables" / "variables";
-  return import_bytes(c.bytes, c.owner, checkpoint_at(prefix));
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  return import_bytes(c.bytes, c.owner, checkpoint_at(prefix), folder);
 }
 
 }  // namespace
@@ -290,7 +301,7 @@ bool is_tensorflow(std::string_view head, const std::string& path) {
 }
 
 Graph parse_tensorflow(std::string_view bytes, std::shared_ptr<const void> owner) {
-  return tensorflow::import_bytes(bytes, owner, nullptr);
+  return tensorflow::import_bytes(bytes, owner, nullptr, {});
 }
 
 Graph read_tensorflow(const std::string& path) {

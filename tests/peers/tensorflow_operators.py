@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Raw operators of TensorFlow against TensorFlow itself: one SavedModel a case, run by Hone and compared with what the peer computes.
+
+    python3 tests/peers/tensorflow_operators.py [--hone PATH] [--only NAME]
+
+Needs tensorflow and numpy. Prints a line a case; exit 1 where one differs.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # kernels with another rounding
+import numpy as np
+import tensorflow as tf
+
+raw, f32 = tf.raw_ops, np.float32
+rng = np.random.default_rng(0)
+
+
+def random(*shape):
+    return rng.random(shape, dtype=f32) - f32(.5)
+
+
+def cases():
+    """(name, function of tensors, inputs, allowed difference)"""
+    yield from table_cases()
+    yield from sparse_cases()
+    yield from quantized_cases()
+
+
+def table_cases():
+    words = np.array(["b", "x", "c", "a"])
+    folder = pathlib.Path(tempfile.mkdtemp())
+    (folder / "words.txt").write_bytes(b"a\t5\t1.5\r\nb\t6\t2.5\nc\t7\t-3\n")
+    for name, kinds, columns, x in (
+            ("number_of_line", (tf.string, tf.int64), (0, -1), words), ("column", (tf.string, tf.int64), (0, 1), words), ("float", (tf.string, tf.float32), (0, 2), words),
+            ("of_integers", (tf.int64, tf.string), (1, 0), np.array([6, 5, 9])), ("of_lines", (tf.int64, tf.string), (-1, -2), np.array([0, 2, 4]))):
+        otherwise = "" if kinds[1] == tf.string else -1
+        table = tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(str(folder / "words.txt"), kinds[0], columns[0], kinds[1], columns[1], delimiter="\t"), otherwise)
+        yield "table_of_file_" + name, reading(table), [x], 0
+    table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], np.array([3, 4])), 9)
+    yield "table_of_constants", reading(table), [words], 0
+
+
+def reading(table):
+    def find(x):
+        return table.lookup(x), table.size()
+    find.table = table
+    return find
+
+
+def sparse_cases():
+    places = np.array([[0, 1], [0, 3], [2, 0], [3, 2], [3, 3]])
+    values, shape = random(5), np.array([5, 4])
+    yield "SparseToDense", lambda i, v: raw.SparseToDense(sparse_indices=i, output_shape=shape, sparse_values=v, default_value=f32(7)), [places, values], 0
+    yield "SparseToDense_vector", lambda i: raw.SparseToDense(sparse_indices=i, output_shape=[9], sparse_values=3, default_value=0), [np.array([1, 4, 8])], 0
+    for a in (False, True):
+        for b in (False, True):
+            yield "SparseTensorDenseMatMul_%d%d" % (a, b), lambda i, v, x, a=a, b=b: raw.SparseTensorDenseMatMul(
+                a_indices=i, a_values=v, a_shape=shape, b=x, adjoint_a=a, adjoint_b=b), [places, values, random(*((3, 5 if a else 4) if b else (5 if a else 4, 3)))], 1e-6
+    for wanted in ([2, 10], [-1, 2], [4, 1, -1], [20]):
+        yield "SparseReshape_" + "_".join(map(str, wanted)), lambda i, wanted=wanted: raw.SparseReshape(input_indices=i, input_shape=shape, new_shape=wanted), [places], 0
+    yield "SparseReorder", lambda i, v: raw.SparseReorder(input_indices=i, input_values=v, input_shape=shape), [places[[3, 0, 4, 2, 1]], values], 0
+    yield "SparseFillEmptyRows", lambda i, v: raw.SparseFillEmptyRows(indices=i, values=v, dense_shape=shape, default_value=f32(-1)), [places, values], 0
+    yield "SparseTensorDenseAdd", lambda i, v, x: raw.SparseTensorDenseAdd(a_indices=i, a_values=v, a_shape=shape, b=x), [places, values, random(5, 4)], 1e-6
+    yield "SparseReduceSum", lambda i, v: raw.SparseReduceSum(input_indices=i, input_values=v, input_shape=shape, reduction_axes=[1], keep_dims=True), [places, values], 1e-6
+    for op in ("Mul", "Div", "Add"):
+        yield "SparseDenseCwise" + op, lambda i, v, x, op=op: getattr(raw, "SparseDenseCwise" + op)(sp_indices=i, sp_values=v, sp_shape=shape, dense=x), [places, values, random(1, 4) + 1], 1e-6
+    segments = np.array([0, 0, 2, 3, 3], np.int32)
+    for op in ("Sum", "Mean", "SqrtN"):
+        yield "SparseSegment" + op, lambda x, i, op=op: getattr(raw, "SparseSegment" + op)(data=x, indices=i, segment_ids=segments), [random(6, 3), np.array([0, 5, 1, 1, 2])], 1e-6
+        yield "SparseSegment%sWithNumSegments" % op, lambda x, i, op=op: getattr(raw, "SparseSegment%sWithNumSegments" % op)(
+            data=x, indices=i, segment_ids=segments, num_segments=6), [random(6, 3), np.array([0, 5, 1, 1, 2])], 1e-6
+    yield "embedding_lookup_sparse", lambda i, v, t: tf.nn.safe_embedding_lookup_sparse(t, tf.SparseTensor(i, v, [5, 4]), combiner="mean"), [
+        places, np.array([3, 1, 0, 2, 4]), random(6, 3)], 1e-6
+
+
+def quantized_cases():
+    x = random(3, 7) * 5
+    kinds = {"u8": tf.quint8, "i8": tf.qint8, "u16": tf.quint16, "i16": tf.qint16}
+    plain = {tf.quint8: tf.uint8, tf.qint8: tf.int8, tf.quint16: tf.uint16, tf.qint16: tf.int16, tf.qint32: tf.int32}
+
+    def shown(outputs):
+        return [tf.bitcast(y, plain[y.dtype]) if y.dtype in plain else y for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
+
+    for mode in ("MIN_COMBINED", "MIN_FIRST", "SCALED"):
+        for name, t in kinds.items():
+            for rounding in ("HALF_AWAY_FROM_ZERO", "HALF_TO_EVEN") if mode == "SCALED" else ("HALF_AWAY_FROM_ZERO",):
+                yield "QuantizeV2_%s_%s_%s" % (mode, name, rounding), lambda x, t=t, mode=mode, rounding=rounding: shown(raw.QuantizeV2(
+                    input=x, min_range=-1.7, max_range=2.2, T=t, mode=mode, round_mode=rounding)), [x], 1e-6
+            stored = rng.integers(0, 1 << t.size * 8, (3, 7)).astype(plain[t].as_numpy_dtype)
+            yield "Dequantize_%s_%s" % (mode, name), lambda x, t=t, mode=mode: raw.Dequantize(input=tf.bitcast(x, t), min_range=-1.7, max_range=2.2, mode=mode), [stored], 1e-5
+    yield "QuantizeV2_narrow", lambda x: shown(raw.QuantizeV2(input=x, min_range=-1.7, max_range=2.2, T=tf.qint8, mode="SCALED", narrow_range=True)), [x], 1e-6
+    yield "QuantizeV2_of_the_data", lambda x: shown(raw.QuantizeV2(input=x, min_range=tf.reduce_min(x), max_range=tf.reduce_max(x), T=tf.quint8, mode="MIN_FIRST")), [x], 1e-6
+    u8 = lambda *s: rng.integers(0, 256, s, dtype=np.uint8)
+    q8 = lambda v: tf.bitcast(v, tf.quint8)
+    ranges = dict(min_input=-1., max_input=3., min_filter=-.4, max_filter=.7)
+    for padding in ("SAME", "VALID"):
+        for stride in (1, 2):
+            yield "QuantizedConv2D_%s_%d" % (padding, stride), lambda a, b, padding=padding, stride=stride: shown(raw.QuantizedConv2D(
+                input=q8(a), filter=q8(b), strides=[1, stride, stride, 1], padding=padding, **ranges)), [u8(1, 7, 6, 3), u8(3, 3, 3, 4)], 0
+    for a in (False, True):
+        for b in (False, True):
+            yield "QuantizedMatMul_%d%d" % (a, b), lambda x, y, a=a, b=b: shown(raw.QuantizedMatMul(
+                a=q8(x), b=q8(y), min_a=-1., max_a=3., min_b=-.4, max_b=.7, transpose_a=a, transpose_b=b)), [u8(*((5, 3) if a else (3, 5))), u8(*((4, 5) if b else (5, 4)))], 0
+    yield "QuantizedBiasAdd", lambda a, b: shown(raw.QuantizedBiasAdd(
+        input=q8(a), bias=q8(b), min_input=-1., max_input=3., min_bias=-.4, max_bias=.7, out_type=tf.qint32)), [u8(2, 5), u8(5)], 8
+    yield "QuantizedAdd", lambda a, b: shown(raw.QuantizedAdd(x=q8(a), y=q8(b), min_x=-1., max_x=3., min_y=-.4, max_y=.7)), [u8(2, 5), u8(2, 5)], 0
+    yield "QuantizedMul", lambda a, b: shown(raw.QuantizedMul(x=q8(a), y=q8(b), min_x=-1., max_x=3., min_y=-.4, max_y=.7)), [u8(2, 5), u8(2, 5)], 0
+    yield "QuantizedRelu", lambda a: shown(raw.QuantizedRelu(features=q8(a), min_features=-1., max_features=3.)), [u8(4, 5)], 0
+    yield "QuantizedRelu6", lambda a: shown(raw.QuantizedRelu6(features=q8(a), min_features=-2., max_features=9.)), [u8(4, 5)], 0
+    wide = rng.integers(-40000, 90000, (4, 6), dtype=np.int32)
+    i32 = lambda v: tf.bitcast(v, tf.qint32)
+    yield "RequantizationRange", lambda a: shown(raw.RequantizationRange(input=i32(a), input_min=-3e4, input_max=3e4)), [wide], 1e-5
+    for low, high in ((-.3, 1.1), (0., .9)):
+        yield "Requantize_%g" % low, lambda a, low=low, high=high: shown(raw.Requantize(
+            input=i32(a), input_min=-3e4, input_max=3e4, requested_output_min=low, requested_output_max=high, out_type=tf.quint8)), [wide], 0
+    yield "QuantizeDownAndShrinkRange", lambda a: shown(raw.QuantizeDownAndShrinkRange(input=i32(a), input_min=-3e4, input_max=3e4, out_type=tf.quint8)), [wide], 1e-5
+    for padding in ("SAME", "VALID"):
+        yield "QuantizedMaxPool_" + padding, lambda a, padding=padding: shown(raw.QuantizedMaxPool(
+            input=q8(a), min_input=-1., max_input=3., ksize=[1, 3, 3, 1], strides=[1, 2, 2, 1], padding=padding)), [u8(1, 7, 6, 3)], 0
+        yield "QuantizedAvgPool_" + padding, lambda a, padding=padding: shown(raw.QuantizedAvgPool(
+            input=q8(a), min_input=-1., max_input=3., ksize=[1, 3, 3, 1], strides=[1, 2, 2, 1], padding=padding)), [u8(1, 7, 6, 3)], 0
+    yield "QuantizedReshape", lambda a: shown(raw.QuantizedReshape(tensor=q8(a), shape=[5, -1], input_min=-1., input_max=3.)), [u8(2, 5)], 0
+    yield "QuantizedConcat", lambda a, b: shown(raw.QuantizedConcat(concat_dim=1, values=[q8(a), q8(b)], input_mins=[-1., -.5], input_maxes=[3., 2.])), [u8(2, 5), u8(2, 3)], 1e-6
+
+    def network(x):
+        """What quantization made of Conv2D, BiasAdd and Relu."""
+        q = raw.QuantizeV2(input=x, min_range=tf.reduce_min(x), max_range=tf.reduce_max(x), T=tf.quint8, mode="MIN_FIRST")
+        c = raw.QuantizedConv2D(input=q[0], filter=q8(weights), min_input=q[1], max_input=q[2], min_filter=-.4, max_filter=.7, strides=[1, 1, 1, 1], padding="SAME")
+        r = raw.RequantizationRange(input=c[0], input_min=c[1], input_max=c[2])
+        d = raw.Requantize(input=c[0], input_min=c[1], input_max=c[2], requested_output_min=r[0], requested_output_max=r[1], out_type=tf.quint8)
+        a = raw.QuantizedRelu(features=d[0], min_features=d[1], max_features=d[2])
+        return raw.Dequantize(input=a[0], min_range=a[1], max_range=a[2], mode="MIN_FIRST")
+    weights = u8(3, 3, 3, 4)
+    yield "network", network, [random(1, 7, 6, 3)], 1e-5
+
+
+def differences(wanted, folder, allowed):
+    listed = {o["name"]: o for o in json.loads((folder / "outputs.json").read_text())["outputs"]}
+    for name, want in wanted.items():
+        if name not in listed:
+            yield "%s is missing" % name
+            continue
+        got = np.load(folder / listed[name]["file"])
+        if want.dtype.kind in "SO":
+            same = got.shape == want.shape and [str(v) for v in got.ravel()] == [v.decode() for v in want.ravel()]
+            if not same:
+                yield "%s: %s is not %s" % (name, got, want)
+        elif got.shape != want.shape or got.dtype != want.dtype:
+            yield "%s: %s%s is not %s%s" % (name, got.dtype, got.shape, want.dtype, want.shape)
+        else:
+            bound = allowed * max(1.0, np.abs(want.astype(np.float64)).max(initial=0)) if want.dtype.kind == "f" else allowed
+            worst = np.abs(got.astype(np.float64) - want.astype(np.float64)).max(initial=0)
+            if worst > bound:
+                yield "%s differs by %g of %g" % (name, worst, np.abs(want.astype(np.float64)).max())
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--only", default="", help="cases whose name begins like this")
+    p.add_argument("--hone", default=str(pathlib.Path(__file__).resolve().parents[2] / "build/release/bin/hone"))
+    o = p.parse_args()
+    failed = 0
+    for name, function, inputs, allowed in cases():
+        if not name.startswith(o.only):
+            continue
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pathlib.Path(temporary)
+            module = tf.Module()
+            signature = [tf.TensorSpec(a.shape, tf.string if a.dtype.kind == "U" else a.dtype, name="x%d" % i) for i, a in enumerate(inputs)]
+
+            def outputs(*x):
+                y = function(*x)
+                return {"y%d" % i: v for i, v in enumerate(y if isinstance(y, (list, tuple)) else [y])}
+            module.run = tf.function(outputs, input_signature=signature)
+            module.table = getattr(function, "table", None)
+            wanted = {k: v.numpy() for k, v in module.run(*[tf.constant(a) for a in inputs]).items()}
+            tf.saved_model.save(module, str(folder / "model"), signatures=module.run)
+            call = [o.hone, "run", str(folder / "model"), "--output-dir", str(folder / "out")]
+            for i, a in enumerate(inputs):
+                np.save(folder / ("x%d.npy" % i), a)
+                call += ["--input", "x%d=%s" % (i, folder / ("x%d.npy" % i))]
+            r = subprocess.run(call, capture_output=True, text=True)
+            wrong = [r.stderr.strip().replace("\n", " | ")] if r.returncode else list(differences(wanted, folder / "out", allowed))
+        failed += bool(wrong)
+        print("%-42s %s" % (name, "; ".join(wrong) if wrong else "ok"), flush=True)
+    print("%d differ" % failed)
+    return failed > 0
+
+
+sys.exit(main())
