@@ -4,27 +4,13 @@
 #include <cstring>
 
 #include "cpu/kernels/epilogue.hpp"
+#include "cpu/kernels/scratch.hpp"
 
 namespace hone::cpu {
 namespace {
 
 // Fewer rows of a head are not worth packing K and V once more.
 constexpr int64_t rows_worth_packing = 48;
-
-int64_t round_up(int64_t n, int64_t m) {
-  return (n + m - 1) / m * m;
-}
-
-struct Cutter {
-  uint8_t* base;
-  int64_t used = 0;
-  template <class T>
-  T* take(int64_t n) {
-    T* p = base ? reinterpret_cast<T*>(base + used) : nullptr;
-    used += round_up(n * int64_t(sizeof(T)), 64);
-    return p;
-  }
-};
 
 PackedB packed(DenseKind kind, int64_t columns, int64_t k) {
   PackedB b;

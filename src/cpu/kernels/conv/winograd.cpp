@@ -31,6 +31,7 @@
 #include "cpu/kernels/gemm/dense_view.hpp"
 #include "cpu/kernels/gemm/packed_b.hpp"
 #include "cpu/kernels/isa_choice.hpp"
+#include "cpu/kernels/scratch.hpp"
 
 namespace hone::cpu {
 namespace {
@@ -38,12 +39,6 @@ namespace {
 constexpr int64_t source_target_bytes = 448 << 10;  ///< transformed tiles of a chunk
 constexpr int64_t fewest_tiles = 12, most_tiles = 64, most_tiles_of_bytes = 36;
 
-int64_t part_begin(int64_t n, int64_t part, int64_t parts) {
-  return n * part / parts;
-}
-int64_t round_up(int64_t n, int64_t m) {
-  return (n + m - 1) / m * m;
-}
 int64_t tiles_of(const Window& w, int m) {
   return w.images * ((w.out_h + m - 1) / m) * ((w.out_w + m - 1) / m);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/kernels/scratch.hpp"
+
 namespace hone::cpu {
 namespace {
 
@@ -12,13 +14,6 @@ constexpr int64_t strip_target_bytes = 256 << 10;
 constexpr int64_t strip_target_pixels = 1024;
 // Channels from which on pointers for each tap cost less than a padded copy.
 constexpr int64_t shortest_tap = 64;
-
-int64_t round_up(int64_t n, int64_t m) {
-  return (n + m - 1) / m * m;
-}
-int64_t part_begin(int64_t n, int64_t part, int64_t parts) {
-  return n * part / parts;
-}
 
 // Rows of the next tile, of `n` that are left: as many as meet the same taps, cut evenly.
 int rows_alike(const uint64_t* seen, int64_t n, int most) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/kernels/scratch.hpp"
+
 namespace hone::cpu {
 namespace {
 
@@ -10,22 +12,6 @@ namespace {
 constexpr int64_t rows_at_once = 96;
 // Below this a step is not worth sharing: handing it over and meeting again costs about a microsecond.
 constexpr double shared_step_microseconds = 6;
-
-int64_t round_up(int64_t n, int64_t m) {
-  return (n + m - 1) / m * m;
-}
-
-// Cuts a block of memory into aligned pieces; without memory it only counts.
-struct Cutter {
-  uint8_t* base;
-  int64_t used = 0;
-  template <class T>
-  T* take(int64_t n) {
-    T* p = base ? reinterpret_cast<T*>(base + used) : nullptr;
-    used += round_up(n * int64_t(sizeof(T)), 64);
-    return p;
-  }
-};
 
 }  // namespace
 
