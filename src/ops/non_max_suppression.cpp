@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
 #include "ops/family.hpp"
 #include "ops/indexing.hpp"
+#include "ops/selected_boxes.hpp"
 
 namespace hone {
 namespace {
@@ -28,11 +28,6 @@ float overlap(const Box& a, const Box& b) {
   if (a.area() <= 0 || b.area() <= 0) return 0;
   return both / (a.area() + b.area() - both);
 }
-
-struct Selected {
-  int64_t batch, category, box;
-  float score;
-};
 
 }  // namespace
 
@@ -70,7 +65,7 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
   const int64_t batches = scores.shape()[0], classes = scores.shape()[1], count = scores.shape()[2];
   // Bodla et al., Soft-NMS: a score falls by exp(-iou^2 / (2 sigma)).
   const float decay = sigma > 0 ? -0.5f / sigma : 0;
-  std::vector<Selected> all;
+  std::vector<SelectedBox> all;
   for (int64_t b = 0; b < batches; ++b) {
     std::vector<Box> box;
     for (int64_t i = 0; i < count; ++i)
@@ -90,7 +85,7 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
         return p.score != q.score ? p.score < q.score : p.box > q.box;
       };
       std::make_heap(queue.begin(), queue.end(), after);
-      std::vector<Selected> chosen;
+      std::vector<SelectedBox> chosen;
       while (!queue.empty() && static_cast<int64_t>(chosen.size()) < limit) {
         std::pop_heap(queue.begin(), queue.end(), after);
         Candidate next = queue.back();
@@ -117,23 +112,7 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
       all.insert(all.end(), chosen.begin(), chosen.end());
     }
   }
-  if (sort_result_descending) {
-    std::stable_sort(all.begin(), all.end(), [](const Selected& p, const Selected& q) {
-      return p.score != q.score ? p.score > q.score
-                                : std::tie(p.batch, p.category, p.box) < std::tie(q.batch, q.category, q.box);
-    });
-  }
-  const auto n = static_cast<int64_t>(all.size());
-  Tensor indices = ctx.output(0, output_type, {n, 3}), out_scores = ctx.output(1, ElementType::f32, {n, 3}),
-         valid = ctx.output(2, output_type, {1});
-  for (size_t i = 0; i < all.size(); ++i) {
-    const int64_t numbers[3] = {all[i].batch, all[i].category, all[i].box};
-    for (size_t k = 0; k < 3; ++k) set_integer(indices, i * 3 + k, numbers[k]);
-    out_scores.data<float>()[i * 3] = static_cast<float>(all[i].batch);
-    out_scores.data<float>()[i * 3 + 1] = static_cast<float>(all[i].category);
-    out_scores.data<float>()[i * 3 + 2] = all[i].score;
-  }
-  set_integer(valid, 0, n);
+  write_selected(ctx, std::move(all), sort_result_descending, output_type);
 }
 
 Samples NonMaxSuppression::samples() {

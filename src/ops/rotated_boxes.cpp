@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <tuple>
 
 #include "ops/family.hpp"
+#include "ops/selected_boxes.hpp"
 
 namespace hone {
 namespace {
@@ -53,11 +53,6 @@ double overlap(const RotatedBox& a, const RotatedBox& b) {
   return both / (area_a + area_b - both);
 }
 
-struct Selected {
-  int64_t image, label, box;
-  float score;
-};
-
 }  // namespace
 
 Types NMSRotated::infer(InferCtx& ctx) const {
@@ -90,7 +85,7 @@ void NMSRotated::eval(EvalCtx& ctx) const {
   const int64_t limit = get_integer(ctx.input(2), 0);
   const double iou_threshold = get_element(ctx.input(3), 0);
   const auto score_threshold = static_cast<float>(get_element(ctx.input(4), 0));
-  std::vector<Selected> all;
+  std::vector<SelectedBox> all;
   for (int64_t n = 0; n < s[0]; ++n) {
     std::vector<RotatedBox> box;
     for (int64_t m = 0; m < s[2]; ++m) {
@@ -100,16 +95,16 @@ void NMSRotated::eval(EvalCtx& ctx) const {
                      get_element(boxes, at + 3), clockwise ? angle : -angle});
     }
     for (int64_t c = 0; c < s[1]; ++c) {
-      std::vector<Selected> queue, kept;
+      std::vector<SelectedBox> queue, kept;
       for (int64_t m = 0; m < s[2]; ++m) {
         const auto score = static_cast<float>(get_element(scores, static_cast<size_t>((n * s[1] + c) * s[2] + m)));
         if (score > score_threshold) queue.push_back({n, c, m, score});
       }
       std::stable_sort(queue.begin(), queue.end(),
-                       [](const Selected& p, const Selected& q) { return p.score > q.score; });
-      for (const Selected& q : queue) {
+                       [](const SelectedBox& p, const SelectedBox& q) { return p.score > q.score; });
+      for (const SelectedBox& q : queue) {
         if (static_cast<int64_t>(kept.size()) >= limit) break;
-        const bool hidden = std::any_of(kept.begin(), kept.end(), [&](const Selected& k) {
+        const bool hidden = std::any_of(kept.begin(), kept.end(), [&](const SelectedBox& k) {
           return overlap(box[static_cast<size_t>(q.box)], box[static_cast<size_t>(k.box)]) > iou_threshold;
         });
         if (!hidden) kept.push_back(q);
@@ -117,24 +112,7 @@ void NMSRotated::eval(EvalCtx& ctx) const {
       all.insert(all.end(), kept.begin(), kept.end());
     }
   }
-  if (sort_result_descending) {
-    std::stable_sort(all.begin(), all.end(), [](const Selected& p, const Selected& q) {
-      return p.score != q.score ? p.score > q.score
-                                : std::tie(p.image, p.label, p.box) < std::tie(q.image, q.label, q.box);
-    });
-  }
-  const auto n = static_cast<int64_t>(all.size());
-  Tensor indices = ctx.output(0, output_type, {n, 3}), kept_scores = ctx.output(1, ElementType::f32, {n, 3}),
-         valid = ctx.output(2, output_type, {1});
-  for (size_t i = 0; i < all.size(); ++i) {
-    const int64_t numbers[3] = {all[i].image, all[i].label, all[i].box};
-    for (size_t k = 0; k < 3; ++k) set_integer(indices, i * 3 + k, numbers[k]);
-    float* row = kept_scores.data<float>() + i * 3;
-    row[0] = static_cast<float>(all[i].image);
-    row[1] = static_cast<float>(all[i].label);
-    row[2] = all[i].score;
-  }
-  set_integer(valid, 0, n);
+  write_selected(ctx, std::move(all), sort_result_descending, output_type);
 }
 Samples NMSRotated::samples() {
   // The second box is the first one turned by 90 degrees (overlap 1/3), the third by 180 (overlap 1).
