@@ -37,8 +37,8 @@ thread_local bool inside_pool = false;
 
 std::atomic<int> wanted_threads{0};
 
-// How many threads a loop of a pool may take: all, unless the pools in use want more than there are cores. Two that spin
-// on one core hold each other up.
+// How many threads a loop of a pool may take: all, unless the pools in use want more than there are cores. Two that
+// spin on one core hold each other up.
 int share_of(int threads) {
   const int wanted = wanted_threads.load(std::memory_order_relaxed);
   if (wanted <= threads) return threads;
@@ -68,17 +68,27 @@ int available_cores() {
 }
 
 struct ThreadPool::Impl {
-  // A worker claims its part of a loop before it begins. A part that nobody has claimed when the caller is done with its
-  // own is done by the caller: a worker that another process keeps off its core holds nobody up.
+  // A worker claims its part of a loop before it begins. A part that nobody has claimed when the caller is done with
+  // its own is done by the caller: a worker that another process keeps off its core holds nobody up.
   struct alignas(64) Slot {
     std::atomic<uint64_t> claimed{0}, done{0};
+    std::atomic<uint64_t> left{0};  ///< pieces of a loop on demand that nobody has begun: first << 32 | end
     bool claim(uint64_t e) {
       uint64_t last = claimed.load(std::memory_order_relaxed);
       return last < e && claimed.compare_exchange_strong(last, e, std::memory_order_acq_rel);
     }
+    // The next piece, or -1. Who helps takes from the end, furthest from where the owner works.
+    int64_t take(bool own) {
+      uint64_t now = left.load(std::memory_order_relaxed);
+      for (;;) {
+        const uint64_t first = now >> 32, end = now & 0xffffffffu;
+        if (first >= end) return -1;
+        const uint64_t rest = own ? (first + 1) << 32 | end : first << 32 | (end - 1);
+        if (left.compare_exchange_weak(now, rest, std::memory_order_relaxed)) return int64_t(own ? first : end - 1);
+      }
+    }
   };
   alignas(64) std::atomic<uint64_t> epoch{0};
-  alignas(64) std::atomic<int64_t> next{0};
   std::atomic<int> sleeping{0};
   std::atomic<bool> stop{false};
   std::atomic<bool> busy{false};
@@ -97,7 +107,12 @@ struct ThreadPool::Impl {
   // The part of worker `thread`, with its number, whoever computes it.
   void work(int thread) {
     if (dynamic) {
-      for (int64_t b; (b = next.fetch_add(grain, std::memory_order_relaxed)) < n;) (*f)(b, std::min(n, b + grain), thread);
+      for (int i = 0; i < parts; ++i) {
+        Slot& from = slots[size_t((thread + i) % parts)];
+        for (int64_t k; (k = from.take(i == 0)) >= 0;) {
+          if (k * grain < n) (*f)(k * grain, std::min(n, (k + 1) * grain), thread);
+        }
+      }
     } else if (thread < parts) {
       const int64_t b = n * thread / parts, e = n * (thread + 1) / parts;
       if (b < e) (*f)(b, e, thread);
@@ -137,7 +152,6 @@ struct ThreadPool::Impl {
   }
 
   void run(int threads) noexcept {
-    next.store(0, std::memory_order_relaxed);
     limit.store(threads, std::memory_order_relaxed);
     const uint64_t e = epoch.fetch_add(1, std::memory_order_seq_cst) + 1;
     const int left_out = std::max(0, int(slots.size()) - threads);
@@ -205,8 +219,14 @@ void ThreadPool::run_dynamic(int64_t n, int64_t grain, RangeFn f) noexcept {
     f(0, n, 0);
     return;
   }
+  const int64_t pieces = std::min<int64_t>((n + grain - 1) / grain, 1 << 30);
   impl_->n = n;
-  impl_->grain = grain;
+  impl_->grain = (n + pieces - 1) / pieces;
+  impl_->parts = threads;
+  for (int t = 0; t < threads; ++t) {
+    const uint64_t first = uint64_t(pieces * t / threads), end = uint64_t(pieces * (t + 1) / threads);
+    impl_->slots[size_t(t)].left.store(first << 32 | end, std::memory_order_relaxed);
+  }
   impl_->dynamic = true;
   impl_->f = &f;
   impl_->run(threads);

@@ -37,7 +37,7 @@ class ThreadPool {
   void parallel_for(int64_t n, int64_t grain, F&& f) noexcept {
     run_static(n, grain, RangeFn(f));
   }
-  /// The same with parts of `grain` handed out on demand, for work of uneven cost.
+  /// The same in pieces of `grain`, for work of uneven cost: who is done with a part helps with those of others.
   template <class F>
   void parallel_for_dynamic(int64_t n, int64_t grain, F&& f) noexcept {
     run_dynamic(n, grain, RangeFn(f));

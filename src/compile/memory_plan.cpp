@@ -37,6 +37,55 @@ uint64_t place(std::span<const MemoryBlock> blocks, const std::vector<uint32_t>&
   return total;
 }
 
+// Blocks smaller than this are not worth an anchor of their own.
+constexpr uint64_t anchored_bytes = 16 << 10;
+
+// As above, but the middle of a block is put where that of another one is, if there is room: threads share tensors by
+// halves, and a core writes memory faster that no other core wrote before. No plan grows beyond `limit` for that.
+uint64_t place_anchored(std::span<const MemoryBlock> blocks, const std::vector<uint32_t>& order, uint64_t limit,
+                        std::vector<uint64_t>& offsets) {
+  std::vector<uint32_t> placed;
+  std::vector<uint64_t> middles;
+  std::vector<std::pair<uint64_t, uint64_t>> busy;  // while the block is alive
+  uint64_t total = 0;
+  for (uint32_t b : order) {
+    const uint64_t need = aligned_bytes(std::max<uint64_t>(blocks[b].bytes, 1));
+    const uint64_t half = aligned_bytes(need / 2);
+    busy.clear();
+    for (uint32_t p : placed) {
+      if (blocks[p].last < blocks[b].first || blocks[p].first > blocks[b].last) continue;
+      busy.emplace_back(offsets[p], offsets[p] + aligned_bytes(std::max<uint64_t>(blocks[p].bytes, 1)));
+    }
+    std::sort(busy.begin(), busy.end());
+    uint64_t at = ~0ull;
+    // The last ones have the least room, which leaves that of the others to larger blocks.
+    for (size_t i = middles.size(); need >= anchored_bytes && at == ~0ull && i-- > 0;) {
+      if (middles[i] < half || middles[i] - half + need > std::max(total, limit)) continue;
+      const uint64_t begin = middles[i] - half, end = begin + need;
+      const auto meets = [&](const auto& x) { return x.first < end && x.second > begin; };
+      if (std::none_of(busy.begin(), busy.end(), meets)) at = begin;
+    }
+    if (at == ~0ull && need >= anchored_bytes && total + need <= limit) at = total;
+    if (at == ~0ull) {  // the smallest gap
+      uint64_t end = 0, best_gap = ~0ull;
+      for (const auto& x : busy) {
+        if (x.first > end && x.first - end >= need && x.first - end < best_gap) {
+          at = end;
+          best_gap = x.first - end;
+        }
+        end = std::max(end, x.second);
+      }
+      if (at == ~0ull) at = end;
+    }
+    if (need >= anchored_bytes && std::find(middles.begin(), middles.end(), at + half) == middles.end())
+      middles.push_back(at + half);
+    offsets[b] = at;
+    total = std::max(total, at + need);
+    placed.push_back(b);
+  }
+  return total;
+}
+
 uint64_t most_in_use(std::span<const MemoryBlock> blocks) {
   uint32_t steps = 0;
   for (const MemoryBlock& b : blocks) steps = std::max(steps, b.last + 1);
@@ -81,6 +130,17 @@ MemoryPlan plan_memory(std::span<const MemoryBlock> blocks) {
   try_order("execution", [&](uint32_t a, uint32_t b) {
     return blocks[a].first != blocks[b].first ? blocks[a].first < blocks[b].first : bytes(a) > bytes(b);
   });
+  // A quarter more for memory that stays with its core.
+  const uint64_t limit = best.bytes + std::max(best.bytes / 4, uint64_t{1} << 20);
+  std::vector<uint32_t> order(blocks.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return bytes(a) > bytes(b); });
+  std::vector<uint64_t> offsets(blocks.size());
+  const uint64_t total = place_anchored(blocks, order, limit, offsets);
+  if (total > limit) return best;
+  best.bytes = total;
+  best.offsets = std::move(offsets);
+  best.order = "anchored";
   return best;
 }
 

@@ -128,6 +128,11 @@ Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Threa
     steps_.push_back(step);
   }
   scratch_ = AlignedMemory(scratch);
+  // In the middle: threads divide it, and each should find the memory there that it used before.
+  for (Step& step : steps_) {
+    const size_t room = step.kernel ? scratch - step.kernel->scratch_bytes() : 0;
+    step.scratch = scratch_.data() + room / 2 / memory_alignment * memory_alignment;
+  }
   for (uint32_t i = 0; i < p.states.size(); ++i) {
     const ProgramState& s = p.states[i];
     if (s.next == no_tensor || p[s.next].place == Place::state) continue;
@@ -171,7 +176,7 @@ bool Executor::run(const Bindings& b, RunError& error) noexcept {
     if (s.kernel) {
       s.kernel->run({{inputs_.data() + s.first_input, s.num_inputs},
                      {outputs_.data() + s.first_output, s.num_outputs},
-                     scratch_.data(),
+                     s.scratch,
                      *pool_,
                      &error});
       if (error.failed) return false;

@@ -46,6 +46,7 @@ class Executor {
     PreparedKernel* kernel = nullptr;  ///< null: a copy
     uint32_t first_input = 0, num_inputs = 0, first_output = 0, num_outputs = 0;
     size_t copy_bytes = 0;
+    uint8_t* scratch = nullptr;
   };
   // A pointer of the tables that depends on the request.
   struct Patch {

@@ -122,10 +122,13 @@ class WinogradKernel : public PreparedKernel {
   void run(const KernelArgs& args) noexcept override {
     OperandView operands[EpiloguePlan::max_operands];
     EpilogueView epilogue = epilogue_.bind(args, operands, no_correction_.data());
+    // Shared columns: one source, then the buffers of the threads; else each thread has its own source before its
+    // buffer.
     auto* sources = static_cast<float*>(args.scratch);
-    float* buffers = sources + (share_columns_ ? 1 : threads_) * source_floats_;
+    float* buffers = sources + source_floats_;
+    const int64_t apart = thread_floats_ + (share_columns_ ? 0 : source_floats_);
     if (requant_floats_ > 0) {
-      float* scale = buffers + threads_ * thread_floats_;
+      float* scale = sources + (share_columns_ ? 1 : threads_) * source_floats_ + threads_ * thread_floats_;
       epilogue_.requantize(epilogue, scale, scale + requant_floats_, packed_.columns);
     }
     const auto* b = static_cast<const uint8_t*>(args.inputs[1]);
@@ -133,20 +136,20 @@ class WinogradKernel : public PreparedKernel {
       for (int64_t k = 0; k < chunks_; ++k) {
         const int64_t first = part_begin(tiles_, k, chunks_), last = part_begin(tiles_, k + 1, chunks_);
         args.pool.parallel_for(last - first, 1, [&](int64_t begin, int64_t end, int thread) {
-          transform(args, first, last - first, begin, end, sources, buffers + thread * thread_floats_);
+          transform(args, first, last - first, begin, end, sources, buffers + thread * apart);
         });
         args.pool.parallel_for(blocks_, 1, [&](int64_t begin, int64_t end, int thread) {
-          multiply(epilogue, b, first, last - first, begin, end, sources, buffers + thread * thread_floats_);
+          multiply(epilogue, b, first, last - first, begin, end, sources, buffers + thread * apart);
         });
       }
       return;
     }
     auto chunks = [&](int64_t begin, int64_t end, int thread) {
-      float* source = sources + thread * source_floats_;
+      float *source = sources + thread * apart, *buffer = buffers + thread * apart;
       for (int64_t k = begin; k < end; ++k) {
         const int64_t first = part_begin(tiles_, k, chunks_), last = part_begin(tiles_, k + 1, chunks_);
-        transform(args, first, last - first, 0, last - first, source, buffers + thread * thread_floats_);
-        multiply(epilogue, b, first, last - first, 0, blocks_, source, buffers + thread * thread_floats_);
+        transform(args, first, last - first, 0, last - first, source, buffer);
+        multiply(epilogue, b, first, last - first, 0, blocks_, source, buffer);
       }
     };
     // Many chunks are handed out on demand: a core that others use too holds nobody up.

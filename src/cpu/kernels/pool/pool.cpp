@@ -105,7 +105,8 @@ struct PoolRow {
         y1 = y0 + (w.kernel_h - 1) * w.dilation_h + 1;
         x1 = x0 + (w.kernel_w - 1) * w.dilation_w + 1;
         const auto taps_of = [](int64_t length, int64_t dilation) { return (length + dilation - 1) / dilation; };
-        count = float(taps_of(std::min(y1, plan_.padded_h) - y0, w.dilation_h) * taps_of(std::min(x1, plan_.padded_w) - x0, w.dilation_w));
+        count = float(taps_of(std::min(y1, plan_.padded_h) - y0, w.dilation_h) *
+                      taps_of(std::min(x1, plan_.padded_w) - x0, w.dilation_w));
         // First tap inside of the input, keeping the phase of the dilation.
         while (y0 < 0) y0 += w.dilation_h;
         while (x0 < 0) x0 += w.dilation_w;
@@ -212,13 +213,31 @@ struct ReduceRow {
     explicit Prepared(const KernelQuery& q) : x_(real_input(q.inputs[0])), y_(real_output(q.outputs[0])) {
       const char* why = nullptr;
       plan_ = *reduce_plan(q, &why);
+      // The pixels of one image: threads that wrote them by rows read them by rows again. By shape alone, so that the
+      // sums have the same bits with any number of threads.
+      const int64_t work = plan_.n * plan_.inner;
+      if (plan_.outer == 1 && plan_.inner > 1 && work >= 32 << 10)
+        pieces_ = work < 64 << 10 ? 2 : work < 256 << 10 ? 4 : 8;
+      pieces_ = std::min(pieces_, plan_.n);
     }
+    size_t scratch_bytes() const override { return pieces_ > 1 ? size_t(pieces_ * plan_.inner) * 4 + 64 : 0; }
     void run(const KernelArgs& args) noexcept override {
       RealInput x = x_;
       RealOutput y = y_;
       x.data = args.inputs[0];
       y.data = args.outputs[0];
       const ReducePlan& p = plan_;
+      if (pieces_ > 1) {
+        const RealInput parts{args.scratch, Num::f32, false, 1, 0};
+        const RealOutput part{args.scratch, Num::f32, 1, 0, 0, 0};
+        args.pool.parallel_for(pieces_, 1, [&](int64_t begin, int64_t end, int) {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t first = p.n * i / pieces_;
+            columns(x, part, first * p.inner, p.n * (i + 1) / pieces_ - first, i * p.inner, 1.0f);
+          }
+        });
+        return columns(parts, y, 0, pieces_, 0, p.factor);
+      }
       if (p.inner == 1) {
         args.pool.parallel_for(p.outer, std::max<int64_t>(1, 16384 / p.n), [&](int64_t begin, int64_t end, int) {
           for (int64_t o = begin; o < end; ++o) HONE_VECTOR_FN(I, reduce_row)(x, y, o * p.n, o, p.n, p.op, p.factor);
@@ -244,7 +263,21 @@ struct ReduceRow {
     }
 
    private:
+    // `rows` rows of all columns to one.
+    void columns(const RealInput& x, const RealOutput& y, int64_t in, int64_t rows, int64_t out, float factor) const {
+      PoolWindow w{};
+      w.in = in;
+      w.out = out;
+      w.cols = plan_.inner;
+      w.ny = rows;
+      w.nx = 1;
+      w.row_step = plan_.inner;
+      w.factor = factor;
+      HONE_VECTOR_FN(I, reduce_window)(x, y, w, plan_.op);
+    }
+
     ReducePlan plan_;
+    int64_t pieces_ = 1;
     RealInput x_;
     RealOutput y_;
   };
