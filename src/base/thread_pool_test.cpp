@@ -38,6 +38,23 @@ TEST(ThreadPool, gives_the_same_part_to_the_same_thread_every_time) {
   EXPECT_EQ(first, (std::vector<int64_t>{0, 5}));
 }
 
+TEST(ThreadPool, who_is_done_with_a_part_on_demand_helps_the_others) {
+  ThreadPool pool(2);
+  std::vector<std::atomic<int>> by(40);
+  std::atomic<bool> second_began{false};
+  // The first thread begins with its own half and is held up there until the other thread has done all the rest.
+  std::atomic<int> done{0};
+  pool.parallel_for_dynamic(40, 1, [&](int64_t b, int64_t, int t) {
+    if (t == 1) second_began = true;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (b == 0 && t == 0 && done < 39 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    by[size_t(b)] = t + 1;
+    done++;
+  });
+  EXPECT_EQ(done, 40);
+  for (size_t i = 20; second_began && i < 40; ++i) EXPECT_EQ(by[i], 2) << i;
+}
+
 TEST(ThreadPool, runs_nested_loops_inline) {
   ThreadPool pool(2);
   std::atomic<int> total = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
 #include "compile/memory_plan.hpp"
 #include "graph/builder.hpp"
@@ -392,6 +393,18 @@ TEST(MemoryPlan, a_chain_of_equal_blocks_takes_two) {
   std::vector<MemoryBlock> blocks;
   for (uint32_t i = 0; i < 10; ++i) blocks.push_back({640, i, i + 1});
   EXPECT_EQ(plan_memory(blocks).bytes, 1280u);
+}
+
+TEST(MemoryPlan, blocks_of_many_sizes_share_few_middles) {
+  std::vector<MemoryBlock> blocks;
+  for (uint32_t i = 0; i < 20; ++i) blocks.push_back({(4u << 20) >> i / 3 << (i % 2), i, i + 1});
+  const MemoryPlan plan = plan_memory(blocks);
+  std::set<uint64_t> middles;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (blocks[i].bytes >= 32 << 10) middles.insert(plan.offsets[i] + blocks[i].bytes / 2);
+  }
+  EXPECT_EQ(middles.size(), 2u);
+  EXPECT_LE(plan.bytes, plan.lower_bound * 5 / 4);
 }
 
 // Random graphs of elementwise nodes, reshapes and states: the planner's program passes the independent verifier

@@ -43,9 +43,8 @@ constexpr uint64_t anchored_bytes = 16 << 10;
 // As above, but the middle of a block is put where that of another one is, if there is room: threads share tensors by
 // halves, and a core writes memory faster that no other core wrote before. No plan grows beyond `limit` for that.
 uint64_t place_anchored(std::span<const MemoryBlock> blocks, const std::vector<uint32_t>& order, uint64_t limit,
-                        std::vector<uint64_t>& offsets) {
+                        std::vector<uint64_t>& offsets, std::vector<uint64_t>& middles) {
   std::vector<uint32_t> placed;
-  std::vector<uint64_t> middles;
   std::vector<std::pair<uint64_t, uint64_t>> busy;  // while the block is alive
   uint64_t total = 0;
   for (uint32_t b : order) {
@@ -82,6 +81,41 @@ uint64_t place_anchored(std::span<const MemoryBlock> blocks, const std::vector<u
     offsets[b] = at;
     total = std::max(total, at + need);
     placed.push_back(b);
+  }
+  return total;
+}
+
+// The same in the order of execution: each block goes to the free slot whose size is nearest to its own. Takes the
+// fewest slots, of which each is as large as its largest block.
+uint64_t place_in_slots(std::span<const MemoryBlock> blocks, const std::vector<uint32_t>& order,
+                        std::vector<uint64_t>& offsets, std::vector<uint64_t>& middles) {
+  struct Slot {
+    uint64_t bytes;
+    uint32_t last;
+  };
+  std::vector<Slot> slots;
+  std::vector<size_t> slot_of(blocks.size());
+  for (uint32_t b : order) {
+    const uint64_t need = aligned_bytes(std::max<uint64_t>(blocks[b].bytes, 1));
+    const auto apart = [&](const Slot& x) { return x.bytes > need ? x.bytes - need : need - x.bytes; };
+    size_t best = slots.size();
+    for (size_t i = 0; i < slots.size(); ++i) {
+      if (slots[i].last < blocks[b].first && (best == slots.size() || apart(slots[i]) < apart(slots[best]))) best = i;
+    }
+    if (best == slots.size()) slots.push_back({});
+    slots[best] = {std::max(slots[best].bytes, need), blocks[b].last};
+    slot_of[b] = best;
+  }
+  uint64_t total = 0;
+  std::vector<uint64_t> middle(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    middle[i] = total + aligned_bytes(slots[i].bytes / 2);
+    total += slots[i].bytes;
+    if (slots[i].bytes >= anchored_bytes) middles.push_back(middle[i]);
+  }
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    const uint64_t need = aligned_bytes(std::max<uint64_t>(blocks[b].bytes, 1));
+    offsets[b] = middle[slot_of[b]] - aligned_bytes(need / 2);
   }
   return total;
 }
@@ -135,12 +169,16 @@ MemoryPlan plan_memory(std::span<const MemoryBlock> blocks) {
   std::vector<uint32_t> order(blocks.size());
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return bytes(a) > bytes(b); });
-  std::vector<uint64_t> offsets(blocks.size());
-  const uint64_t total = place_anchored(blocks, order, limit, offsets);
-  if (total > limit) return best;
-  best.bytes = total;
-  best.offsets = std::move(offsets);
-  best.order = "anchored";
+  std::vector<uint64_t> by_size(blocks.size()), in_slots(blocks.size()), middles, slots;
+  const uint64_t total = place_anchored(blocks, order, limit, by_size, middles);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](uint32_t a, uint32_t b) { return blocks[a].first < blocks[b].first; });
+  const uint64_t total_in_slots = place_in_slots(blocks, order, in_slots, slots);
+  const bool slotted = total_in_slots <= limit && (total > limit || slots.size() <= middles.size());
+  if (!slotted && total > limit) return best;
+  best.bytes = slotted ? total_in_slots : total;
+  best.offsets = std::move(slotted ? in_slots : by_size);
+  best.order = slotted ? "slots" : "anchored";
   return best;
 }
 
