@@ -427,7 +427,7 @@ class Emitter {
         blocks.push_back({p_[out].bytes, first[out], last[out]});
       }
     }
-    const MemoryPlan plan = plan_memory(blocks);
+    const MemoryPlan plan = plan_memory(blocks, options_.threads > 1);
     p_.arena_bytes = plan.bytes;
     for (uint32_t t = 0; t < p_.tensors.size(); ++t) {
       if (block_of[t] != no_tensor) p_.tensors[t].offset = plan.offsets[block_of[t]];

@@ -136,7 +136,7 @@ uint64_t most_in_use(std::span<const MemoryBlock> blocks) {
 
 }  // namespace
 
-MemoryPlan plan_memory(std::span<const MemoryBlock> blocks) {
+MemoryPlan plan_memory(std::span<const MemoryBlock> blocks, bool anchored) {
   MemoryPlan best;
   best.offsets.resize(blocks.size());
   if (blocks.empty()) return best;
@@ -164,6 +164,7 @@ MemoryPlan plan_memory(std::span<const MemoryBlock> blocks) {
   try_order("execution", [&](uint32_t a, uint32_t b) {
     return blocks[a].first != blocks[b].first ? blocks[a].first < blocks[b].first : bytes(a) > bytes(b);
   });
+  if (!anchored) return best;
   // A quarter more for memory that stays with its core.
   const uint64_t limit = best.bytes + std::max(best.bytes / 4, uint64_t{1} << 20);
   std::vector<uint32_t> order(blocks.size());

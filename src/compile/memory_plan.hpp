@@ -19,10 +19,10 @@ struct MemoryPlan {
   const char* order = "";         ///< the order of placement that won
 };
 
-/// Greedy best fit in several orders (size, lifetime, area, first step) finds how small a plan can be. Then blocks are
-/// anchored: where a quarter more memory (at least 1 MiB) allows, the middles of blocks fall on the same few addresses.
-/// Two threads that share each tensor by halves so write the memory that they wrote before, which saves moving it from
-/// core to core.
-MemoryPlan plan_memory(std::span<const MemoryBlock> blocks);
+/// Greedy best fit in several orders (size, lifetime, area, first step); the smallest plan is kept. `anchored`, for two
+/// threads and more: where a quarter more memory (at least 1 MiB) allows, the middles of blocks fall on the same few
+/// addresses. Threads that share each tensor by halves then write the memory that they wrote before, which saves moving
+/// it from core to core. A single thread is faster in less memory.
+MemoryPlan plan_memory(std::span<const MemoryBlock> blocks, bool anchored);
 
 }  // namespace hone
