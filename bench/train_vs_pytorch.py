@@ -40,29 +40,13 @@ def hone_rate(binary, folder, precision, threads):
 
 def torch_step(precision, threads):
     import torch
-    from torch import nn
     from torch.nn import functional as F
+
+    from resnet20_pytorch import resnet20
     torch.set_num_threads(threads)
     torch.manual_seed(0)
 
-    class Block(nn.Module):
-        def __init__(self, i, o, stride):
-            super().__init__()
-            self.c1, self.b1 = nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o)
-            self.c2, self.b2 = nn.Conv2d(o, o, 3, 1, 1, bias=False), nn.BatchNorm2d(o)
-            self.more = o - i
-
-        def forward(self, x):
-            y = self.b2(self.c2(F.relu(self.b1(self.c1(x)))))
-            if self.more:
-                x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
-            return F.relu(y + x)
-
-    layers = [nn.Conv2d(1, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
-    for stage in range(3):
-        for k in range(3):
-            layers.append(Block(16 << max(0, stage - (k == 0)), 16 << stage, 2 if stage and k == 0 else 1))
-    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)).to(memory_format=torch.channels_last)
+    net = resnet20().to(memory_format=torch.channels_last)
     x = torch.rand(128, 1, 28, 28).to(memory_format=torch.channels_last)
     y = torch.arange(128) % 10
     optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
