@@ -1,9 +1,11 @@
 // Rows of depthwise GroupConvolution (one channel in and out of each group) over channels-last pixels.
 //
-// Work is cut into rows of results; a row is walked in tiles of 7 pixels with all channels inside: channels outside
-// would make two cores write neighbouring lines. Taps beyond the input are left out instead of padded. The last tile of
-// a row begins early enough to be whole. Where windows are dilated, a tile takes every second (third...) result: their
-// inputs lie as those of windows that are not. Short rows and other windows go the general way, tap by tap.
+// Work is cut into rows of results. Windows 3 wide slide over two rows at a time, 16 channels after the other, so that
+// each input is loaded once or twice in all and their weights stay in registers. Larger windows walk a row in tiles of
+// 7 pixels with all channels inside. Taps beyond the input are left out instead of padded. The last tile of a row
+// begins early enough to be whole. Where windows are dilated, a tile (or a sliding window) takes every second
+// (third...) result: their inputs lie as those of windows that are not. Short rows and other windows go the general
+// way, tap by tap.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -40,7 +42,8 @@ void pack_taps(const T* from, float* to, int64_t channels, int64_t taps, int64_t
 
 struct DepthwiseIsa {
   void (*row)(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);
-  void (*pair)(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols);
+  void (*slide)(const DepthwiseView& d, int64_t x, int64_t w, int rows, int top, int bottom, int64_t results,
+                int64_t first, int64_t last, int cols);
   void (*taps)(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);
   EpilogueFn epilogue;
 };
@@ -64,7 +67,10 @@ class DepthwiseKernel : public PreparedKernel {
     view_.real_weights = is_float(q.inputs[1].type);
     view_.stride = int(w_.stride_w);
     const int64_t k = w_.kernel_w, s = w_.stride_w;
-    has_rows_ = (((k == 3 || k == 5) && (s == 1 || s == 2)) || (k == 7 && s == 1)) && (s == 1 || w_.dilation_w == 1);
+    const bool shared = s == 1 || (s == 2 && w_.dilation_w == 1);  // neighbouring results share inputs
+    has_rows_ = shared && (k == 5 || (k == 7 && s == 1));
+    slides_ = shared && k == 3 && w_.kernel_h <= 3;
+    slides_by_two_ = w_.kernel_h == 3 && w_.stride_h == s && w_.dilation_h == 1;
     if (is_int8(q.inputs[0].type)) {
       std::vector<float> dequant(size_t(w_.channels) + 16);
       for (size_t c = 0; c < dequant.size(); ++c) {
@@ -109,9 +115,13 @@ class DepthwiseKernel : public PreparedKernel {
     args.pool.parallel_for(w_.images * w_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
                            [&](int64_t begin, int64_t end, int) {
                              for (int64_t row = begin; row < end; ++row) {
-                               const bool pair = row + 1 < end && runs_as_pair(view, row);
-                               run_row(view, row, pair);
-                               row += pair;
+                               if (!slides_) {
+                                 run_row(view, row);
+                                 continue;
+                               }
+                               const bool two = slides_by_two_ && row + 1 < end && (row + 1) % w_.out_h != 0;
+                               run_slide(view, row, two ? 2 : 1);
+                               row += two;
                              }
                            });
   }
@@ -126,15 +136,41 @@ class DepthwiseKernel : public PreparedKernel {
     return {first, last};
   }
 
-  // Rows `row` and `row + 1` of one image, with all their taps inside.
-  bool runs_as_pair(const DepthwiseView& view, int64_t row) const {
-    const int64_t y = row % w_.out_h, top = y - w_.pad_top;
-    return view.fused && has_rows_ && w_.out_w >= depthwise_pixels && w_.kernel_h == 3 && w_.kernel_w == 3 &&
-           w_.stride_h == 1 && w_.stride_w == 1 && w_.dilation_h == 1 && w_.dilation_w == 1 && y + 1 < w_.out_h &&
-           top >= 0 && top + 3 < w_.in_h;
+  // One row of results or two.
+  void run_slide(DepthwiseView view, int64_t row, int rows) const {
+    const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
+    const auto [y0, y1] = inside(top, w_.kernel_h + (rows - 1) * w_.stride_h, w_.dilation_h, w_.in_h);
+    const int64_t phases = std::min(w_.dilation_w, w_.out_w);
+    view.out_step = phases;
+    view.out_row = w_.out_w;
+    // Rows that a block of channels does not use up whole are to stay in the second cache until the next.
+    const int64_t most = view.fused ? std::max<int64_t>(slide_results, 40000 / w_.channels) : slide_results;
+    alignas(64) float tile[2 * slide_results * 16];
+    for (int64_t phase = 0; phase < phases; ++phase) {
+      const int64_t all = (w_.out_w - phase + phases - 1) / phases;
+      for (int64_t i = 0; i < all; i += most) {
+        const int64_t results = std::min(most, all - i), start = phase + i * phases * w_.stride_w - w_.pad_left;
+        const auto [first, last] = inside(start, (results - 1) * w_.stride_w + 3, w_.dilation_w, w_.in_w);
+        const int64_t at = ((image * w_.in_h + top) * w_.in_w + start) * w_.channels;
+        TileView t{tile, 16, int(results), 0, row * w_.out_w + phase + i * phases, 0};
+        view.out = &t;
+        const int64_t block = view.fused ? w_.channels : 16;
+        for (int64_t c = 0; c < w_.channels; c += block) {
+          t.cols = int(std::min(block, w_.channels - c));
+          t.col0 = c;
+          isa_.slide(view, at + c, c, rows, int(y0), int(y1), results, first, last, t.cols);
+          for (int r = 0; r < rows && !view.fused; ++r) {
+            TileView done = t;
+            done.acc = tile + r * slide_results * 16;
+            done.row0 += r * w_.out_w;
+            finish(view, done);
+          }
+        }
+      }
+    }
   }
 
-  void run_row(DepthwiseView view, int64_t row, bool pair) const {
+  void run_row(DepthwiseView view, int64_t row) const {
     const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
     const auto [y0, y1] = inside(top, w_.kernel_h, w_.dilation_h, w_.in_h);
     const int64_t line = (image * w_.in_h + top + y0 * w_.dilation_h) * w_.in_w;
@@ -142,7 +178,6 @@ class DepthwiseKernel : public PreparedKernel {
     const int64_t phases = std::min(w_.dilation_w, w_.out_w), weight = y0 * w_.kernel_w * view.w_tap;
     if (!has_rows_ || w_.out_w / phases < depthwise_pixels) return run_taps(view, row, line, weight, int(y1 - y0));
     view.out_step = phases;
-    view.out_row = w_.out_w;
     for (int64_t phase = 0; phase < phases; ++phase) {
       const int64_t results = (w_.out_w - phase + phases - 1) / phases;
       constexpr int64_t pixels = depthwise_pixels;
@@ -159,18 +194,7 @@ class DepthwiseKernel : public PreparedKernel {
         }
         const TileView t{nullptr, 64, depthwise_pixels, 0, row * w_.out_w + phase + i * phases, 0};
         each_block(view, t, [&](const DepthwiseView& v, int64_t c, int cols) {
-          const int64_t at = (line + start) * w_.channels + c;
-          if (pair && first <= 1 && last >= inputs - 1) {
-            isa_.pair(v, at, weight + c, int(first), int(last), cols);
-          } else {
-            isa_.row(v, at, weight + c, int(y1 - y0), int(first), int(last), cols);
-            if (!pair) return;
-            TileView below = *v.out;
-            below.row0 += v.out_row;
-            DepthwiseView second = v;
-            second.out = &below;
-            isa_.row(second, at + v.row_step, weight + c, int(y1 - y0), int(first), int(last), cols);
-          }
+          isa_.row(v, (line + start) * w_.channels + c, weight + c, int(y1 - y0), int(first), int(last), cols);
         });
         next = i + view.tiles * pixels;
       }
@@ -208,23 +232,24 @@ class DepthwiseKernel : public PreparedKernel {
       t.cols = int(std::min(block, w_.channels - c));
       t.col0 = c;
       f(view, c, t.cols);
-      if (view.fused) continue;
-      if (view.out_step == 1) {
-        isa_.epilogue(*view.epilogue, t);
-        continue;
-      }
-      TileView one = t;
-      one.rows = 1;
-      for (int p = 0; p < t.rows; ++p, one.row0 += view.out_step) {
-        one.acc = tile + p * 64;
-        isa_.epilogue(*view.epilogue, one);
-      }
+      if (!view.fused) finish(view, t);
+    }
+  }
+
+  // The epilogue of a tile, whose results may lie apart.
+  void finish(const DepthwiseView& view, const TileView& t) const {
+    if (view.out_step == 1) return isa_.epilogue(*view.epilogue, t);
+    TileView one = t;
+    one.rows = 1;
+    for (int p = 0; p < t.rows; ++p, one.row0 += view.out_step) {
+      one.acc = static_cast<float*>(t.acc) + p * t.ld;
+      isa_.epilogue(*view.epilogue, one);
     }
   }
 
   Window w_;
   DepthwiseIsa isa_;
-  bool has_rows_ = false;
+  bool has_rows_ = false, slides_ = false, slides_by_two_ = false;
   EpiloguePlan epilogue_;
   bool packed_, weights_bf16_;
   DepthwiseView view_{};
@@ -255,11 +280,11 @@ struct Row {
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
 #if defined(__x86_64__)
     if (I == 0 && features().avx512_bf16 && q.inputs[0].type == ElementType::bf16) {
-      return std::make_unique<DepthwiseKernel>(q, DepthwiseIsa{avx512bf16::depthwise_row, avx512bf16::depthwise_pair,
+      return std::make_unique<DepthwiseKernel>(q, DepthwiseIsa{avx512bf16::depthwise_row, avx512bf16::depthwise_slide,
                                                                avx512bf16::depthwise_taps, avx512bf16::epilogue_tile});
     }
 #endif
-    const DepthwiseIsa isa{HONE_VECTOR_FN(I, depthwise_row), HONE_VECTOR_FN(I, depthwise_pair),
+    const DepthwiseIsa isa{HONE_VECTOR_FN(I, depthwise_row), HONE_VECTOR_FN(I, depthwise_slide),
                            HONE_VECTOR_FN(I, depthwise_taps), HONE_VECTOR_FN(I, epilogue_tile)};
     return std::make_unique<DepthwiseKernel>(q, isa);
   }

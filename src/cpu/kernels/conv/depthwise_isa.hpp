@@ -122,47 +122,94 @@ static void row_tile(const DepthwiseView& view, int64_t x, int64_t w, int ny, in
   }
 }
 
-#if HONE_LANES == 16
-// Two rows of results, windows 3 x 3 with stride 1: a row of inputs between them is loaded once for both. LEFT, RIGHT:
-// the first, the last input of each row lies outside of the image.
-template <Num TYPE, bool CENTERED, bool LEFT, bool RIGHT>
-static void pair_tile(const DepthwiseView& view, int64_t x, int64_t w, int cols) {
-  constexpr int pixels = depthwise_pixels, inputs = pixels + 2;
-  TileView above = *view.out, below = above;
-  below.row0 += view.out_row;
-  DepthwiseView d = view, second = view;
-  d.out = &above;
-  second.out = &below;
+// A vector of results: as put_results, from sums that began with the bias where that is added in registers.
+template <Num TYPE>
+HONE_INLINE void put_result(const DepthwiseView& d, const EpilogueView& e, int64_t c, int64_t at, int n, float* tile,
+                            vf low, vf high, vf sum) {
+  constexpr bool integer = TYPE == Num::u8 || TYPE == Num::s8;
+  if constexpr (integer) {
+    if (e.requant.scale) {
+      const vi level = Requantizer<Between::nothing>::level(sum, load(e.requant.scale + c), load(e.requant.offset + c));
+      const vi bytes = minimum_i(maximum_i(level + e.requant.zero, set1i(e.requant.low)), set1i(e.requant.high));
+      return store_bytes(static_cast<uint8_t*>(e.out) + at, narrow_u8(bytes) ^ e.requant.flip, n);
+    }
+  }
+  if (d.fused) {
+    if constexpr (integer) sum = sum * load(e.dequant + c) + (e.bias ? load(e.bias + c) : vf{});
+    return store_out < integer ? Num::u8 : TYPE > (e, at, clamp_to(sum, low, high), n);
+  }
+  if constexpr (integer) {
+    if (!d.real_weights) return store_i32(reinterpret_cast<int32_t*>(tile), round_to_int(sum));
+    sum = sum * load(e.dequant + c);
+  }
+  store(tile, sum);
+}
+
+// Sums slide over the columns: an input is loaded once for the two or three results (of each row) that meet it, and
+// weights stay in registers. Sums of results that begin before the first one are dropped.
+template <Num TYPE, bool CENTERED, int STRIDE, int ROWS>
+static void slide(const DepthwiseView& view, int64_t x, int64_t w, int top, int bottom, int64_t results, int64_t first,
+                  int64_t last, int cols) {
+  constexpr int inputs = (ROWS - 1) * STRIDE + 3, live = (3 + STRIDE - 1) / STRIDE;
+  constexpr bool integer = TYPE == Num::u8 || TYPE == Num::s8;
+  const DepthwiseView d = view;
   const EpilogueView e = *d.epilogue;
-  for (int t = 0; t < d.tiles; ++t, x += pixels * d.pixel_step, above.row0 += pixels, below.row0 += pixels) {
-    for (int j = 0; j < cols; j += lanes) {
-      vf acc[2][pixels], weight[3][3];
-#pragma GCC unroll 8
-      for (int p = 0; p < pixels; ++p) acc[0][p] = acc[1][p] = vf{};
+  const TileView t = *d.out;
+  const vf low = set1(e.clamp_low), high = set1(e.clamp_high);
+  const int64_t step = d.out_step * e.ld_out, below = d.out_row * e.ld_out;
+  for (int j = 0; j < cols; j += lanes) {
+    vf weight[9];
 #pragma GCC unroll 9
-      for (int k = 0; k < 9; ++k) weight[k / 3][k % 3] = load(d.w + w + k * d.w_tap + j);
+    for (int k = 0; k < 9; ++k) weight[k] = ROWS == 2 || k / 3 < bottom ? load(d.w + w + k * d.w_tap + j) : vf{};
+    const int64_t c = t.col0 + j;
+    const int n = t.cols - j < lanes ? t.cols - j : lanes;
+    vf begin{};
+    if (!integer && d.fused && e.bias) begin = load(e.bias + c);
+    vf acc[live][ROWS];
 #pragma GCC unroll 4
-      for (int y = 0; y < 4; ++y) {
-        int64_t at = x + y * d.row_step + j;
-#pragma GCC unroll 16
-        for (int i = 0; i < inputs; ++i, at += d.tap_step) {
-          if ((LEFT && i == 0) || (RIGHT && i == inputs - 1)) continue;
-          vf v = load_tap<TYPE, CENTERED>(d, at);
-          HONE_KEEP(v);
-#pragma GCC unroll 3
-          for (int k = 0; k < 3; ++k) {
-            if (i < k || i - k >= pixels) continue;
-            if (y < 3) acc[0][i - k] = acc[0][i - k] + v * weight[y][k];
-            if (y > 0) acc[1][i - k] = acc[1][i - k] + v * weight[y - 1][k];
+    for (int k = 0; k < live; ++k) {
+#pragma GCC unroll 2
+      for (int r = 0; r < ROWS; ++r) acc[k][r] = begin;
+    }
+    int64_t at = t.row0 * e.ld_out + c, from = x + j;
+    float* tile = static_cast<float*>(t.acc) + j;
+    for (int64_t i = 1 - live; i < results; ++i) {
+#pragma GCC unroll 2
+      for (int q = 0; q < STRIDE; ++q, from += d.tap_step) {
+        const int64_t column = (i + live - 1) * STRIDE + q;
+        if (column < first || column >= last) continue;
+#pragma GCC unroll 8
+        for (int y = 0; y < inputs; ++y) {
+          if (y < top || y >= bottom) continue;
+          vf v = load_tap<TYPE, CENTERED>(d, from + y * d.row_step);
+          if (lanes == 16) HONE_KEEP(v);
+#pragma GCC unroll 4
+          for (int k = 0; k < live; ++k) {
+            if (q + k * STRIDE >= 3) continue;
+#pragma GCC unroll 2
+            for (int r = 0; r < ROWS; ++r) {
+              if (y < r * STRIDE || y >= r * STRIDE + 3) continue;
+              acc[live - 1 - k][r] = acc[live - 1 - k][r] + v * weight[(y - r * STRIDE) * 3 + q + k * STRIDE];
+            }
           }
         }
       }
-      put_results<TYPE, pixels>(d, e, j, acc[0]);
-      put_results<TYPE, pixels>(second, e, j, acc[1]);
+      if (i >= 0) {
+#pragma GCC unroll 2
+        for (int r = 0; r < ROWS; ++r)
+          put_result<TYPE>(d, e, c, at + r * below, n, tile + r * slide_results * 16, low, high, acc[0][r]);
+        at += step;
+        tile += 16;
+      }
+#pragma GCC unroll 2
+      for (int r = 0; r < ROWS; ++r) {
+#pragma GCC unroll 4
+        for (int k = 0; k + 1 < live; ++k) acc[k][r] = acc[k + 1][r];
+        acc[live - 1][r] = begin;
+      }
     }
   }
 }
-#endif
 
 template <Num TYPE, bool CENTERED, int PIXELS>
 static void any_taps(const DepthwiseView& view, int64_t x, int64_t w, int ny, int nx, int cols) {
@@ -193,12 +240,8 @@ HONE_INLINE void windows(const DepthwiseView& d, int64_t x, int64_t w, int ny, i
 template <Num TYPE, bool CENTERED>
 HONE_INLINE void typed_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
   if (d.kernel_w == 7) return windows<TYPE, CENTERED, 7, 1>(d, x, w, ny, first, last, cols);
-  if (d.kernel_w == 5) {
-    if (d.stride == 1) return windows<TYPE, CENTERED, 5, 1>(d, x, w, ny, first, last, cols);
-    return windows<TYPE, CENTERED, 5, 2>(d, x, w, ny, first, last, cols);
-  }
-  if (d.stride == 1) return windows<TYPE, CENTERED, 3, 1>(d, x, w, ny, first, last, cols);
-  windows<TYPE, CENTERED, 3, 2>(d, x, w, ny, first, last, cols);
+  if (d.stride == 1) return windows<TYPE, CENTERED, 5, 1>(d, x, w, ny, first, last, cols);
+  windows<TYPE, CENTERED, 5, 2>(d, x, w, ny, first, last, cols);
 }
 template <Num TYPE, bool CENTERED>
 HONE_INLINE void typed_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols) {
@@ -229,28 +272,18 @@ void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int fir
 #undef HONE_ROW
 }
 template <Num TYPE, bool CENTERED>
-HONE_INLINE void pair_windows(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols) {
-#if HONE_LANES == 16
-  if constexpr (whole_tiles<TYPE>) {
-    const bool left = first == 1, right = last == depthwise_pixels + 1;
-    auto* run = left && right ? pair_tile<TYPE, CENTERED, true, true>
-                : left        ? pair_tile<TYPE, CENTERED, true, false>
-                : right       ? pair_tile<TYPE, CENTERED, false, true>
-                              : pair_tile<TYPE, CENTERED, false, false>;
-    return run(d, x, w, cols);
-  }
-#endif
-  TileView below = *d.out;
-  below.row0 += d.out_row;
-  DepthwiseView second = d;
-  second.out = &below;
-  typed_row<TYPE, CENTERED>(d, x, w, 3, first, last, cols);
-  typed_row<TYPE, CENTERED>(second, x + d.row_step, w, 3, first, last, cols);
+HONE_INLINE void typed_slide(const DepthwiseView& d, int64_t x, int64_t w, int rows, int top, int bottom,
+                             int64_t results, int64_t first, int64_t last, int cols) {
+  auto* run = d.stride == 1 ? rows == 1 ? slide<TYPE, CENTERED, 1, 1> : slide<TYPE, CENTERED, 1, 2>
+              : rows == 1 ? slide<TYPE, CENTERED, 2, 1>
+                            : slide<TYPE, CENTERED, 2, 2>;
+  run(d, x, w, top, bottom, results, first, last, cols);
 }
-void depthwise_pair(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols) {
-#define HONE_PAIR(T, CENTERED) pair_windows<T, CENTERED>(d, x, w, first, last, cols)
-  HONE_EACH_TYPE(HONE_PAIR)
-#undef HONE_PAIR
+void depthwise_slide(const DepthwiseView& d, int64_t x, int64_t w, int rows, int top, int bottom, int64_t results,
+                     int64_t first, int64_t last, int cols) {
+#define HONE_SLIDE(T, CENTERED) typed_slide<T, CENTERED>(d, x, w, rows, top, bottom, results, first, last, cols)
+  HONE_EACH_TYPE(HONE_SLIDE)
+#undef HONE_SLIDE
 }
 void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols) {
 #define HONE_TAPS(T, CENTERED) typed_taps<T, CENTERED>(d, x, w, ny, nx, pixels, cols)

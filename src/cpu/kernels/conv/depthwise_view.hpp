@@ -7,6 +7,7 @@
 namespace hone::cpu {
 
 constexpr int depthwise_pixels = 7;  ///< results of a tile: divides the rows of the usual networks
+constexpr int slide_results = 32;    ///< of a row in a tile of 16 channels
 
 struct DepthwiseView {
   const void* x;
@@ -28,17 +29,19 @@ struct DepthwiseView {
   const TileView* out;  ///< where results go; `acc` (rows 64 apart) where they are not fused
 };
 
-#define HONE_DEPTHWISE_ISA(ISA)                                                                                    \
-  namespace ISA {                                                                                                  \
-  /* A row of `depthwise_pixels` results, windows 3, 5 or 7 wide with stride 1 or 2 (not 7 with 2): `x` is the     \
-     element of tap (0, 0) of the first window, inside of the image or not; taps of the rows [0, ny) and of the    \
-     columns first <= result * stride + tap < last lie inside. Not fused: at most 64 channels. */                  \
-  void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);         \
-  /* The same for two rows at once, windows 3 x 3 with stride 1, rows inside, at most one column outside on either \
-   * side; fused only. */                                                                                          \
-  void depthwise_pair(const DepthwiseView& d, int64_t x, int64_t w, int first, int last, int cols);                \
-  /* 1 or 4 results; taps [0, ny) x [0, nx) of each window lie inside. */                                          \
-  void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);         \
+#define HONE_DEPTHWISE_ISA(ISA)                                                                                      \
+  namespace ISA {                                                                                                    \
+  /* A row of `depthwise_pixels` results, windows 5 or 7 wide with stride 1 or 2 (not 7 with 2): `x` is the          \
+     element of tap (0, 0) of the first window, inside of the image or not; taps of the rows [0, ny) and of the      \
+     columns first <= result * stride + tap < last lie inside. Not fused: at most 64 channels. */                    \
+  void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);           \
+  /* `rows` (1 or 2) rows of `results`, windows 3 wide and at most 3 high (3 where there are two rows), stride 1     \
+     or 2: input rows [top, bottom) and columns [first, last), counted from `x`, lie inside. Not fused: at most 16   \
+     channels and `slide_results`, a row of them `slide_results` x 16 of the tile. */                                \
+  void depthwise_slide(const DepthwiseView& d, int64_t x, int64_t w, int rows, int top, int bottom, int64_t results, \
+                       int64_t first, int64_t last, int cols);                                                       \
+  /* 1 or 4 results; taps [0, ny) x [0, nx) of each window lie inside. */                                            \
+  void depthwise_taps(const DepthwiseView& d, int64_t x, int64_t w, int ny, int nx, int pixels, int cols);           \
   }
 HONE_DEPTHWISE_ISA(avx2)
 HONE_DEPTHWISE_ISA(avx512)
