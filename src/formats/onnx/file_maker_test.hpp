@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "formats/protobuf.hpp"
 #include "formats/onnx/emit.hpp"
 #include "formats/onnx/reader.hpp"
+#include "formats/protobuf.hpp"
 
 namespace hone {
 

@@ -6,6 +6,7 @@
 
 #include "base/file.hpp"
 #include "formats/import_notes.hpp"
+#include "formats/nearest_names.hpp"
 #include "formats/onnx/mapping.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
@@ -367,11 +368,12 @@ void check_operators(const Model& model, const GraphMessage& graph) {
   }
   if (unknown.occurrences.empty()) return;
   std::string text;
+  size_t named = 0;
   for (const auto& [key, nodes] : unknown.occurrences) {
     text += (text.empty() ? "" : "; ") + (key.first.empty() ? "" : key.first + "::") + key.second + " x" + std::to_string(nodes.size()) + " (";
     for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
     text += nodes.size() > 5 ? ", ...)" : ")";
-    const auto near = nearest_names(key.first, key.second);
+    const auto near = named++ < most_suggested ? nearest_names(key.first, key.second) : std::vector<std::string>();
     for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
   }
   throw Error(ErrorCode::unsupported, "[onnx] operators that Hone does not know: " + text, "",

@@ -60,6 +60,17 @@ TEST(OnnxReader, keeps_tensor_and_node_names) {
   EXPECT_EQ(g.handle(g.results()[0]).name(), "y");
 }
 
+TEST(OnnxReader, offers_near_names_for_the_first_unknown_operators_alone) {
+  File f;
+  f.input("x", ElementType::f32, {2});
+  for (int i = 0; i < 30; ++i) f.add(File::node("Relu" + std::to_string(i), {"x"}, {"y" + std::to_string(i)}));
+  const std::string m = message_of([&] { f.read(); });
+  size_t offers = 0;
+  for (size_t at = m.find("nearest known"); at != m.npos; at = m.find("nearest known", at + 1)) ++offers;
+  EXPECT_EQ(offers, 20u);
+  EXPECT_NE(m.find("Relu29 x1"), m.npos) << m;
+}
+
 TEST(OnnxReader, reports_all_unknown_operators_with_their_nodes_and_near_names) {
   File f;
   f.input("x", ElementType::f32, {2}).add(File::node("Relux", {"x"}, {"a"})).add(File::node("Relux", {"a"}, {"b"})).add(File::node("Magic", {"b"}, {"y"}, "my.domain")).output("y");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "formats/nearest_names.hpp"
 #include "formats/pytorch/mapping.hpp"
 #include "formats/pytorch/scope.hpp"
 #include "formats/pytorch/state_dict.hpp"
@@ -128,11 +129,12 @@ void check_operators(const GraphMessage& g) {
   find_unknown(g, unknown);
   if (unknown.empty()) return;
   std::string text;
+  size_t named = 0;
   for (const auto& [op, nodes] : unknown) {
     text += (text.empty() ? "" : "; ") + op + " x" + std::to_string(nodes.size()) + " (";
     for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
     text += nodes.size() > 5 ? ", ...)" : ")";
-    const auto near = nearest_names(op);
+    const auto near = named++ < most_suggested ? nearest_names(op) : std::vector<std::string>();
     for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
   }
   throw Error(ErrorCode::unsupported, "[torch.export] operators that Hone does not know: " + text, "",

@@ -1,6 +1,7 @@
 // What a graph asks for: which of its operators have no row in the mapping table, and what was made of those that have.
 #include <algorithm>
 
+#include "formats/nearest_names.hpp"
 #include "formats/tensorflow/importer.hpp"
 #include "formats/tensorflow/mapping.hpp"
 #include "hone/error.hpp"
@@ -75,11 +76,12 @@ void check_operators(const Body& body, const std::vector<Ref>& roots, Library& l
   }
   if (s.unknown.empty()) return;
   std::string text;
+  size_t named = 0;
   for (const auto& [op, nodes] : s.unknown) {
     text += (text.empty() ? "" : "; ") + op + " x" + std::to_string(nodes.size()) + " (";
     for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
     text += nodes.size() > 5 ? ", ...)" : ")";
-    const auto near = nearest_names(op);
+    const auto near = named++ < most_suggested ? nearest_names(op) : std::vector<std::string>();
     for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
   }
   throw Error(ErrorCode::unsupported, "[tensorflow] operators that Hone does not know: " + text, "",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.hpp"
+#include "formats/nearest_names.hpp"
 #include "formats/tflite/importer.hpp"
 #include "hone/error.hpp"
 
@@ -31,12 +32,13 @@ void check_operators(const Model& m, size_t main) {
   }
   if (unknown.empty()) return;
   std::string text;
+  size_t named = 0;
   for (const auto& [name, nodes] : unknown) {
     text += (text.empty() ? "" : "; ") + name + " x" + std::to_string(nodes.size()) + " (";
     for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
     text += nodes.size() > 5 ? ", ...)" : ")";
     const std::string_view plain = std::string_view(name).starts_with("custom operator ") ? std::string_view(name).substr(16) : std::string_view(name);
-    const auto near = nearest_names(plain);
+    const auto near = named++ < most_suggested ? nearest_names(plain) : std::vector<std::string>();
     for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
   }
   throw Error(ErrorCode::unsupported, "[tflite] operators that Hone does not know: " + text, "",
