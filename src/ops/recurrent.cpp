@@ -28,7 +28,8 @@ constexpr Places places(Cell cell, bool sequence) {
 
 template <class Op>
 Step checked_step(const auto& ctx, const Op& op, Cell cell, size_t direction) {
-  if (op.hidden_size < 1 || op.hidden_size > INT32_MAX) ctx.fail("hidden_size is " + std::to_string(op.hidden_size));
+  const int64_t hidden = op.hidden_size;  // a name of its own: "op.hidden_size <" would begin a template list
+  if (hidden < 1 || hidden > INT32_MAX) ctx.fail("hidden_size is " + std::to_string(hidden));
   try {
     return recurrent::step_of(op, cell, direction);
   } catch (const Error& e) {
