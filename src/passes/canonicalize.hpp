@@ -20,6 +20,8 @@ Pass recognize_group_convolution_pass();
 /// BatchNormInference becomes Multiply and Add; per-channel Multiply moves into the weights of the operator before or
 /// behind it.
 Pass fold_batch_norm_pass();
+/// Products of integers whose ranges are found while the model runs: a fixed quantization, which integer kernels take.
+Pass integer_products_pass();
 /// Transposes sink towards the results, meet and cancel.
 Pass sink_transposes_pass();
 

@@ -31,6 +31,7 @@ std::vector<Pass> all() {
           recognize_attention_pass(),
           strided_attention_pass(),
           recognize_group_convolution_pass(),
+          integer_products_pass(),
           compressed_weights_pass(),
           channel_quantizers_pass(),
           join_quantizers_pass(),
@@ -62,8 +63,10 @@ std::vector<std::string> pass_names() {
 }
 
 std::vector<Pass> canonicalize_passes() {
-  // Folding comes first: exporters wrap constants in casts and reshapes, behind which no rule sees a number.
-  return {fold_pass(),
+  // Folding comes first: exporters wrap constants in casts and reshapes, behind which no rule sees a number. But bytes that stay bytes
+  // need not become floats.
+  return {integer_products_pass(),
+          fold_pass(),
           common_subexpression_pass(),
           remove_nops_pass(),
           normal_forms_pass(),
@@ -75,6 +78,8 @@ std::vector<Pass> canonicalize_passes() {
           recognize_group_convolution_pass(),
           fold_batch_norm_pass(),
           normal_forms_pass(),
+          fold_pass(),
+          integer_products_pass(),
           fold_pass(),
           remove_nops_pass(),
           recognize_activations_pass(),

@@ -49,6 +49,9 @@ Tensor folded(Value v, int depth) {
   return evaluate_node(*v.graph, v.node().id, std::move(inputs)).at(v.index()).tensor();
 }
 
+// One number of any rank as a scalar.
+Value as_scalar(NodeContext& n, Value v) { return v.shape().rank_known() && v.shape().rank() > 0 ? n.reshape(v, {}) : v; }
+
 Values if_else(NodeContext& n) {
   if (const Tensor condition = folded(n.in(0), 24); condition && condition.size() == 1) {
     const Subgraph taken = n.subgraph(get_integer(condition, 0) ? "then_branch" : "else_branch", {});
@@ -59,7 +62,7 @@ Values if_else(NodeContext& n) {
   for (const Value& v : no.captured) {
     if (std::find(captured.begin(), captured.end(), v) == captured.end()) captured.push_back(v);
   }
-  Values in{n.in(0)};
+  Values in{as_scalar(n, n.in(0))};
   in.insert(in.end(), captured.begin(), captured.end());
   return n.all(If{}, in, {aligned(yes, 0, captured), aligned(no, 0, captured)});
 }
@@ -102,7 +105,7 @@ Subgraph stable_body(NodeContext& n, const char* name, Types types, size_t carri
 
 Values loop(NodeContext& n) {
   Types types{scalar(ElementType::i64), scalar(ElementType::boolean)};
-  Values in{n.opt(0), n.opt(1)};
+  Values in{n.has(0) ? as_scalar(n, n.in(0)) : Value{}, n.has(1) ? as_scalar(n, n.in(1)) : Value{}};
   const size_t carried = n.num_inputs() > 2 ? n.num_inputs() - 2 : 0;
   for (size_t k = 0; k < carried; ++k) {
     in.push_back(n.in(2 + k));

@@ -1,6 +1,7 @@
 // Operators of the domain com.microsoft that exporters and quantizers emit.
 #include <numeric>
 
+#include "formats/onnx/integer_products.hpp"
 #include "formats/onnx/mapping.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
@@ -165,12 +166,8 @@ Values matmul_nbits(NodeContext& n) {
 }
 
 Values matmul_integer_to_float(NodeContext& n) {
-  auto centred = [&](size_t i, size_t zero) {
-    Value v = n.cast(n.in(i), ElementType::f32);
-    if (n.has(zero)) v = n(Subtract{}, v, n.cast(plain(n, n.in(zero)), ElementType::f32));
-    return v;
-  };
-  const Value y = n(MatMul{}, n(Multiply{}, centred(0, 4), plain(n, n.in(2))), n(Multiply{}, centred(1, 5), plain(n, n.in(3))));
+  const Value sums = n.cast(integer_matmul(n, n.in(0), n.opt(4), n.in(1), n.opt(5)), ElementType::f32);
+  const Value y = n(Multiply{}, sums, n(Multiply{}, plain(n, n.in(2)), plain(n, n.in(3))));
   return {n.has(6) ? n(Add{}, y, n.in(6)) : y};
 }
 

@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "formats/onnx/integer_products.hpp"
 #include "formats/onnx/mapping.hpp"
 #include "formats/onnx/microsoft_attention.hpp"
 #include "ops/activation.hpp"
@@ -60,12 +61,8 @@ Values fused_gemm(NodeContext& n) {
 // The activations are quantized to u8 by their own range, as DynamicQuantizeLinear does.
 Values dynamic_quantize_matmul(NodeContext& n) {
   const Values q = standard(n, "DynamicQuantizeLinear", 11);
-  const auto centred = [&](Value v, Value zero) {
-    v = n.cast(v, ElementType::f32);
-    return zero ? n(Subtract{}, v, n.cast(zero, ElementType::f32)) : v;
-  };
-  const Value a = n(Multiply{}, centred(q[0], q[2]), q[1]), b = n(Multiply{}, centred(n.in(1), n.opt(3)), n.in(2));
-  const Value y = n(MatMul{}, a, b);
+  const Value sums = n.cast(integer_matmul(n, q[0], q[2], n.in(1), n.opt(3)), ElementType::f32);
+  const Value y = n(Multiply{}, sums, n(Multiply{}, q[1], n.in(2)));
   return {n.has(4) ? n(Add{}, y, n.in(4)) : y};
 }
 

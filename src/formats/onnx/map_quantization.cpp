@@ -1,4 +1,7 @@
 // Quantization: QDQ nodes, and the QOperator forms written as Dequantize, the real operator, Quantize.
+#include <algorithm>
+
+#include "formats/onnx/integer_products.hpp"
 #include "formats/onnx/mapping.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
@@ -74,14 +77,15 @@ Values dequantize_linear(NodeContext& n) {
   return {zero ? n(d, x, scale, zero) : n(d, x, scale)};
 }
 
-// scale = (max(x, 0) - min(x, 0)) / 255, zero point = clamp(round(-min / scale)).
+// scale = (max(x, 0) - min(x, 0)) / 255 (1 where all are 0, as ONNX Runtime has it), zero point = clamp(round(-min / scale)).
 Values dynamic_quantize_linear(NodeContext& n) {
   const Value x = n.in(0);
   std::vector<int64_t> all;
   for (size_t k = 0; k < n.rank(x); ++k) all.push_back(static_cast<int64_t>(k));
   const Value axes = n.ints_constant(all), zero = n.b.scalar<float>(0);
   const Value low = n(Minimum{}, n(ReduceMin{false}, x, axes), zero), high = n(Maximum{}, n(ReduceMax{false}, x, axes), zero);
-  const Value scale = n(Divide{}, n(Subtract{}, high, low), n.b.scalar<float>(255));
+  const Value range = n(Subtract{}, high, low);
+  const Value scale = n(Select{}, n(Equal{}, range, zero), n.b.scalar<float>(1), n(Divide{}, range, n.b.scalar<float>(255)));
   const Value exact = n(Minimum{}, n(Maximum{}, n(Negative{}, n(Divide{}, low, scale)), zero), n.b.scalar<float>(255));
   const Value point = n.cast(n(Round{}, exact), ElementType::u8);
   Quantize q;
@@ -156,7 +160,7 @@ Values qlinear_matmul(NodeContext& n) {
   return {quantized(n, y, 6, -2)};
 }
 
-// Integer arithmetic without scales: exact in f64 for every size that fits memory, given back as i32.
+// Integer arithmetic without scales, given back as i32: exact in f64 for every size that fits memory.
 Value centred(NodeContext& n, Value x, Value zero, int64_t axis) {
   Value v = n.cast(x, ElementType::i32);
   if (!zero) return v;
@@ -173,15 +177,40 @@ Value centred(NodeContext& n, Value x, Value zero, int64_t axis) {
   return n(Subtract{}, v, z);
 }
 
-Values matmul_integer(NodeContext& n) {
-  const Value a = n.in(0), b = n.in(1);
-  const Value left = centred(n, a, n.opt(2), static_cast<int64_t>(n.rank(a)) - 2), right = centred(n, b, n.opt(3), static_cast<int64_t>(n.rank(b)) - 1);
-  return {n.cast(n(MatMul{}, n.cast(left, ElementType::f64), n.cast(right, ElementType::f64)), ElementType::i32)};
+// The type in which sums of products with these weights less their zero points are exact: f32 where they are known to stay below 2^24,
+// else f64. `outputs`: axis of the weights along which results lie.
+ElementType exact_type(Value weights, Value zero, size_t outputs) {
+  const Tensor w = Emitter::known(weights), z = zero ? Emitter::known(zero) : Tensor();
+  if (!w || w.rank() <= outputs || (zero && (!z || (z.size() != 1 && z.size() != static_cast<size_t>(w.shape()[outputs]))))) return ElementType::f64;
+  std::vector<int64_t> shift = z ? z.to_ints() : std::vector<int64_t>{0};
+  shift.resize(static_cast<size_t>(w.shape()[outputs]), shift[0]);
+  size_t inside = 1;
+  for (size_t k = outputs + 1; k < w.rank(); ++k) inside *= static_cast<size_t>(w.shape()[k]);
+  // A byte less its zero point z lies in [-z, 255 - z]: no part of a sum is larger than 255 times the weights of one sign.
+  std::vector<int64_t> sums[2];
+  for (auto& s : sums) s.resize(static_cast<size_t>(w.shape()[outputs]), 0);
+  int64_t largest = 0;
+  const auto add = [&](const auto* x) {
+    for (size_t i = 0; i < w.size(); ++i) {
+      const size_t o = i / inside % shift.size();
+      const int64_t v = static_cast<int64_t>(x[i]) - shift[o];
+      int64_t& sum = sums[v < 0][o];
+      sum += v < 0 ? -v : v;
+      largest = std::max(largest, sum);
+    }
+  };
+  if (w.element_type() == ElementType::u8) add(w.data<uint8_t>());
+  else if (w.element_type() == ElementType::i8) add(w.data<int8_t>());
+  else return ElementType::f64;
+  return largest * 255 <= int64_t{1} << 24 ? ElementType::f32 : ElementType::f64;
 }
+
+Values matmul_integer(NodeContext& n) { return {integer_matmul(n, n.in(0), n.opt(2), n.in(1), n.opt(3))}; }
 
 Values conv_integer(NodeContext& n) {
   const Value x = centred(n, n.in(0), n.opt(2), -1), w = centred(n, n.in(1), n.opt(3), 0);
-  return {n.cast(convolve(n, n.cast(x, ElementType::f64), n.cast(w, ElementType::f64)), ElementType::i32)};
+  const ElementType type = exact_type(n.in(1), n.opt(3), 0);
+  return {n.cast(convolve(n, n.cast(x, type), n.cast(w, type)), ElementType::i32)};
 }
 
 constexpr OperatorRow rows[] = {
@@ -197,5 +226,11 @@ constexpr OperatorRow rows[] = {
 }  // namespace
 
 std::span<const OperatorRow> quantization_rows() { return rows; }
+
+Value integer_matmul(NodeContext& n, Value a, Value a_zero, Value b, Value b_zero) {
+  const Value left = centred(n, a, a_zero, static_cast<int64_t>(n.rank(a)) - 2), right = centred(n, b, b_zero, static_cast<int64_t>(n.rank(b)) - 1);
+  const ElementType type = exact_type(b, b_zero, n.rank(b) - 1);
+  return n.cast(n(MatMul{}, n.cast(left, type), n.cast(right, type)), ElementType::i32);
+}
 
 }  // namespace hone::onnx

@@ -295,6 +295,27 @@ TEST(OnnxReader, normalizes_along_the_last_axis_of_an_unknown_rank) {
   EXPECT_NEAR(column.data<float>()[1], 0.75, 1e-6);
 }
 
+TEST(OnnxReader, products_of_integers_are_exact_beyond_what_f32_holds) {
+  // Sums up to 600 * 255 * 127 > 2^24, the last one odd.
+  File f;
+  const std::vector<int8_t> w(600, 127);
+  f.input("x", ElementType::f32, {1, 600}).constant("w", Tensor::of<int8_t>({600, 1}, w)).constant("one", Tensor::of<float>({}, std::vector<float>{1}));
+  f.constant("none", Tensor::of<uint8_t>({}, std::vector<uint8_t>{0})).add(File::node("QuantizeLinear", {"x", "one", "none"}, {"q"}));
+  f.add(File::node("MatMulInteger", {"q", "w"}, {"y"})).output("y");
+  std::vector<float> x(600, 255);
+  x[599] = 254;
+  const std::string bytes = f.bytes();
+  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 600}, x)})[0].tensor().to_ints(), (std::vector<int64_t>{127 * (599 * 255 + 254)}));
+}
+
+TEST(OnnxReader, ranges_of_nothing_but_zeros_quantize_to_zeros) {
+  File f;
+  f.input("x", ElementType::f32, {3}).add(File::node("DynamicQuantizeLinear", {"x"}, {"q", "scale", "zero"}));
+  f.add(File::node("DequantizeLinear", {"q", "scale", "zero"}, {"y"})).output("y");
+  const std::string bytes = f.bytes();
+  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor(ElementType::f32, {3})})[0].tensor().to_doubles(), (std::vector<double>{0, 0, 0}));
+}
+
 TEST(OnnxReader, recurrent_layers_with_integer_weights_are_those_of_the_numbers_they_stand_for) {
   // One input, two units: gates i, o, f, c. The data are whole steps of their range, so nothing is rounded.
   const std::vector<int8_t> w{10, -20, 30, 5, 7, -9, 40, 1}, r{3, 8, -5, 2, 9, -7, 6, 1, 4, -3, 2, 5, -8, 7, 1, 6};
