@@ -5,16 +5,11 @@
 #include <cmath>
 #include <set>
 
+#include "data/small_pictures_test.hpp"
 #include "hone/error.hpp"
 
 namespace hone::data {
 namespace {
-
-Image grey(int w, int h, std::vector<uint8_t> v) {
-  Image image(w, h, 1);
-  std::copy(v.begin(), v.end(), image.data());
-  return image;
-}
 
 Image ramp(int w, int h, int c) {
   Image image(w, h, c);

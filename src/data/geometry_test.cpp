@@ -2,16 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include "data/small_pictures_test.hpp"
 #include "hone/error.hpp"
 
 namespace hone::data {
 namespace {
-
-Image grey(int w, int h, std::vector<uint8_t> v) {
-  Image image(w, h, 1);
-  std::copy(v.begin(), v.end(), image.data());
-  return image;
-}
 
 TEST(geometry, crops_and_refuses_what_lies_outside) {
   const Image a = grey(3, 2, {0, 1, 2, 3, 4, 5});

@@ -4,18 +4,13 @@
 
 #include <cmath>
 
+#include "data/small_pictures_test.hpp"
 #include "data/test_data_test.hpp"
 #include "hone/error.hpp"
 #include "tensor/fields.hpp"
 
 namespace hone::data {
 namespace {
-
-Image filled(int w, int h, std::vector<uint8_t> color) {
-  Image image(w, h, int(color.size()));
-  for (int i = 0; i < w * h; ++i) std::copy(color.begin(), color.end(), image.data() + size_t(i) * color.size());
-  return image;
-}
 
 TEST(preprocess, normalizes_and_orders_channels) {
   Preprocessing p;

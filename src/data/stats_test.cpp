@@ -6,18 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "data/grid.hpp"
+#include "data/small_pictures_test.hpp"
 #include "data/test_data_test.hpp"
 #include "data/test_folder_test.hpp"
 #include "hone/error.hpp"
 
 namespace hone::data {
 namespace {
-
-Image filled(int w, int h, std::vector<uint8_t> color) {
-  Image image(w, h, int(color.size()));
-  for (int i = 0; i < w * h; ++i) std::copy(color.begin(), color.end(), image.data() + size_t(i) * color.size());
-  return image;
-}
 
 TEST(stats, mean_and_deviation_of_channels) {
   const TestFolder dir("stats");

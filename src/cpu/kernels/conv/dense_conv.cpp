@@ -42,10 +42,6 @@ std::optional<Problem> problem_of(const KernelQuery& q) {
   return Problem{*window, 1, w[1], w[0]};
 }
 
-bool is_int8(ElementType t) {
-  return t == ElementType::u8 || t == ElementType::i8;
-}
-
 Support supports_kind(const KernelQuery& q, DenseKind kind, bool cpu_has_it, const char* isa) {
   if (!cpu_has_it) return Support::no(std::string("the CPU has no ") + isa);
   const TensorDesc &x = q.inputs[0], &w = q.inputs[1], &y = q.outputs[0];
@@ -59,19 +55,7 @@ Support supports_kind(const KernelQuery& q, DenseKind kind, bool cpu_has_it, con
   }
   if (w.layout != Layout::plain) return Support::no("weights lie in another layout than the plain one");
   if (kind == DenseKind::int8) {
-    if (!is_int8(x.type))
-      return Support::no(std::string("activations are ") + name_of(x.type) + ", not 8-bit integers");
-    if (w.type != ElementType::i8) return Support::no(std::string("weights are ") + name_of(w.type) + ", not i8");
-    if (!w.constant) return Support::no("integer weights must be constant");
-    if (!x.quantization || x.quantization->scales.size() != 1)
-      return Support::no("activations need one scale for the tensor");
-    if (!w.quantization) return Support::no("weights have no scales");
-    for (int32_t z : w.quantization->zero_points) {
-      if (z != 0) return Support::no("weights have zero points");
-    }
-    if (w.quantization->scales.size() != 1 && int64_t(w.quantization->scales.size()) != p->groups * p->columns) {
-      return Support::no("weights need one scale, or one for each output channel");
-    }
+    if (auto s = supports_bytes(x, w, p->groups * p->columns); !s) return s;
     const int64_t k = p->channels * p->window.kernel_h * p->window.kernel_w;
     if (k > 60000) return Support::no("sums of more than 60000 products may leave 32 bits");
   } else {

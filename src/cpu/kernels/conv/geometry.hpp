@@ -52,4 +52,23 @@ inline std::optional<Window> window_of(const Shape& in, const Shape& out, const 
   return o;
 }
 
+/// Whether products of bytes take these: x with one scale, constant i8 weights with one scale, or one for each of
+/// `channels` outputs, and no zero points.
+inline Support supports_bytes(const TensorDesc& x, const TensorDesc& w, int64_t channels) {
+  if (x.type != ElementType::u8 && x.type != ElementType::i8)
+    return Support::no(std::string("activations are ") + name_of(x.type) + ", not 8-bit integers");
+  if (!x.quantization || x.quantization->scales.size() != 1)
+    return Support::no("activations need one scale for the tensor");
+  if (w.type != ElementType::i8) return Support::no(std::string("weights are ") + name_of(w.type) + ", not i8");
+  if (!w.constant) return Support::no("integer weights must be constant");
+  if (!w.quantization) return Support::no("weights have no scales");
+  for (int32_t z : w.quantization->zero_points) {
+    if (z != 0) return Support::no("weights have zero points");
+  }
+  const size_t scales = w.quantization->scales.size();
+  if (scales != 1 && int64_t(scales) != channels)
+    return Support::no("weights need one scale, or one for each output channel");
+  return Support::yes();
+}
+
 }  // namespace hone::cpu

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cpu/features.hpp"
+#include "cpu/kernels/conv/geometry.hpp"
 #include "cpu/kernels/gemm/dense.hpp"
 #include "cpu/kernels/gemm/dense_rows.hpp"
 #include "cpu/kernels/isa_choice.hpp"
@@ -69,17 +70,9 @@ struct Row {
       return Support::no("takes channels-last tensors only");
     if (!w.constant || w.layout != Layout::plain) return Support::no("weights are not constant in plain order");
     if (r.kind == DenseKind::int8) {
-      if (x.type != ElementType::u8 && x.type != ElementType::i8)
-        return Support::no(std::string("activations are ") + name_of(x.type) + ", not 8-bit integers");
-      if (!x.quantization || x.quantization->scales.size() != 1)
-        return Support::no("activations need one scale for the tensor");
-      if (w.type != ElementType::i8 || !w.quantization) return Support::no("weights are not i8 with scales");
-      if (std::any_of(w.quantization->zero_points.begin(), w.quantization->zero_points.end(),
-                      [](int32_t z) { return z != 0; }))
-        return Support::no("weights have zero points");
-      const size_t scales = w.quantization->scales.size();
-      if (scales != 1 && (w.quantization->axis != 1 || int64_t(scales) != w.shape[1]))
-        return Support::no("weights need one scale, or one for each output channel");
+      if (auto s = supports_bytes(x, w, w.shape[1]); !s) return s;
+      if (w.quantization->scales.size() != 1 && w.quantization->axis != 1)
+        return Support::no("the weights' scales are not of the output channels");
       if (x.shape[1] > 60000) return Support::no("sums of more than 60000 products may leave 32 bits");
     } else if (!is_float(w.type)) {
       return Support::no(std::string("weights are ") + name_of(w.type));

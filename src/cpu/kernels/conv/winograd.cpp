@@ -377,17 +377,7 @@ struct BytesRow {
     if (!features().avx512_vnni) return Support::no("the CPU has no AVX-512 VNNI");
     if (auto s = supports_shape(q); !s) return s;
     const TensorDesc &x = q.inputs[0], &w = q.inputs[1];
-    if (x.type != ElementType::u8 && x.type != ElementType::i8)
-      return Support::no(std::string("activations are ") + name_of(x.type) + ", not 8-bit integers");
-    if (!x.quantization || x.quantization->scales.size() != 1)
-      return Support::no("activations need one scale for the tensor");
-    if (w.type != ElementType::i8 || !w.quantization) return Support::no("weights are not i8 with scales");
-    if (std::any_of(w.quantization->zero_points.begin(), w.quantization->zero_points.end(),
-                    [](int32_t z) { return z != 0; }))
-      return Support::no("weights have zero points");
-    const size_t scales = w.quantization->scales.size();
-    if (scales != 1 && int64_t(scales) != w.shape[0])
-      return Support::no("weights need one scale, or one for each output channel");
+    if (auto s = supports_bytes(x, w, w.shape[0]); !s) return s;
     if (w.shape[1] > 640) return Support::no("sums of more than 640 channels may leave 32 bits");
     return supports_epilogue(q);
   }
