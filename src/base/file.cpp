@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <shared_mutex>
 
 #include "base/file_observer.hpp"
 #include "base/file_pages.hpp"
@@ -27,7 +28,7 @@ Error io_error(const std::string& path, const char* what) {
 
 // All live maps, by their last byte: only there may pages be given back.
 struct Maps {
-  std::mutex mutex;
+  std::shared_mutex mutex;
   std::map<uintptr_t, uintptr_t> begin_of;
 };
 Maps& maps() {
@@ -47,6 +48,22 @@ void release_mapped(std::span<const uint8_t> bytes) noexcept {
   const auto it = all.begin_of.lower_bound(last - 1);
   if (it == all.begin_of.end() || it->second > first) return;
   (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
+void populate_mapped(std::span<const uint8_t> bytes) noexcept {
+#if defined(MADV_POPULATE_READ)
+  constexpr uintptr_t page = 4096;
+  if (bytes.empty()) return;
+  const auto at = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t first = at / page * page, last = at + bytes.size();
+  Maps& all = maps();
+  std::shared_lock lock(all.mutex);
+  const auto it = all.begin_of.lower_bound(last - 1);
+  if (it == all.begin_of.end() || it->second > at) return;
+  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_READ);
+#else
+  (void)bytes;
+#endif
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {

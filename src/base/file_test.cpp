@@ -52,7 +52,7 @@ TEST(File, names_a_missing_file_and_a_folder) {
   }
 }
 
-TEST(MappedFile, gives_pages_back_and_reads_them_again) {
+TEST(MappedFile, gives_pages_back_and_brings_them_in_again) {
   const std::string path = temporary("pages");
   std::string content(3 << 20, 'x');
   for (size_t i = 0; i < content.size(); i += 977) content[i] = static_cast<char>('a' + i % 26);
@@ -79,10 +79,17 @@ TEST(MappedFile, gives_pages_back_and_reads_them_again) {
   if (before > 0) {
     EXPECT_LE(after, 2u);  // the first page and the last
   }
+  populate_mapped(bytes.subspan(100));
+  const size_t populated = resident();
+  if (populated > after) {  // a system that can
+    EXPECT_EQ(populated, (bytes.size() + 4095) / 4096);
+  }
   EXPECT_TRUE(same());
   // Memory that is no file keeps what it holds.
   std::vector<uint8_t> own(1 << 20, 7);
   release_mapped(own);
+  populate_mapped(own);
+  populate_mapped({});
   EXPECT_EQ(std::count(own.begin(), own.end(), 7), 1 << 20);
   fs::remove(path);
 }

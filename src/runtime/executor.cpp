@@ -52,6 +52,16 @@ AlignedMemory::AlignedMemory(size_t bytes) : size_(bytes) {
   data_ = static_cast<uint8_t*>(p);
 }
 
+void AlignedMemory::touch(ThreadPool& pool) const {
+  constexpr size_t page = 4096, block = size_t{2} << 20;
+  pool.parallel_for(static_cast<int64_t>((size_ + block - 1) / block), 1, [&](int64_t first, int64_t last, int) {
+    const size_t end = std::min(size_, static_cast<size_t>(last) * block);
+    for (size_t at = static_cast<size_t>(first) * block; at < end; at += page) {
+      static_cast<volatile uint8_t*>(data_)[at] = 0;
+    }
+  });
+}
+
 const Kernel* choose_kernel(const KernelQuery& query, const ProgramStep& step) {
   const Kernel* best = nullptr;
   double best_cost = 0;
@@ -133,6 +143,8 @@ Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Threa
     const size_t room = step.kernel ? scratch - step.kernel->scratch_bytes() : 0;
     step.scratch = scratch_.data() + room / 2 / memory_alignment * memory_alignment;
   }
+  arena_.touch(*pool_);
+  scratch_.touch(*pool_);
   for (uint32_t i = 0; i < p.states.size(); ++i) {
     const ProgramState& s = p.states[i];
     if (s.next == no_tensor || p[s.next].place == Place::state) continue;

@@ -14,6 +14,8 @@ class AlignedMemory {
  public:
   AlignedMemory() = default;
   explicit AlignedMemory(size_t bytes);
+  /// Writes to each page: none is left for the first run to take a fault on.
+  void touch(ThreadPool& pool) const;
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 

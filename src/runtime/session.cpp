@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/file_pages.hpp"
 #include "hone/error.hpp"
 #include "runtime/executor.hpp"
 
@@ -158,6 +159,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<const Program> program,
     auto pool = options.pool ? options.pool : std::make_shared<ThreadPool>(share);
     impl->executors.push_back(std::make_unique<Executor>(program, std::move(pool), options.profile));
   }
+  for (const Tensor& c : program->constants) populate_mapped({static_cast<const uint8_t*>(c.raw()), c.byte_size()});
   for (auto it = impl->executors.rbegin(); it != impl->executors.rend(); ++it) impl->idle.push_back(it->get());
   impl->program = std::move(program);
   impl->options = std::move(options);

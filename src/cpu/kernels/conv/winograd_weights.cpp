@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
+#include "cpu/features.hpp"
 #include "cpu/kernels/conv/winograd_view.hpp"
 
 namespace hone::cpu {
@@ -84,6 +86,10 @@ void WinogradWeights::pack(const float* from, uint8_t* to) const {
   const PackedB b = panels();
   const int64_t products = b.groups, step = channels * 9;
   std::memset(to, 0, size_t(bytes()));
+#if defined(__x86_64__)
+  const bool vectors = words && features().avx512_vnni && step < (int64_t{1} << 26);  // 16 columns within 32 bits
+  std::vector<float> taps(vectors ? size_t(channels * 9 * lanes) : 0);
+#endif
   for (int64_t p = 0; p < b.panels(); ++p) {
     const float* w = from + p * lanes * step;
     const int64_t n = std::min<int64_t>(lanes, columns - p * lanes);
@@ -101,7 +107,12 @@ void WinogradWeights::pack(const float* from, uint8_t* to) const {
     }
     // Sums of magnitudes and the largest, then the scales, then the words.
     float u[36][lanes], factor[36][lanes], sums[36][lanes] = {}, most[36][lanes] = {};
-    for (int64_t c = 0; c < channels; ++c) {
+#if defined(__x86_64__)
+    if (vectors) avx512vnni::winograd_weight_sums(w, step, n, channels, taps.data(), sums[0], most[0]);
+#else
+    constexpr bool vectors = false;
+#endif
+    for (int64_t c = 0; !vectors && c < channels; ++c) {
       transform(4, w + c * 9, step, n, u);
       for (int64_t f = 0; f < products; ++f) {
         for (int i = 0; i < lanes; ++i) {
@@ -123,6 +134,13 @@ void WinogradWeights::pack(const float* from, uint8_t* to) const {
         scales[f * scale_step() + p * lanes + i] = any ? float(1 / (double(factor[f][i]) * twice)) : 0.0f;
       }
     }
+#if defined(__x86_64__)
+    if (vectors) {
+      avx512vnni::winograd_weight_words(taps.data(), channels, factor[0], reinterpret_cast<int16_t*>(panel),
+                                        b.group_stride() / 2);
+      continue;
+    }
+#endif
     for (int64_t c = 0; c < channels; ++c) {
       transform(4, w + c * 9, step, n, u);
       for (int64_t f = 0; f < products; ++f) {

@@ -69,6 +69,65 @@ float winograd_source_words(Num type, const void* const* pixels, int64_t channel
   return source_words<Num::bf16>(pixels, channels, work, row, to, step, most);
 }
 
+// G g.
+template <int FROM, int TO>
+HONE_INLINE void weight_line(const vf* g, vf* u) {
+  const vf g0 = g[0], g1 = g[FROM], g2 = g[2 * FROM];
+  const vf even = g0 * (1.0f / 24) + g2 * (1.0f / 6), odd = g1 * (1.0f / 12), outer = g0 + g2;
+  u[0] = g0 * 0.25f;
+  u[TO] = (outer + g1) * (-1.0f / 6);
+  u[2 * TO] = (outer - g1) * (-1.0f / 6);
+  u[3 * TO] = even + odd;
+  u[4 * TO] = even - odd;
+  u[5 * TO] = g2;
+}
+HONE_INLINE void weight_tile(const vf* g, vf* u) {
+  vf half[18];
+#pragma GCC unroll 3
+  for (int x = 0; x < 3; ++x) weight_line<3, 3>(g + x, half + x);
+#pragma GCC unroll 6
+  for (int y = 0; y < 6; ++y) weight_line<1, 1>(half + y * 3, u + y * 6);
+}
+
+void winograd_weight_sums(const float* from, int64_t column, int64_t columns, int64_t channels, float* taps,
+                          float* sums, float* most) {
+  const __m512i at = _mm512_mullo_epi32(_mm512_set1_epi32(int(column)),
+                                        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  const __mmask16 present = first_lanes(int(columns));
+  vf sum[36] = {}, largest[36] = {};
+  for (int64_t c = 0; c < channels; ++c, from += 9, taps += 9 * lanes) {
+    vf g[9], u[36];
+    for (int t = 0; t < 9; ++t) {
+      g[t] = (vf)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), present, at, from + t, 4);
+      store(taps + t * lanes, g[t]);
+    }
+    weight_tile(g, u);
+    for (int f = 0; f < 36; ++f) {
+      const vf magnitude = (vf)absolute(u[f]);
+      sum[f] += magnitude;
+      largest[f] = maximum(largest[f], magnitude);
+    }
+  }
+  for (int f = 0; f < 36; ++f) {
+    store(sums + f * lanes, sum[f]);
+    store(most + f * lanes, largest[f]);
+  }
+}
+
+void winograd_weight_words(const float* taps, int64_t channels, const float* factors, int16_t* to, int64_t step) {
+  for (int64_t c = 0; c < channels; c += 2, taps += 18 * lanes, to += 2 * lanes) {
+    vf g[18] = {}, even[36], odd[36];
+    for (int t = 0; t < (c + 1 < channels ? 18 : 9); ++t) g[t] = load(taps + t * lanes);
+    weight_tile(g, even);
+    weight_tile(g + 9, odd);
+    for (int f = 0; f < 36; ++f) {
+      const vf factor = load(factors + f * lanes);
+      const vi low = round_to_int(even[f] * factor), high = round_to_int(odd[f] * factor);
+      store_i32(reinterpret_cast<int32_t*>(to + f * step), (low & 0xffff) | (high << 16));
+    }
+  }
+}
+
 // B^T d in 16 bits.
 template <int TO>
 HONE_INLINE void short_line(const __m512i* d, __m512i* t) {

@@ -32,6 +32,50 @@ To convert(From v) {
     return f32_value(v);
 }
 
+typedef uint32_t Words __attribute__((vector_size(16)));  // the smallest vector of every CPU
+
+// src = column/16-step  dst = step-column/16: steps of 4 bytes, `column` bytes from column to column.
+void transpose_steps(const uint8_t* from, int64_t column, int64_t steps, uint8_t* to) {
+  const auto load = [](const uint8_t* p) {
+    Words w;
+    std::memcpy(&w, p, 16);
+    return w;
+  };
+  const int64_t whole = steps / 4 * 4;
+  for (int64_t c = 0; c < 16; c += 4) {
+    const uint8_t* p = from + c * column;
+    for (int64_t s = 0; s < whole; s += 4) {
+      const Words a = load(p + 4 * s), b = load(p + column + 4 * s), d = load(p + 2 * column + 4 * s),
+                  e = load(p + 3 * column + 4 * s);
+      const Words ab = __builtin_shuffle(a, b, Words{0, 4, 1, 5}), ab2 = __builtin_shuffle(a, b, Words{2, 6, 3, 7});
+      const Words de = __builtin_shuffle(d, e, Words{0, 4, 1, 5}), de2 = __builtin_shuffle(d, e, Words{2, 6, 3, 7});
+      const Words rows[4] = {__builtin_shuffle(ab, de, Words{0, 1, 4, 5}), __builtin_shuffle(ab, de, Words{2, 3, 6, 7}),
+                             __builtin_shuffle(ab2, de2, Words{0, 1, 4, 5}),
+                             __builtin_shuffle(ab2, de2, Words{2, 3, 6, 7})};
+      for (int64_t r = 0; r < 4; ++r) std::memcpy(to + (s + r) * 64 + c * 4, &rows[r], 16);
+    }
+    for (int64_t s = whole; s < steps; ++s) {
+      for (int64_t i = 0; i < 4; ++i) std::memcpy(to + s * 64 + (c + i) * 4, p + i * column + 4 * s, 4);
+    }
+  }
+}
+
+// A step of 16 columns from V rows `row` values apart.
+template <class From, class To, int V>
+void interleave_rows(const From* from, int64_t row, To* to) {
+  constexpr int bits = 32 / V;
+  uint32_t words[16];
+  for (int c = 0; c < 16; ++c) {
+    uint32_t word = 0;
+    for (int v = 0; v < V; ++v) {
+      const To value = convert<From, To>(from[v * row + c]);
+      word |= uint32_t(std::make_unsigned_t<To>(value)) << (v * bits);
+    }
+    words[c] = word;
+  }
+  std::memcpy(to, words, 64);
+}
+
 // src = column-run-k (any strides)  dst = column/16-run-k/V-16-V
 template <class From, class To, int V>
 void pack_panel(const PackedB& s, const SourceB& b, int64_t group, int64_t panel, To* to) {
@@ -51,15 +95,33 @@ void pack_panel(const PackedB& s, const SourceB& b, int64_t group, int64_t panel
           continue;
         }
       }
+      // Whole steps of whole panels, by rows or by columns of the source.
+      int64_t done = 0;
+      if (columns == 16 && k0 % V == 0) {
+        To* steps = run + k0 * 16;
+        if constexpr (V > 1) {
+          if (b.column == 1) {
+            for (; done + V <= n; done += V)
+              interleave_rows<From, To, V>(p + done * b.inner_step, b.inner_step, steps + done * 16);
+          }
+        }
+        if constexpr (std::is_same_v<From, To>) {
+          if (b.column != 1 && b.inner_step == 1) {
+            done = n / V * V;
+            transpose_steps(reinterpret_cast<const uint8_t*>(p), b.column * int64_t(sizeof(From)), n / V,
+                            reinterpret_cast<uint8_t*>(steps));
+          }
+        }
+      }
       if (b.column <= b.inner_step) {
-        for (int64_t i = 0; i < n; ++i) {
+        for (int64_t i = done; i < n; ++i) {
           const int64_t k = k0 + i;
           To* t = run + (k / V) * 16 * V + k % V;
           for (int64_t c = 0; c < columns; ++c) t[c * V] = convert<From, To>(p[i * b.inner_step + c * b.column]);
         }
       } else {
         for (int64_t c = 0; c < columns; ++c) {
-          for (int64_t i = 0; i < n; ++i) {
+          for (int64_t i = done; i < n; ++i) {
             const int64_t k = k0 + i;
             run[(k / V) * 16 * V + c * V + k % V] = convert<From, To>(p[i * b.inner_step + c * b.column]);
           }
