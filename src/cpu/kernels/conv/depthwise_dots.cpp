@@ -82,6 +82,7 @@ class DotsKernel : public PreparedKernel {
     view_.dilation_w = int(w_.dilation_w);
     view_.pad_top = w_.pad_top;
     view_.pad_left = w_.pad_left;
+    view_.slides = w_.kernel_w == 3 && w_.kernel_h <= 3 && w_.stride_w <= 2 && w_.dilation_w == 1;
     view_.rows = dots.rows;
     view_.groups = dots.groups;
     view_.planes = dots.planes;
@@ -113,7 +114,7 @@ class DotsKernel : public PreparedKernel {
       if (epilogue.requant.residual) {
         epilogue.requant = {};  // that goes over tiles
       } else {
-        view.factors = arrange(scale, offset, offset + columns());
+        view.factors = arrange(view.w, scale, offset, offset + columns());
       }
     }
     view.epilogue = &epilogue;
@@ -128,17 +129,21 @@ class DotsKernel : public PreparedKernel {
 
  private:
   int64_t columns() const { return (w_.channels + 15) / 16 * 16 + 64; }
-  // Scales and offsets in the order of the dots.
-  const float* arrange(const float* scale, const float* offset, float* to) const {
+  // Scales and offsets in the order of the dots; what sums begin with goes into the offsets.
+  const float* arrange(const uint8_t* w, const float* scale, const float* offset, float* to) const {
+    const int64_t quarter_bytes = packed_bytes(w_, dots_of(w_)) / (blocks_ * 4);
     float* out = to;
     for (int64_t c = 0; c < w_.channels;) {
       const int units = dots_units(w_.channels - c);
-      for (int quarter = 0; quarter < 4; ++quarter, out += 32) {
+      for (int quarter = 0; quarter < 4; ++quarter, out += 32, w += quarter_bytes) {
         for (int unit = 0; unit < 4; ++unit) {
           const int64_t from = c + unit % units * 16 + quarter * 4;
           std::memcpy(out + unit * 4, scale + from, 16);
           std::memcpy(out + 16 + unit * 4, offset + from, 16);
         }
+        int32_t start[16];
+        std::memcpy(start, w, sizeof start);
+        for (int i = 0; i < 16; ++i) out[16 + i] += float(start[i]) * out[i];
       }
       c += units * 16;
     }

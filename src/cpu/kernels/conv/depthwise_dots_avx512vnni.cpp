@@ -86,17 +86,16 @@ void interleave(const DotsView& d, const uint8_t* const* row, const int64_t* ins
   }
 }
 
-// Four vectors of sums for each row of results. TAPS: 0 where it is no constant.
-template <int ROWS, int TAPS>
-HONE_INLINE void sums(const Strip& s, const uint8_t* dwords, const uint8_t* w, int taps, __m512i (*acc)[4]) {
-  const __m512i start = load512(w);
+// Four vectors of sums for each row of results.
+template <int ROWS>
+HONE_INLINE void sums(const Strip& s, const uint8_t* dwords, const uint8_t* w, int taps, __m512i start,
+                      __m512i (*acc)[4]) {
 #pragma GCC unroll 2
   for (int r = 0; r < ROWS; ++r) {
 #pragma GCC unroll 4
     for (int p = 0; p < 4; ++p) acc[r][p] = start;
   }
-  w += 64;
-  const auto tap = [&](int t) __attribute__((always_inline)) {
+  for (int t = 0; t < taps; ++t) {
     const uint8_t* from = dwords + s.tap[t];
     __m512i weight[ROWS];
 #pragma GCC unroll 2
@@ -108,12 +107,6 @@ HONE_INLINE void sums(const Strip& s, const uint8_t* dwords, const uint8_t* w, i
 #pragma GCC unroll 2
       for (int r = 0; r < ROWS; ++r) acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], v, weight[r]);
     }
-  };
-  if constexpr (TAPS > 0) {
-#pragma GCC unroll 4
-    for (int t = 0; t < TAPS; ++t) tap(t);
-  } else {
-    for (int t = 0; t < taps; ++t) tap(t);
   }
 }
 
@@ -139,6 +132,11 @@ HONE_INLINE void store_units(uint8_t* to, __m512i bytes, int64_t channels_of_ten
   }
 }
 
+HONE_INLINE __m512i trimmed(const RequantView& q, __m512i bytes) {
+  const __m512i low = _mm512_set1_epi8(char(q.low)), high = _mm512_set1_epi8(char(q.high));
+  return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, low), high), _mm512_set1_epi8(char(q.flip)));
+}
+
 // Bytes of each row and quarter, a 32-bit lane to four channels of one of four vectors, in the order of the output.
 template <int UNITS>
 void put_bytes(const DotsView& d, const Strip& s, int64_t first, int row, const __m512i* quarters) {
@@ -150,11 +148,8 @@ void put_bytes(const DotsView& d, const Strip& s, int64_t first, int row, const 
   __m512i bytes[4] = {_mm512_unpacklo_epi64(a, c), _mm512_unpackhi_epi64(a, c), _mm512_unpacklo_epi64(b, e),
                       _mm512_unpackhi_epi64(b, e)};
   if (q.low > 0 || q.high < 255 || q.flip) {
-    const __m512i low = _mm512_set1_epi8(char(q.low)), high = _mm512_set1_epi8(char(q.high));
-    const __m512i flip = _mm512_set1_epi8(char(q.flip));
 #pragma GCC unroll 4
-    for (int p = 0; p < 4; ++p)
-      bytes[p] = _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes[p], low), high), flip);
+    for (int p = 0; p < 4; ++p) bytes[p] = trimmed(q, bytes[p]);
   }
   const int64_t pixel = (s.image * d.out_h + s.y + row) * d.out_w + s.x + first;
   uint8_t* to = static_cast<uint8_t*>(d.epilogue->out) + pixel * d.channels + s.channel;
@@ -165,7 +160,7 @@ void put_bytes(const DotsView& d, const Strip& s, int64_t first, int row, const 
                        s.results - first - p * results);
 }
 
-template <int UNITS, int ROWS, int TAPS>
+template <int UNITS, int ROWS>
 void strip_to_bytes(const DotsView& d, const Strip& s) {
   const int taps = d.groups * d.kernel_w;
   const __m512i zero = _mm512_set1_epi16(int16_t(d.epilogue->requant.zero));
@@ -176,7 +171,7 @@ void strip_to_bytes(const DotsView& d, const Strip& s) {
     const uint8_t* w = s.w;
     for (int k = 0; k < 4; ++k, from += s.quarter, w += weights) {
       __m512i acc[ROWS][4];
-      sums<ROWS, TAPS>(s, from, w, taps, acc);
+      sums<ROWS>(s, from, w + 64, taps, _mm512_setzero_si512(), acc);
       const vf scale = load(s.factors + k * 32), offset = load(s.factors + k * 32 + 16);
 #pragma GCC unroll 2
       for (int r = 0; r < ROWS; ++r) {
@@ -206,7 +201,7 @@ void strip_to_tiles(const DotsView& d, const Strip& s) {
     const uint8_t* w = s.w;
     for (int k = 0; k < 4; ++k, from += s.quarter, w += weights) {
       __m512i acc[ROWS][4];
-      sums<ROWS, 0>(s, from, w, taps, acc);
+      sums<ROWS>(s, from, w + 64, taps, load512(w), acc);
       for (int r = 0; r < ROWS; ++r) {
         for (int p = 0; p < 4; ++p) _mm512_store_si512(quarters[r][k][p], acc[r][p]);
       }
@@ -224,28 +219,168 @@ void strip_to_tiles(const DotsView& d, const Strip& s) {
   }
 }
 
+// Three rows of units of neighbouring columns, some of them outside of the image.
+template <int UNITS, int STRIDE>
+__attribute__((noinline)) void edge_units(const DotsView& d, const uint8_t* const* row, const int64_t* inside,
+                                          int64_t column, __m512i* r) {
+  for (int k = 0; k < 3; ++k) {
+    alignas(64) uint8_t units[64];
+    _mm512_store_si512(units, _mm512_set1_epi8(char(d.outside)));
+    for (int v = 0; v < 4 / UNITS; ++v) {
+      const int64_t c = column + v * STRIDE;
+      if (c >= 0 && c < d.in_w)
+        __builtin_memcpy(units + v * UNITS * 16, row[k] + ((c * d.channels) & inside[k]), UNITS * 16);
+    }
+    r[k] = _mm512_xor_si512(_mm512_load_si512(units), _mm512_set1_epi8(char(d.flip)));
+  }
+}
+
+// The same for windows 3 wide and at most 3 high, without a detour over memory: sums of all four quarters slide over
+// the columns of one row of results, weights stay in registers. A step makes one vector of results.
+template <int UNITS, int STRIDE>
+void slide_to_bytes(const DotsView& d, const Strip& s, const uint8_t* const* row, const int64_t* inside) {
+  constexpr int results = 4 / UNITS, advance = results * STRIDE, live = advance > 2 ? 1 : advance == 2 ? 2 : 3;
+  const RequantView q = d.epilogue->requant;
+  const __m512i zero = _mm512_set1_epi16(int16_t(q.zero)), flip = _mm512_set1_epi8(char(d.flip));
+  const __m512i none = _mm512_xor_si512(_mm512_set1_epi8(char(d.outside)), flip);
+  const bool trims = q.low > 0 || q.high < 255 || q.flip, flips = d.flip, whole = s.channels == 64;
+  const int64_t quarter = 64 + 3 * int64_t(d.rows) * 64, channels = d.channels, in_w = d.in_w;
+  const uint64_t last = uint64_t(in_w < (results - 1) * STRIDE ? 0 : in_w - (results - 1) * STRIDE);
+  const float* factors = s.factors;
+  __m512i weight[4][3], acc[live][4];
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) {
+#pragma GCC unroll 3
+    for (int t = 0; t < 3; ++t) weight[k][t] = load512(s.w + k * quarter + 64 + t * d.rows * 64);
+#pragma GCC unroll 3
+    for (int l = 0; l < live; ++l) acc[l][k] = _mm512_setzero_si512();
+  }
+  uint8_t* to =
+      static_cast<uint8_t*>(d.epilogue->out) + ((s.image * d.out_h + s.y) * d.out_w + s.x) * channels + s.channel;
+  int64_t column = s.x * STRIDE - d.pad_left, left = s.results + (live - 1) * results;
+  const uint8_t* at[3];
+  int64_t pixel[3];
+#pragma GCC unroll 3
+  for (int k = 0; k < 3; ++k) {
+    pixel[k] = channels & inside[k];
+    at[k] = row[k] + column * pixel[k];
+  }
+  // PHASE: which of the sums are the oldest.
+  const auto step = [&]<int PHASE>() __attribute__((always_inline)) {
+#pragma GCC unroll 3
+    for (int tap = 0; tap < (advance < 3 ? advance : 3); ++tap) {
+      __m512i r[3];
+      if (uint64_t(column + tap) < last) [[likely]] {
+#pragma GCC unroll 3
+        for (int k = 0; k < 3; ++k) {
+          r[k] = load_units<UNITS>(at[k] + tap * pixel[k], STRIDE * pixel[k]);
+          if (flips) r[k] = _mm512_xor_si512(r[k], flip);
+        }
+      } else if constexpr (UNITS == 4) {
+        r[0] = r[1] = r[2] = none;
+      } else {
+        edge_units<UNITS, STRIDE>(d, row, inside, column + tap, r);
+      }
+      const __m512i low01 = _mm512_unpacklo_epi8(r[0], r[1]), high01 = _mm512_unpackhi_epi8(r[0], r[1]);
+      const __m512i low2 = _mm512_unpacklo_epi8(r[2], r[2]), high2 = _mm512_unpackhi_epi8(r[2], r[2]);
+      const __m512i dwords[4] = {_mm512_unpacklo_epi16(low01, low2), _mm512_unpackhi_epi16(low01, low2),
+                                 _mm512_unpacklo_epi16(high01, high2), _mm512_unpackhi_epi16(high01, high2)};
+#pragma GCC unroll 3
+      for (int t = tap; t < 3; t += advance) {
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) {
+          __m512i& sum = acc[(PHASE + live - 1 - t / advance) % live][k];
+          sum = _mm512_dpbusd_epi32(sum, dwords[k], weight[k][t]);
+        }
+      }
+    }
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; ++k) at[k] += advance * pixel[k];
+    column += advance;
+    if (left <= s.results) [[likely]] {
+      __m512i level[4];
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        const vf scale = load(factors + k * 32), offset = load(factors + k * 32 + 16);
+        level[k] = (__m512i)round_to_int(to_float((vi)acc[PHASE][k]) * scale + offset);
+      }
+      const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(level[0], level[1]), zero);
+      const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(level[2], level[3]), zero);
+      __m512i bytes = _mm512_packus_epi16(ab, cd);
+      if (trims) bytes = trimmed(q, bytes);
+      if (UNITS == 4 && whole) [[likely]] {
+        _mm512_storeu_si512(to, bytes);
+      } else {
+        store_units<UNITS>(to, bytes, channels, s.channels, left);
+      }
+      to += results * channels;
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) acc[PHASE][k] = _mm512_setzero_si512();
+    left -= results;
+  };
+  while (left > 0) {
+    step.template operator()<0>();
+    if constexpr (live > 1) {
+      if (left <= 0) break;
+      step.template operator()<1 % live>();
+    }
+    if constexpr (live > 2) {
+      if (left <= 0) break;
+      step.template operator()<2 % live>();
+    }
+  }
+}
+
+template <int UNITS>
+void slide_row(const DotsView& d, const Strip& s, const uint8_t* const* row, const int64_t* inside) {
+  if constexpr (UNITS == 4) {
+    if (d.stride_w == 1) return slide_to_bytes<UNITS, 1>(d, s, row, inside);
+  }
+  slide_to_bytes<UNITS, 2>(d, s, row, inside);
+}
+
+// Where the rows of a group begin; those outside of the image are `none` at every column.
+HONE_INLINE void four_rows(const DotsView& d, const Strip& s, int group, int used, const uint8_t* none,
+                           const uint8_t** row, int64_t* inside) {
+  for (int k = 0; k < 4; ++k) {
+    // A row that no weight is for is read as any other.
+    const int i = group * 4 + k < used ? group * 4 + k : used - 1;
+    const int64_t y = s.y * d.stride_h - d.pad_top + i * d.dilation_h;
+    inside[k] = y >= 0 && y < d.in_h ? -1 : 0;
+    row[k] = inside[k] ? d.x + (s.image * d.in_h + y) * d.in_w * d.channels + s.channel : none;
+  }
+}
+
 template <int UNITS>
 void run_strip(const DotsView& d, Strip& s) {
+  // With results side by side in a vector and stride 1, dwords in memory are shifted more cheaply.
+  if (s.factors && d.slides && (UNITS == 4 || d.stride_w == 2)) {
+    alignas(64) uint8_t none[64];
+    _mm512_store_si512(none, _mm512_set1_epi8(char(d.outside)));
+    const int64_t y = s.y;
+    for (int r = 0; r < d.rows && s.y < d.out_h; ++r, ++s.y) {
+      const uint8_t* row[4];
+      int64_t inside[4];
+      four_rows(d, s, 0, d.kernel_h, none, row, inside);
+      slide_row<UNITS>(d, s, row, inside);
+    }
+    s.y = y;
+    return;
+  }
   constexpr int64_t columns = 4 / UNITS;
   // Whole tiles of four vectors, and what taps reach beyond them.
   const int64_t results = (s.results + 4 * columns - 1) / (4 * columns) * (4 * columns);
   const int64_t count = (results + d.reach + columns - 1) / columns * columns;
   s.quarter = count * UNITS * 16;
   int taps = 0;
-  const int64_t left = s.x * d.stride_w - d.pad_left, top = s.y * d.stride_h - d.pad_top;
-  const int used = d.kernel_h + (d.rows - 1) * d.stride_h;
+  const int64_t left = s.x * d.stride_w - d.pad_left;
+  alignas(64) uint8_t none[64];
+  _mm512_store_si512(none, _mm512_set1_epi8(char(d.outside)));
+  const uint8_t* row[4];
+  int64_t inside[4];
   for (int g = 0; g < d.groups; ++g) {
-    const uint8_t* row[4];
-    int64_t inside[4];
-    alignas(64) uint8_t none[64];
-    _mm512_store_si512(none, _mm512_set1_epi8(char(d.outside)));
-    for (int k = 0; k < 4; ++k) {
-      // A row that no weight is for is read as any other.
-      const int i = g * 4 + k < used ? g * 4 + k : used - 1;
-      const int64_t y = top + i * d.dilation_h;
-      inside[k] = y >= 0 && y < d.in_h ? -1 : 0;
-      row[k] = inside[k] ? d.x + (s.image * d.in_h + y) * d.in_w * d.channels + s.channel : none;
-    }
+    four_rows(d, s, g, d.kernel_h + (d.rows - 1) * d.stride_h, none, row, inside);
     uint8_t* to = s.dwords + int64_t(g) * d.planes * 4 * s.quarter;
     for (int plane = 0; plane < d.planes; ++plane)
       interleave<UNITS>(d, row, inside, left + plane, d.stride_w, count, to + plane * 4 * s.quarter, s.quarter);
@@ -255,8 +390,7 @@ void run_strip(const DotsView& d, Strip& s) {
     }
   }
   if (!s.factors) return d.rows == 2 ? strip_to_tiles<UNITS, 2>(d, s) : strip_to_tiles<UNITS, 1>(d, s);
-  if (taps == 3) return d.rows == 2 ? strip_to_bytes<UNITS, 2, 3>(d, s) : strip_to_bytes<UNITS, 1, 3>(d, s);
-  d.rows == 2 ? strip_to_bytes<UNITS, 2, 0>(d, s) : strip_to_bytes<UNITS, 1, 0>(d, s);
+  d.rows == 2 ? strip_to_bytes<UNITS, 2>(d, s) : strip_to_bytes<UNITS, 1>(d, s);
 }
 
 }  // namespace

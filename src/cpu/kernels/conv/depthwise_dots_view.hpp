@@ -27,10 +27,12 @@ struct DotsView {
   /// For each block of units: for each quarter 16 x i32 that sums begin with, then for each group of four rows, each
   /// tap of a row and each row of results 16 x 4 weights.
   const uint8_t* w;
-  const float* factors;  ///< for each block and quarter 16 scales and 16 offsets; null: results go through tiles
+  /// For each block and quarter 16 scales and 16 offsets, with what sums begin with; null: results go through tiles.
+  const float* factors;
   int64_t channels, in_h, in_w, out_h, out_w;
   int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
   int64_t pad_top, pad_left;
+  bool slides;    ///< windows 3 wide, at most 3 high, stride 1 or 2
   int rows;       ///< of results at a time, 1 or 2
   int groups;     ///< of four rows of inputs
   int planes;     ///< columns by remainder of the stride
