@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/checked.hpp"
 #include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
@@ -33,7 +34,7 @@ Blocks blocks_of(const Ctx& ctx, const Tensor& shape, const Tensor& begin, const
 }
 int64_t product(const std::vector<int64_t>& v) {
   int64_t n = 1;
-  for (int64_t x : v) n *= x;
+  for (int64_t x : v) n = checked_mul(n, x);
   return n;
 }
 
@@ -42,7 +43,7 @@ void block_walks(const Shape& batch_form, const std::vector<int64_t>& block, Wal
   const auto from = strides_of(batch_form);
   Shape wide = batch_form;
   wide[0] /= product(block);
-  for (size_t k = 1; k < wide.size(); ++k) wide[k] *= block[k];
+  for (size_t k = 1; k < wide.size(); ++k) wide[k] = checked_mul(wide[k], block[k]);
   const auto to = strides_of(wide);
   int64_t step = batch_form[0] * from[0];
   for (size_t k = 1; k < block.size(); ++k) {
@@ -102,7 +103,7 @@ void BatchToSpace::eval(EvalCtx& ctx) const {
   Shape extent, wide = x.shape(), out;
   block_walks(x.shape(), b.shape, batch, space, extent);
   wide[0] /= product(b.shape);
-  for (size_t k = 1; k < wide.size(); ++k) wide[k] *= b.shape[k];
+  for (size_t k = 1; k < wide.size(); ++k) wide[k] = checked_mul(wide[k], b.shape[k]);
   Tensor whole(x.element_type(), wide);
   copy_strided(x, batch, whole, space, extent);
   Walk crop{0, strides_of(wide)};

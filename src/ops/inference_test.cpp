@@ -87,6 +87,8 @@ TEST(Inference, refuses_what_cannot_be_computed) {
   GRUCell cell;
   cell.hidden_size = 2;
   EXPECT_THROW(b.all(cell, {any, scalar, any, any, any}), Error);  // a state without dimensions
+  const int64_t large = int64_t{1} << 32;
+  EXPECT_THROW(b(Reshape{}, b.parameter(ElementType::f32, {Dimension(), large, large}), b.ints({-1})), Error);
   cell.hidden_size = INT64_MAX / 2;
   EXPECT_THROW(b.all(cell, {any, any, any, any, any}), Error);
 }

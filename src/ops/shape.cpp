@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/checked.hpp"
 #include "ops/axes.hpp"
 #include "ops/family.hpp"
 #include "ops/movement.hpp"
@@ -28,21 +29,23 @@ Dimension remaining_dimension(std::vector<Dimension> in, std::vector<Dimension> 
   int64_t divisor = 1;
   for (const Dimension& d : out) {
     if (!d.is_static()) return {};
-    divisor *= d.min();
+    divisor = checked_mul(divisor, d.min());
   }
   Dimension rest(1);
   int64_t factor = 1;
   for (const Dimension& d : in) {
     if (d.is_static())
-      factor *= d.min();
+      factor = checked_mul(factor, d.min());
     else
       rest = rest * d;
   }
   if (divisor == 0) return rest.is_static() ? Dimension(0) : Dimension();
-  if (rest.is_static()) return Dimension(factor * rest.min() / divisor);
+  if (rest.is_static()) return Dimension(checked_mul(factor, rest.min()) / divisor);
   if (factor % divisor == 0) return rest * Dimension(factor / divisor);
   if (divisor % factor == 0 && factor > 0) return rest / (divisor / factor);
-  return Dimension(0, rest.max() == Dimension::unbounded ? Dimension::unbounded : rest.max() * factor / divisor);
+  return Dimension(0, (rest * Dimension(factor)).max() == Dimension::unbounded
+                          ? Dimension::unbounded
+                          : (rest * Dimension(factor)).max() / divisor);
 }
 
 }  // namespace
@@ -140,7 +143,7 @@ void Reshape::eval(EvalCtx& ctx) const {
     else if (shape[i] < 0)
       ctx.fail("bad target shape " + to_string(shape));
     else
-      known *= shape[i];
+      known = checked_mul(known, shape[i]);
   }
   if (open >= 0) shape[static_cast<size_t>(open)] = known == 0 ? 0 : static_cast<int64_t>(x.size()) / known;
   if (element_count(shape) != static_cast<int64_t>(x.size()))

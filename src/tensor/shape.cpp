@@ -48,12 +48,15 @@ S broadcast_dims(const S& a, const S& b, auto&& merge_dim) {
 }  // namespace
 
 int64_t element_count(const Shape& shape) {
+  // Beside a zero the other dimensions may not overflow either: strides are products of them.
   int64_t n = 1;
+  bool empty = false;
   for (int64_t d : shape) {
     if (d < 0) throw Error(ErrorCode::failed, "[shape] negative dimension in " + to_string(shape));
-    n = checked_mul(n, d);
+    empty |= d == 0;
+    n = checked_mul(n, d == 0 ? 1 : d);
   }
-  return n;
+  return empty ? 0 : n;
 }
 
 std::string to_string(const Shape& shape) {

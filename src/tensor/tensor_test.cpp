@@ -27,7 +27,11 @@ TEST(Shape, broadcasts_like_numpy) {
   EXPECT_EQ(to_string(broadcast(PartialShape::parse("[?,3]"), PartialShape::parse("[5,1]"))), "[5,3]");
 }
 
-TEST(Shape, refuses_sizes_that_overflow) { EXPECT_THROW(Tensor(ElementType::f32, {1 << 30, 1 << 30, 1 << 30}), Error); }
+TEST(Shape, refuses_sizes_that_overflow) {
+  EXPECT_THROW(Tensor(ElementType::f32, {1 << 30, 1 << 30, 1 << 30}), Error);
+  EXPECT_THROW(Tensor(ElementType::f32, {0, 1 << 30, 1 << 30, 1 << 30}), Error);  // its strides would
+  EXPECT_EQ(Tensor(ElementType::f32, {0, 1 << 30, 1 << 30}).size(), 0u);
+}
 
 TEST(Tensor, packs_sub_byte_types_densely_and_reads_them_back) {
   for (ElementType t : {ElementType::i4, ElementType::u4, ElementType::i2, ElementType::u2, ElementType::u1}) {
