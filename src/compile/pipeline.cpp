@@ -108,7 +108,8 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   std::vector<Pass> passes = canonicalize_passes();
   // No CPU kernel computes in f16.
   passes.insert(passes.begin(), widen_half_pass());
-  passes.insert(passes.begin() + 1, compressed_weights_pass({precision.accepts}));
+  passes.insert(passes.begin() + 1, group_norms_to_rows_pass());
+  passes.insert(passes.begin() + 2, compressed_weights_pass({precision.accepts}));
   passes.push_back(transposed_convolutions_pass());
   const bool volumes = has_volumes(g);
   if (volumes) {

@@ -12,6 +12,9 @@ Pass normal_forms_pass();
 Pass recognize_activations_pass();
 /// LayerNorm, RMSNorm and Softmax as exporters spell them out.
 Pass recognize_norms_pass();
+/// GroupNormalization as MVN over rows, scale and shift. Not part of `canonicalize_passes`: for devices without the
+/// operator.
+Pass group_norms_to_rows_pass();
 /// Scaled dot product attention spelled out in products and Softmax. Not part of `canonicalize_passes`: for devices
 /// that have the operator.
 Pass recognize_attention_pass();

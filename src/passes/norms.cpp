@@ -173,4 +173,26 @@ Pass recognize_norms_pass() {
   return rules_pass("recognize_norms", std::move(r), true);
 }
 
+Pass group_norms_to_rows_pass() {
+  return rules_pass("group_norms_to_rows",
+                    {rule("group_norm_of_rows", op<GroupNormalization>(), [](const Match& m, Builder& b) -> Value {
+                      const Node n = m.root();
+                      const auto& op = *n.as<GroupNormalization>();
+                      const Value x = n.input(0);
+                      if (!x.shape().rank_known()) return {};
+                      const size_t rank = x.shape().rank();
+                      const Value rows = b(Reshape{true}, x, b.ints({0, op.num_groups, -1}));
+                      const Value normal = b(MVN{op.epsilon, true, EpsMode::inside_sqrt}, rows, b.ints({2}));
+                      // Back to the shape of x, which at most one unknown dimension leaves in numbers.
+                      std::vector<int64_t> shape;
+                      for (const Dimension& d : x.shape()) shape.push_back(d.is_static() ? d.get_length() : -1);
+                      const bool known = std::count(shape.begin(), shape.end(), -1) <= 1;
+                      const Value plain = b(Reshape{}, normal, known ? b.ints(shape) : b(ShapeOf{}, x));
+                      std::vector<int64_t> along(rank - 1, 1);
+                      along[0] = -1;
+                      const auto spread = [&](Value v) { return b(Reshape{}, v, b.ints(along)); };
+                      return b(Add{}, b(Multiply{}, plain, spread(n.input(1))), spread(n.input(2)));
+                    })});
+}
+
 }  // namespace hone

@@ -28,6 +28,7 @@ std::vector<Pass> all() {
           layout_pass(),
           recognize_activations_pass(),
           recognize_norms_pass(),
+          group_norms_to_rows_pass(),
           recognize_attention_pass(),
           strided_attention_pass(),
           recognize_group_convolution_pass(),
