@@ -118,8 +118,9 @@ void adaptive_avg_pool(EmitContext& e) {
 void matmul(EmitContext& e) {
   const auto& op = e.as<MatMul>();
   auto turned = [&](size_t i, bool turn) {
+    if (!turn) return e.in(i);  // of any rank
     const size_t r = e.rank(i);
-    if (!turn || r < 2) return e.in(i);
+    if (r < 2) return e.in(i);
     std::vector<int64_t> order;
     for (size_t k = 0; k < r; ++k) order.push_back(static_cast<int64_t>(k));
     std::swap(order[r - 1], order[r - 2]);

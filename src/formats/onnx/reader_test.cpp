@@ -22,6 +22,7 @@
 #include "ops/evaluate.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
+#include "ops/random.hpp"
 
 namespace hone {
 namespace {
@@ -402,6 +403,35 @@ TEST(OnnxReader, inputs_of_past_fuzzing_end_in_a_model_or_an_error) {
     ++files;
   }
   EXPECT_GT(files, 0u);
+}
+
+TEST(OnnxWriter, random_numbers_are_the_same_after_writing_and_reading) {
+  Graph g;
+  Builder b(g);
+  const Value state = b.constant(Tensor::of<uint64_t>({2}, {0x3f800000, 0}));  // the bits of 1
+  const Value shape = b.parameter(ElementType::i64, {2}, "shape"), high = b.parameter(ElementType::f32, PartialShape(Shape{}), "high");
+  const auto draw = [&](const OpDef& op, Attributes a, const Values& in) { b.result(b.add(op, std::move(a), in).output(0)); };
+  const auto f = [&](float v) { return b.scalar<float>(v); };
+  draw(op_def<RandomUniform>(), std::make_shared<RandomUniform>(), {shape, f(-1), f(2), state});
+  draw(op_def<RandomUniform>(), std::make_shared<RandomUniform>(), {b.ints({4}), f(0), high, state});
+  draw(op_def<RandomNormal>(), std::make_shared<RandomNormal>(), {shape, f(3), f(0.5f), state});
+  draw(op_def<RandomUniform>(), std::make_shared<RandomUniform>(RandomUniform{ElementType::i32}), {shape, b.scalar<int32_t>(-3), b.scalar<int32_t>(9), state});
+  const std::vector<Datum> in{Tensor::of<int64_t>({2}, {3, 5}), Tensor::scalar<float>(4)};
+  const std::string bytes = to_onnx(g);
+  const auto want = evaluate(g, in), got = evaluate(parse_onnx(bytes, nullptr, ""), in);
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    const auto a = got[i].tensor().to_doubles(), e = want[i].tensor().to_doubles();
+    ASSERT_EQ(got[i].tensor().element_type(), want[i].tensor().element_type()) << i;
+    ASSERT_EQ(a.size(), e.size()) << i;
+    for (size_t k = 0; k < a.size() && i < 3; ++k) EXPECT_NEAR(a[k], e[k], 1e-6) << i;  // the range is applied in another order
+  }
+  // Integers come from finer draws than Hone's own.
+  for (const double v : got[3].tensor().to_doubles()) {
+    EXPECT_EQ(v, std::floor(v));
+    EXPECT_GE(v, -3);
+    EXPECT_LT(v, 9);
+  }
 }
 
 TEST(OnnxWriter, leaves_out_constants_that_no_node_reads) {

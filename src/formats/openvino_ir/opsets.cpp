@@ -6,6 +6,7 @@
 #include "formats/openvino_ir/writer.hpp"
 #include "formats/prepare.hpp"
 #include "ops/pooling.hpp"
+#include "ops/random.hpp"
 #include "ops/recurrent.hpp"
 #include "ops/sampling.hpp"
 
@@ -32,7 +33,7 @@ constexpr OpsetRow table[] = {
     {"LogSoftmax", 5}, {"LogicalAnd", 1}, {"LogicalNot", 1}, {"LogicalOr", 1}, {"LogicalXor", 1}, {"Loop", 5}, {"MVN", 6}, {"MatMul", 1},
     {"MatrixNms", 8}, {"MaxPool", 14}, {"Maximum", 1}, {"Minimum", 1}, {"Mish", 4}, {"Mod", 1}, {"MulticlassNms", 9}, {"Multiply", 1}, {"NMSRotated", 13},
     {"Negative", 1}, {"NonMaxSuppression", 9}, {"NonZero", 3}, {"NormalizeL2", 1}, {"NotEqual", 1}, {"OneHot", 1}, {"PRelu", 1}, {"PSROIPooling", 1},
-    {"Pad", 12}, {"Parameter", 1}, {"Power", 1}, {"Proposal", 4}, {"RDFT", 9}, {"RNNCell", 3}, {"RNNSequence", 5}, {"ROIAlign", 9},
+    {"Pad", 12}, {"Parameter", 1}, {"Power", 1}, {"Proposal", 4}, {"RDFT", 9}, {"RNNCell", 3}, {"RNNSequence", 5}, {"RandomUniform", 8}, {"ROIAlign", 9},
     {"ROIAlignRotated", 15}, {"ROIPooling", 2}, {"Range", 4}, {"ReadValue", 6}, {"ReduceL1", 4}, {"ReduceL2", 4}, {"ReduceLogicalAnd", 1},
     {"ReduceLogicalOr", 1}, {"ReduceMax", 1}, {"ReduceMean", 1}, {"ReduceMin", 1}, {"ReduceProd", 1}, {"ReduceSum", 1}, {"Relu", 1}, {"ReorgYolo", 2},
     {"Reshape", 1}, {"Result", 1}, {"Reverse", 1}, {"ReverseSequence", 1}, {"Roll", 7}, {"Round", 5}, {"STFT", 15}, {"ScaledDotProductAttention", 13},
@@ -83,6 +84,11 @@ bool has_counterpart(const Graph& g, NodeId id) {
   const Node node = g.handle(id);
   if (const auto* op = node.as<AvgPool>()) {
     return std::all_of(op->dilations.begin(), op->dilations.end(), [](int64_t d) { return d == 1; });
+  }
+  if (const auto* op = node.as<RandomUniform>()) {
+    // Seeds stand for a state that is known and begins; OpenVINO has no bf16 there.
+    const Tensor state = node.input(3).constant();
+    return state && state.size() == 2 && get_integer(state, 1) == 0 && node.output(1).uses().empty() && op->output_type != ElementType::bf16;
   }
   if (const auto* op = node.as<ROIAlign>()) return op->mode != RoiMode::max_neighbour;
   if (node.is<GridSample>()) return !node.input(0).shape().rank_known() || node.input(0).shape().rank() == 4;

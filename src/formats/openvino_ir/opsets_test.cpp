@@ -10,6 +10,7 @@
 #include "hone/error.hpp"
 #include "ops/evaluate.hpp"
 #include "ops/pooling.hpp"
+#include "ops/random.hpp"
 #include "ops/recurrent.hpp"
 #include "ops/sampling.hpp"
 
@@ -122,6 +123,22 @@ TEST(OpenVinoOpsets, multinomial_draws_by_its_probabilities) {
     std::sort(once.begin(), once.end());
     EXPECT_EQ(once, (std::vector<int64_t>{0, 2, 3}));
   }
+}
+
+TEST(OpenVinoOpsets, random_numbers_are_the_same_after_writing_and_reading) {
+  Graph g;
+  Builder b(g);
+  const Value shape = b.parameter(ElementType::i64, {2}, "shape"), state = b.constant(Tensor::of<uint64_t>({2}, {77, 0}));
+  const Node draw = b.add(op_def<RandomUniform>(), std::make_shared<RandomUniform>(), {shape, b.scalar<float>(-1), b.scalar<float>(2), state});
+  b.result(draw.output(0), "y");
+  const auto [xml, weights] = to_openvino_ir(g);
+  EXPECT_EQ(std::string(xml).find("u64"), std::string::npos);  // no layer for the state
+  const Tensor size = Tensor::of<int64_t>({2}, {3, 5});
+  const Tensor want = evaluate(g, {size})[0].tensor();
+  EXPECT_TRUE(evaluate(parse_openvino_ir(xml, weights, nullptr), {size})[0].tensor().identical(want));
+  // A state that somebody goes on with cannot be a seed.
+  b.result(draw.output(1), "state");
+  EXPECT_THROW(to_openvino_ir(g), Error);
 }
 
 TEST(OpenVinoOpsets, best_boxes_are_filled_up_with_zeros) {

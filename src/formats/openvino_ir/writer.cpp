@@ -19,6 +19,7 @@
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
+#include "ops/random.hpp"
 #include "ops/registry.hpp"
 #include "ops/resize.hpp"
 
@@ -105,6 +106,7 @@ class Writer {
     }
     order.insert(order.end(), g.results().begin(), g.results().end());
     for (NodeId id : order) {
+      if (is_random_state(g, id)) continue;
       const int64_t layer = write_node(g, id, result_names);
       if (g.handle(id).is<Parameter>()) ids.parameters.push_back(layer);
       if (g.handle(id).is<Result>()) ids.results.push_back(layer);
@@ -116,6 +118,14 @@ class Writer {
   struct Source {
     int64_t layer, port;
   };
+
+  // The state of random operators is written as seeds.
+  static bool is_random_state(const Graph& g, NodeId id) {
+    const Node node = g.handle(id);
+    if (!node.is<Constant>()) return false;
+    const auto& uses = g.value(g.node(id).outputs[0]).uses;
+    return !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const Use& u) { return g.handle(u.node).is<RandomUniform>() && u.index == 3; });
+  }
 
   std::string unique(std::string name, const std::string& otherwise) {
     if (name.empty()) name = otherwise;
@@ -233,6 +243,7 @@ class Writer {
     if (!n.outputs.empty()) {
       auto side = l.append_child("output");
       for (size_t i = 0; i < n.outputs.size(); ++i) {
+        if (node.is<RandomUniform>() && i > 0) break;
         const ValueData& v = g.value(n.outputs[i]);
         const auto port_id = static_cast<int64_t>(in.size() + i);
         auto p = port(side, port_id, v.type);
@@ -265,6 +276,7 @@ class Writer {
       throw Error(ErrorCode::unsupported, "[LSTMSequence] peepholes have no counterpart in OpenVINO", "node '" + n.name + "'");
     }
     for (size_t i = 0; i < n.inputs.size(); ++i) {
+      if (n.op->name == "RandomUniform" && i == 3) break;
       if (n.inputs[i] != no_id) {
         take(sources_.at(n.inputs[i]), g.value(n.inputs[i]).type);
       } else if (n.op->name == "Loop" && i < 2) {
@@ -337,6 +349,10 @@ class Writer {
       const auto& d = node.as<AvgPool>()->dilations;
       if (std::any_of(d.begin(), d.end(), [](int64_t x) { return x != 1; })) l.attribute("version").set_value("opset16");
       else data.remove_attribute("dilations");
+    }
+    if (op == "RandomUniform") {
+      data.append_attribute("global_seed").set_value(0);
+      data.append_attribute("op_seed").set_value(static_cast<unsigned long long>(get_integer(node.input(3).constant(), 0)));
     }
     if (op == "Convert" && node.as<Convert>()->destination_type == ElementType::dynamic) l.remove_child(data);
     if (!data.first_attribute()) l.remove_child(data);
