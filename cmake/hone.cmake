@@ -30,6 +30,8 @@ add_library(hone_flags INTERFACE)
 target_compile_options(hone_flags INTERFACE -Wall -Wextra -ffp-contract=off -fno-math-errno)
 # At -Os GCC 12 takes the unused alternatives of variants and optionals for uninitialized values.
 target_compile_options(hone_flags INTERFACE $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:MinSizeRel>>:-Wno-maybe-uninitialized>)
+# What the runtime library does not call is left out function by function.
+target_compile_options(hone_flags INTERFACE $<$<CONFIG:MinSizeRel>:-ffunction-sections> $<$<CONFIG:MinSizeRel>:-fdata-sections>)
 target_include_directories(hone_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 target_link_libraries(hone_flags INTERFACE Threads::Threads)
 if(HONE_WERROR)

@@ -1,5 +1,7 @@
 // oneDNN's rows, where the library is built with it: what the sweeps of dense_conv_test and matmul_test, which run
 // every row, do not show.
+#include <filesystem>
+
 #include "cpu/kernels/kernel_test.hpp"
 #include "ops/convolution.hpp"
 #include "ops/matmul.hpp"
@@ -161,6 +163,21 @@ TEST(OneDnn, matrix_products_take_bias_activation_and_residual) {
       }
     }
   }
+}
+
+// Threads of OpenMP would spin beside those of the pool.
+TEST(OneDnn, computes_on_the_threads_of_the_pool_alone) {
+  SKIP_WITHOUT_ONEDNN();
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  const auto before = threads();
+  for (ElementType x : {ElementType::f32, ElementType::u8}) {
+    Layer l(x, x);
+    if (const Kernel* row = row_for(l.node.q, "onednn")) run_row(*row, l.node.q, l.node.inputs, 2);
+  }
+  EXPECT_EQ(threads(), before);
 }
 
 TEST(OneDnn, own_rows_cost_less) {

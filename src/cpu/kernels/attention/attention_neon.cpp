@@ -2,3 +2,4 @@
 #define HONE_LANES 4
 #include "cpu/kernels/attention/attention_int8_isa.hpp"
 #include "cpu/kernels/attention/attention_isa.hpp"
+#include "cpu/kernels/attention/cached_attention_isa.hpp"
