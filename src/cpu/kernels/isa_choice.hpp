@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cpu/features.hpp"
@@ -37,13 +38,20 @@ class RowList {
  public:
   /// `Row` has static supports, plan, pack (or none) and prepare.
   template <class Row>
-  void add(std::string name, const char* op, Tensor (*pack)(const KernelQuery&, const PackedInput&) = nullptr) {
-    names_.push_back(std::make_unique<std::string>(std::move(name)));
-    rows_.push_back({names_.back()->c_str(), "hone", op, Row::supports, Row::plan, pack, Row::prepare});
+  void add(std::string_view name, const char* op, Tensor (*pack)(const KernelQuery&, const PackedInput&) = nullptr) {
+    add<Row>(name, "", op, pack);
+  }
+  /// The name in two parts, the second one the instruction set's.
+  template <class Row>
+  void add(std::string_view name, const char* suffix, const char* op,
+           Tensor (*pack)(const KernelQuery&, const PackedInput&) = nullptr) {
+    push(name, suffix, {nullptr, "hone", op, Row::supports, Row::plan, pack, Row::prepare});
   }
   KernelList list() const { return rows_; }
 
  private:
+  void push(std::string_view name, const char* suffix, Kernel row);
+
   std::vector<std::unique_ptr<std::string>> names_;
   std::vector<Kernel> rows_;
 };

@@ -205,7 +205,7 @@ struct Row {
 
 template <size_t I>
 void add_row(RowList& rows) {
-  rows.add<Row<I>>(std::string("strided_attention_") + dense_rows[I].suffix, "StridedAttention");
+  rows.add<Row<I>>("strided_attention_", dense_rows[I].suffix, "StridedAttention");
 }
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {

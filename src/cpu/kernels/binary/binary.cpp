@@ -231,7 +231,7 @@ struct Row {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("binary_convolution_") + isa_rows[I].suffix, "BinaryConvolution", Row<I>::pack), ...);
+  (rows.add<Row<I>>("binary_convolution_", isa_rows[I].suffix, "BinaryConvolution", Row<I>::pack), ...);
   return rows;
 }
 

@@ -193,8 +193,8 @@ struct Row {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("convolution_") + dense_rows[I].suffix, "Convolution", Row<I>::pack), ...);
-  (rows.add<Row<I>>(std::string("group_convolution_") + dense_rows[I].suffix, "GroupConvolution", Row<I>::pack), ...);
+  (rows.add<Row<I>>("convolution_", dense_rows[I].suffix, "Convolution", Row<I>::pack), ...);
+  (rows.add<Row<I>>("group_convolution_", dense_rows[I].suffix, "GroupConvolution", Row<I>::pack), ...);
   return rows;
 }
 

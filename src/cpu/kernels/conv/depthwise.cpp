@@ -293,8 +293,7 @@ struct Row {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("group_convolution_depthwise_7x64__") + vector_isas[I].suffix, "GroupConvolution",
-                    Row<I>::pack),
+  (rows.add<Row<I>>("group_convolution_depthwise_7x64__", vector_isas[I].suffix, "GroupConvolution", Row<I>::pack),
    ...);
   return rows;
 }

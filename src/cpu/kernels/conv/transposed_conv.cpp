@@ -127,8 +127,7 @@ struct Row {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("convolution_backprop_data_taps_") + dense_rows[I].suffix, "ConvolutionBackpropData",
-                    Row<I>::pack),
+  (rows.add<Row<I>>("convolution_backprop_data_taps_", dense_rows[I].suffix, "ConvolutionBackpropData", Row<I>::pack),
    ...);
   return rows;
 }

@@ -403,12 +403,8 @@ struct BytesRow {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I, 4>>(std::string("convolution_winograd4x4_f32__") + vector_isas[I].suffix, "Convolution",
-                       Row<I, 4>::pack),
-   ...);
-  (rows.add<Row<I, 2>>(std::string("convolution_winograd2x2_f32__") + vector_isas[I].suffix, "Convolution",
-                       Row<I, 2>::pack),
-   ...);
+  (rows.add<Row<I, 4>>("convolution_winograd4x4_f32__", vector_isas[I].suffix, "Convolution", Row<I, 4>::pack), ...);
+  (rows.add<Row<I, 2>>("convolution_winograd2x2_f32__", vector_isas[I].suffix, "Convolution", Row<I, 2>::pack), ...);
 #if defined(__x86_64__)
   rows.add<WordsRow>("convolution_winograd4x4_int16__avx512vnni", "Convolution", WordsRow::pack);
   rows.add<BytesRow>("convolution_winograd4x4_int8__avx512vnni", "Convolution", BytesRow::pack);

@@ -191,7 +191,7 @@ template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
   for (const char* op : operators) {
-    (rows.add<Row<I>>(row_prefix(op) + "_tile512__" + vector_isas[I].suffix, op), ...);
+    (rows.add<Row<I>>(row_prefix(op) + "_tile512__", vector_isas[I].suffix, op), ...);
   }
   return rows;
 }

@@ -266,7 +266,7 @@ struct Row {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("compressed_mat_mul_") + isa_rows[I].suffix, "CompressedMatMul", Row<I>::pack), ...);
+  (rows.add<Row<I>>("compressed_mat_mul_", isa_rows[I].suffix, "CompressedMatMul", Row<I>::pack), ...);
   return rows;
 }
 

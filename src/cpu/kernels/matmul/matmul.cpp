@@ -208,7 +208,7 @@ struct Row {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("mat_mul_") + dense_rows[I].suffix, "MatMul", Row<I>::pack), ...);
+  (rows.add<Row<I>>("mat_mul_", dense_rows[I].suffix, "MatMul", Row<I>::pack), ...);
   return rows;
 }
 

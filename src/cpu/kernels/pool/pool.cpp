@@ -300,10 +300,10 @@ template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
   for (const char* op : {"MaxPool", "AvgPool", "AdaptiveAvgPool"}) {
-    (rows.add<PoolRow<I>>(row_prefix(op) + "_nhwc__" + vector_isas[I].suffix, op), ...);
+    (rows.add<PoolRow<I>>(row_prefix(op) + "_nhwc__", vector_isas[I].suffix, op), ...);
   }
   for (const char* op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"}) {
-    (rows.add<ReduceRow<I>>(row_prefix(op) + "_rows__" + vector_isas[I].suffix, op), ...);
+    (rows.add<ReduceRow<I>>(row_prefix(op) + "_rows__", vector_isas[I].suffix, op), ...);
   }
   return rows;
 }

@@ -217,7 +217,7 @@ void add_rows(RowList& rows) {
         {"LSTMSequence", "lstm_sequence_"}, {"GRUSequence", "gru_sequence_"}, {"RNNSequence", "rnn_sequence_"},
         {"LSTMCell", "lstm_cell_"},         {"GRUCell", "gru_cell_"},         {"RNNCell", "rnn_cell_"}};
     for (const auto& [op, name] : ops) {
-      rows.add<Row<I>>(std::string(name) + dense_rows[I].suffix, op, Row<I>::pack);
+      rows.add<Row<I>>(name, dense_rows[I].suffix, op, Row<I>::pack);
     }
   }
 }

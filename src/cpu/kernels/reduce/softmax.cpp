@@ -186,9 +186,9 @@ template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
   for (const char* op : {"Softmax", "LogSoftmax"})
-    (rows.add<SoftmaxRow<I>>(row_prefix(op) + "_rows__" + vector_isas[I].suffix, op), ...);
+    (rows.add<SoftmaxRow<I>>(row_prefix(op) + "_rows__", vector_isas[I].suffix, op), ...);
   for (const char* op : {"LayerNorm", "RMSNorm", "MVN"})
-    (rows.add<NormalizeRow<I>>(row_prefix(op) + "_rows__" + vector_isas[I].suffix, op), ...);
+    (rows.add<NormalizeRow<I>>(row_prefix(op) + "_rows__", vector_isas[I].suffix, op), ...);
   return rows;
 }
 

@@ -234,7 +234,7 @@ struct Row {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<Row<I>>(std::string("interpolate_nhwc__") + vector_isas[I].suffix, "Interpolate"), ...);
+  (rows.add<Row<I>>("interpolate_nhwc__", vector_isas[I].suffix, "Interpolate"), ...);
   return rows;
 }
 
