@@ -25,6 +25,8 @@ Pass recognize_group_convolution_pass();
 Pass fold_batch_norm_pass();
 /// Products of integers whose ranges are found while the model runs: a fixed quantization, which integer kernels take.
 Pass integer_products_pass();
+/// Convolutions of one input whose results are added: one convolution with the sum of the weights, which are constants.
+Pass merge_branches_pass();
 /// Transposes sink towards the results, meet and cancel.
 Pass sink_transposes_pass();
 
