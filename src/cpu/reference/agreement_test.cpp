@@ -1,0 +1,236 @@
+// Rows that move, pick and sample, against the reference evaluation of their operators.
+#include <numeric>
+
+#include "cpu/kernels/kernel_test.hpp"
+#include "cpu/reference/reference.hpp"
+#include "ops/indexing.hpp"
+#include "ops/movement.hpp"
+
+namespace hone::cpu::test {
+namespace {
+
+using enum ElementType;
+constexpr Layout last = Layout::channels_last, plain = Layout::plain;
+
+Tensor ints(std::vector<int64_t> v) {
+  return Tensor::of<int64_t>({int64_t(v.size())}, std::span<const int64_t>(v));
+}
+Tensor indices(std::mt19937& rng, ElementType type, const Shape& shape, int64_t low, int64_t high) {
+  Tensor t(type, shape);
+  std::uniform_int_distribution<int64_t> pick(low, high);
+  for (size_t i = 0; i < t.size(); ++i) set_integer(t, i, pick(rng));
+  return t;
+}
+void output(Node& node, ElementType type, Shape shape, Layout layout = plain) {
+  node.q.outputs.push_back(Node::desc(type, std::move(shape), layout));
+  node.q.outputs.back().quantization = node.q.inputs[0].quantization;
+}
+
+// Every row of Hone's on every level against the reference; at least one must take the node.
+void expect_reference(Node& node, double tolerance = 0) {
+  const Kernel* reference = nullptr;
+  for (const Kernel& row : reference_kernels()) {
+    if (row.op == node.op) reference = &row;
+  }
+  ASSERT_TRUE(reference) << node.op;
+  KernelQuery plain_query = node.q;
+  std::vector<const void*> inputs = node.inputs;
+  std::vector<Buffer> moved;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    TensorDesc& d = plain_query.inputs[i];
+    if (d.layout == plain) continue;
+    const auto place = memory_order(d.shape, d.layout);
+    const size_t bytes = byte_size(d.type, 1);
+    moved.emplace_back(d.bytes());
+    for (size_t k = 0; k < place.size(); ++k)
+      std::memcpy(moved.back().data + k * bytes, static_cast<const uint8_t*>(inputs[i]) + place[k] * bytes, bytes);
+    inputs[i] = moved.back().data;
+    d.layout = plain;
+  }
+  for (TensorDesc& d : plain_query.outputs) d.layout = plain;
+  const auto want = run_row_outputs(*reference, plain_query, inputs, 1);
+  std::set<const Kernel*> seen;
+  for (const std::string& level : levels()) {
+    ScopedFeatures cap(features_of(level));
+    for (const Kernel* row : kernels_for(node.op)) {
+      if (std::string(row->provider) != "hone" || seen.count(row) || !row->supports(node.q)) continue;
+      seen.insert(row);
+      for (int threads : {1, 3}) {
+        const auto got = run_row_outputs(*row, node.q, node.inputs, threads);
+        for (size_t o = 0; o < got.size(); ++o) {
+          const TensorDesc& d = node.q.outputs[o];
+          const auto order = logical_order(d.shape, d.layout);
+          const size_t bytes = byte_size(d.type, 1);
+          for (size_t k = 0; k < order.size(); ++k) {
+            const uint8_t *a = got[o].data + k * bytes, *b = want[o].data + order[k] * bytes;
+            if (tolerance == 0 || is_integer(d.type)) {
+              ASSERT_EQ(std::memcmp(a, b, bytes), 0)
+                  << row->name << " output " << o << " at " << k << " of " << hone::to_string(d.shape) << ": "
+                  << read(d, got[o].data, k) << " is not " << read(d, want[o].data, order[k]);
+            } else {
+              const double v = read(d, want[o].data, order[k]), g = read(d, got[o].data, k);
+              if (std::isnan(v) && std::isnan(g)) continue;
+              ASSERT_NEAR(g, v, tolerance * (1 + std::fabs(v))) << row->name << " at " << k;
+            }
+          }
+        }
+      }
+    }
+  }
+  EXPECT_FALSE(seen.empty()) << "no row takes " << node.op << " of " << hone::to_string(node.q.inputs[0].shape);
+}
+
+TEST(Pad, repeats_elements_of_the_data) {
+  struct Case {
+    Shape shape;
+    std::vector<int64_t> begins, ends;
+  };
+  for (const Case& c : std::vector<Case>{{{2, 3, 7, 9}, {0, 0, 1, 2}, {0, 0, 2, 1}},
+                                         {{2, 5, 4, 6}, {1, 2, 0, 0}, {0, 1, 0, 0}},
+                                         {{1, 3, 5, 4}, {0, 0, 3, 3}, {0, 0, 3, 3}},
+                                         {{6}, {9}, {14}},
+                                         {{3, 8}, {-1, 2}, {1, -3}},
+                                         {{4, 5}, {0, 0}, {0, 0}},
+                                         {{2, 3, 4, 5, 3}, {0, 1, 1, 0, 1}, {0, 0, 2, 1, 1}}}) {
+    for (PadMode mode : {PadMode::edge, PadMode::reflect, PadMode::symmetric}) {
+      for (ElementType type : {f32, bf16, u8, i64}) {
+        for (Layout layout : {plain, last}) {
+          if (layout == last && c.shape.size() < 3) continue;
+          Node node(Pad{mode});
+          node.input(Node::desc(type, c.shape, layout));
+          node.constant(ints(c.begins));
+          node.constant(ints(c.ends));
+          Shape out = c.shape;
+          for (size_t i = 0; i < out.size(); ++i) out[i] += c.begins[i] + c.ends[i];
+          output(node, type, out, layout);
+          expect_reference(node);
+        }
+      }
+    }
+  }
+}
+
+struct Elements {
+  Shape data, indices;
+  int64_t axis;
+};
+const std::vector<Elements> element_cases = {
+    {{2, 5, 7, 3}, {2, 5, 4, 3}, 2}, {{2, 5, 7, 3}, {1, 9, 6, 2}, 1}, {{40}, {700}, 0},         {{3, 300}, {3, 20}, 1},
+    {{9, 600}, {30, 600}, 0},        {{4, 6, 5}, {9, 5, 4}, -3},      {{4, 3, 5}, {4, 3, 0}, 2}};
+
+TEST(GatherElements, reads_along_any_axis) {
+  for (const Elements& c : element_cases) {
+    for (ElementType type : {f32, f16, boolean, i64}) {
+      for (ElementType index : {i32, i64}) {
+        Node node(GatherElements{c.axis});
+        node.input(Node::desc(type, c.data));
+        const int64_t n = c.data[size_t(c.axis < 0 ? c.axis + int64_t(c.data.size()) : c.axis)];
+        node.constant(indices(node.rng, index, c.indices, -n, n - 1));
+        output(node, type, c.indices);
+        expect_reference(node);
+      }
+    }
+  }
+}
+
+TEST(ScatterElementsUpdate, writes_and_reduces_along_any_axis) {
+  using enum ScatterReduction;
+  for (const Elements& c : element_cases) {
+    for (ScatterReduction reduction : {none, sum, prod, min, max, mean}) {
+      for (bool init : {true, false}) {
+        for (ElementType type : {f32, i64, u8}) {
+          if (type == u8 && (reduction != none || !init)) continue;
+          Node node(ScatterElementsUpdate{reduction, init});
+          node.input(Node::desc(type, c.data)).quantization = nullptr;
+          const int64_t n = c.data[size_t(c.axis < 0 ? c.axis + int64_t(c.data.size()) : c.axis)];
+          node.constant(indices(node.rng, init ? i64 : i32, c.indices, -n, n - 1));
+          node.input(Node::desc(type, c.indices)).quantization = nullptr;
+          node.constant(Tensor::scalar<int64_t>(c.axis));
+          output(node, type, c.data);
+          expect_reference(node);
+        }
+      }
+    }
+  }
+}
+
+TEST(ScatterNDUpdate, writes_and_reduces_blocks) {
+  using enum ScatterReduction;
+  struct Case {
+    Shape data, indices;
+  };
+  for (const Case& c : std::vector<Case>{{{20, 300}, {50, 1}},
+                                         {{4, 5, 6}, {7, 2}},
+                                         {{4, 5, 6}, {3, 2, 3}},
+                                         {{8}, {30, 1}},
+                                         {{3, 4}, {2, 0}},
+                                         {{3, 4}, {0, 1}}}) {
+    for (ScatterReduction reduction : {none, sum, prod, min, max}) {
+      for (ElementType type : {f32, i64, f16}) {
+        if (type == f16 && reduction != none) continue;
+        Node node(ScatterNDUpdate{reduction});
+        node.input(Node::desc(type, c.data));
+        Tensor at(reduction == sum ? i32 : i64, c.indices);
+        const size_t used = size_t(c.indices.back());
+        for (size_t i = 0; i < at.size(); ++i) {
+          const int64_t n = c.data[i % used];
+          set_integer(at, i, std::uniform_int_distribution<int64_t>(-n, n - 1)(node.rng));
+        }
+        node.constant(at);
+        Shape updates(c.indices.begin(), c.indices.end() - 1);
+        updates.insert(updates.end(), c.data.begin() + int64_t(used), c.data.end());
+        node.input(Node::desc(type, updates));
+        output(node, type, c.data);
+        expect_reference(node);
+      }
+    }
+  }
+}
+
+TEST(ScatterUpdate, writes_blocks_of_an_axis) {
+  for (int64_t axis : {0, 1, -1}) {
+    for (ElementType type : {f32, f16}) {
+      Node node(ScatterUpdate{});
+      const Shape data = {6, 7, 5};
+      node.input(Node::desc(type, data));
+      const size_t a = size_t(axis < 0 ? axis + 3 : axis);
+      node.constant(indices(node.rng, i32, {2, 4}, -data[a], data[a] - 1));
+      Shape updates = data;
+      updates[a] = 2;
+      updates.insert(updates.begin() + int64_t(a) + 1, 4);
+      node.input(Node::desc(type, updates));
+      node.constant(Tensor::scalar<int64_t>(axis));
+      output(node, type, data);
+      expect_reference(node);
+    }
+  }
+}
+
+TEST(Indices, outside_of_the_axis_are_reported) {
+  Node node(GatherElements{0});
+  node.input(Node::desc(f32, {4}));
+  node.constant(ints({1, 4}));
+  output(node, f32, {2});
+  Node scatter(ScatterNDUpdate{});
+  scatter.input(Node::desc(f32, {4}));
+  scatter.constant(Tensor::of<int64_t>({2, 1}, {1, -5}));
+  scatter.input(Node::desc(f32, {2}));
+  output(scatter, f32, {4});
+  for (Node* n : {&node, &scatter}) {
+    int rows = 0;
+    for (const Kernel* row : kernels_for(n->op)) {
+      if (std::string(row->provider) != "hone" || !row->supports(n->q)) continue;
+      ++rows;
+      Buffer out(n->q.outputs[0].bytes());
+      std::vector<void*> outs = {out.data};
+      ThreadPool pool(1);
+      RunError error;
+      row->prepare(n->q)->run({n->inputs, outs, nullptr, pool, &error});
+      EXPECT_TRUE(error.failed) << row->name;
+    }
+    EXPECT_GT(rows, 0);
+  }
+}
+
+}  // namespace
+}  // namespace hone::cpu::test
