@@ -1,0 +1,2 @@
+#define HONE_NS avx512
+#include "cpu/kernels/spectral/spectral_isa.hpp"
