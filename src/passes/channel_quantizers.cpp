@@ -17,6 +17,7 @@ namespace {
 
 // A grid of integers for each channel, with one zero point for all.
 struct ChannelGrid {
+  Value from;  ///< what is quantized
   std::vector<double> steps;
   double zero = 0;
   int64_t levels = 256;
@@ -30,7 +31,41 @@ std::optional<std::vector<double>> per_channel(Value v, const PartialShape& shap
   return out;
 }
 
+// Dequantize of Quantize, with the same numbers.
+std::optional<ChannelGrid> grid_of_pair(Node dq) {
+  const Node q = dq.input(0).node();
+  const auto* to = q.as<Quantize>();
+  const auto* from = dq.as<Dequantize>();
+  if (!to || to->low < to->high || (to->output_type != ElementType::u8 && to->output_type != ElementType::i8))
+    return std::nullopt;
+  const PartialShape shape = q.input(0).shape();
+  if (!shape.rank_known() || shape.rank() < 3 || !shape[1].is_static() || to->axis != 1 || from->axis != 1 ||
+      q.input(0).element_type() != ElementType::f32 || dq.output().element_type() != ElementType::f32)
+    return std::nullopt;
+  const Tensor scales[2] = {q.input(1).constant(), dq.input(1).constant()};
+  const auto channels = static_cast<size_t>(shape[1].get_length());
+  ChannelGrid grid;
+  grid.from = q.input(0);
+  const double lowest = to->output_type == ElementType::i8 ? -128 : 0;
+  for (size_t i = 0; i < 2; ++i) {
+    if (!scales[i] || scales[i].size() != channels || channels < 2) return std::nullopt;
+    const Value zero = i == 0 ? q.input(2) : dq.input(2);
+    const Tensor z = zero ? zero.constant() : Tensor();
+    if (zero && (!z || (z.size() != channels && z.size() != 1))) return std::nullopt;
+    for (size_t c = 0; c < channels; ++c) {
+      const double step = get_element(scales[i], c);
+      const double level = (z ? get_element(z, z.size() == 1 ? 0 : c) : 0) - lowest;
+      if (!(step > 0) || (i == 1 && step != grid.steps[c])) return std::nullopt;
+      if (i == 0) grid.steps.push_back(step);
+      if (i == 0 && c == 0) grid.zero = level;
+      if (level != grid.zero) return std::nullopt;
+    }
+  }
+  return grid;
+}
+
 std::optional<ChannelGrid> channel_grid(Node fq) {
+  if (fq.is<Dequantize>()) return grid_of_pair(fq);
   const auto* a = fq.as<FakeQuantize>();
   if (!a) return std::nullopt;
   const PartialShape shape = fq.input(0).shape();
@@ -44,6 +79,7 @@ std::optional<ChannelGrid> channel_grid(Node fq) {
     if (!ends[i]) return std::nullopt;
   }
   ChannelGrid grid;
+  grid.from = fq.input(0);
   grid.levels = a->levels;
   for (size_t c = 0; c < channels; ++c) {
     const double low = (*ends[0])[c], range = (*ends[1])[c] - low;
@@ -86,10 +122,10 @@ class Mover {
     }
     Builder b(g_);
     b.set_provenance(g_.node(fq.id).provenance);
-    const Value x = divided(b, fq.input(0), *grid);
+    const Value x = divided(b, grid->from, *grid);
     const double low = -grid->zero, high = low + static_cast<double>(grid->levels - 1);
     const Value ends[2] = {b.scalar<float>(static_cast<float>(low)), b.scalar<float>(static_cast<float>(high))};
-    const Value y = b(FakeQuantize(*fq.as<FakeQuantize>()), x, ends[0], ends[1], ends[0], ends[1]);
+    const Value y = b(FakeQuantize{grid->levels}, x, ends[0], ends[1], ends[0], ends[1]);
     g_.set_name(y.node().id, fq.name());
     const std::vector<Use> uses = fq.output().uses();
     for (const Use& u : uses) {

@@ -8,6 +8,7 @@
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/evaluate.hpp"
+#include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "passes/facts.hpp"
 #include "passes/scale_channels.hpp"
@@ -237,11 +238,38 @@ size_t join_quantize_dequantize(Graph& g, const std::function<bool(ValueId)>& wa
   return joined;
 }
 
+namespace {
+
+// Weights that are reshaped behind Dequantize, as readers do for groups, are reshaped as integers.
+size_t reshape_before_dequantize(Graph& g) {
+  size_t moved = 0;
+  for (NodeId id : g.topological_order()) {
+    const Node r = g.handle(id);
+    if (!r.is<Reshape>()) continue;
+    const Node dq = r.input(0).node();
+    if (!dq.is<Dequantize>() || !dq.input(0).node().is<Constant>() || !r.output().shape().is_static()) continue;
+    const Shape before = dq.input(0).shape().to_shape(), after = r.output().shape().to_shape();
+    const bool first = dq.as<Dequantize>()->axis == 0 && !before.empty() && !after.empty() && before[0] == after[0];
+    if (!first && !splat_value(dq.input(1))) continue;
+    if (!first && dq.input(2) && !splat_value(dq.input(2))) continue;
+    Builder b(g);
+    b.set_provenance(g.node(id).provenance);
+    const Value integers = b(Reshape(*r.as<Reshape>()), dq.input(0), r.input(1));
+    const Value y = b(Dequantize(*dq.as<Dequantize>()), Values{integers, dq.input(1), dq.input(2)});
+    g.set_name(y.node().id, dq.name());
+    g.replace_uses(r.output().id, y.id);
+    ++moved;
+  }
+  return moved;
+}
+
+}  // namespace
+
 Pass join_quantizers_pass() {
   Pass pass;
   pass.name = "join_quantizers";
   pass.run = [](Graph& g, PassContext&) {
-    const size_t joined = join_quantize_dequantize(g, [](ValueId) { return true; });
+    const size_t joined = join_quantize_dequantize(g, [](ValueId) { return true; }) + reshape_before_dequantize(g);
     g.remove_dead();  // else their operands would have two readers
     return joined;
   };
