@@ -23,8 +23,12 @@ struct Images {
 };
 
 bool starts_a_region(const OpDef& op) {
-  static const Names names{"Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData",
-                           "ConvolutionBackpropWeights", "BinaryConvolution"};
+  static const Names names{"Convolution",
+                           "GroupConvolution",
+                           "ConvolutionBackpropData",
+                           "GroupConvolutionBackpropData",
+                           "ConvolutionBackpropWeights",
+                           "BinaryConvolution"};
   return names.contains(op.name);
 }
 
@@ -256,9 +260,19 @@ class Assigner {
     size_t borders = 0;
     for (size_t i : images->inputs) {
       const NodeId p = g_.value(g_.node(id).inputs[i]).producer;
-      if (p >= state_.size() || state_[p] != State::inside) ++borders;
+      if (p >= state_.size() || !is_image_for_free(p, 8)) ++borders;
     }
     if (borders <= 1) join(id, work);
+  }
+
+  // Is the image that a node gives channels_last already, or as cheaply as plain: pixels by rows that a Transpose makes
+  // planes of, also resized?
+  bool is_image_for_free(NodeId id, int depth) {
+    if (id >= state_.size()) return false;
+    if (state_[id] == State::inside || channel_move(g_, id) < 0) return true;
+    if (g_.node(id).op != &op_def<Interpolate>() || depth == 0 || state_[id] == State::outside || !can_join(id))
+      return false;
+    return is_image_for_free(g_.value(g_.node(id).inputs[0]).producer, depth - 1);
   }
 
   // A resized image that leaves the region for good: where a kernel writes it plain, nothing turns it afterwards.
