@@ -38,7 +38,9 @@ Values flex_attention(NodeContext& n) {
     const Subgraph s = n.subgraph(name, {x.type()});
     Values in{x};
     in.insert(in.end(), s.captured.begin(), s.captured.end());
-    return n.cast(inline_graph(n.b, *s.graph, in).at(0), wide);
+    const Values out = inline_graph(n.b, *s.graph, in);
+    if (out.size() != 1) n.fail(std::string(name) + " has " + std::to_string(out.size()) + " results instead of one");
+    return n.cast(out[0], wide);
   };
   const Value scores = n.cast(n(MatMul{false, true}, n(Multiply{}, q, root), n(Multiply{}, k, root)), wide);
   const Value weights = modified("prob_mod", n(Softmax{-1}, modified("score_mod", scores)));

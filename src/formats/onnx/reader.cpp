@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <set>
+#include <stdexcept>
 #include <unordered_map>
 
 #include "base/file.hpp"
@@ -258,6 +259,9 @@ class Reader : public Importer {
     } catch (const Error& e) {
       if (e.where().starts_with("node '")) throw;
       throw e.at("node '" + std::string(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name) + "' (" + std::string(n.op) + ")");
+    } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
+      throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] lacks inputs, attributes or results that it must have",
+                  "node '" + std::string(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name) + "'");
     }
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (n.outputs[i].empty()) continue;

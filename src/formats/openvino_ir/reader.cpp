@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <set>
+#include <stdexcept>
 #include <unordered_map>
 
 #include "base/checked.hpp"
@@ -133,6 +134,9 @@ class Reader : public LayerImporter {
       } catch (const Error& e) {
         if (e.where().find("layer '") != std::string::npos || e.where().find("node '") != std::string::npos) throw;
         throw e.at(place(layers[k]));
+      } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
+        throw Error(ErrorCode::unreadable, "[openvino_ir] a layer lacks inputs, attributes or results that it must have",
+                    place(layers[k]));
       }
       annotate(layers[k], outputs[k]);
     }

@@ -1,6 +1,7 @@
 #include "formats/pytorch/scope.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "formats/pytorch/strided.hpp"
 #include "formats/import_notes.hpp"
@@ -203,6 +204,10 @@ void Scope::run() {
     } catch (const Error& e) {
       if (e.where().starts_with("node '")) throw;
       throw e.at("node '" + label + "' (" + operator_name(n.target) + ")");
+    } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
+      throw Error(ErrorCode::unreadable,
+                  "[" + operator_name(n.target) + "] lacks inputs, attributes or results that it must have",
+                  "node '" + label + "'");
     }
   }
   builder_.set_name({});

@@ -1,6 +1,7 @@
 #include "formats/tflite/importer.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "formats/import_notes.hpp"
 #include "hone/error.hpp"
@@ -136,6 +137,11 @@ void SubgraphImporter::node(const SubgraphInfo& g, TensorValues& values, const O
     b.set_provenance({});
     if (e.where().starts_with("operator '")) throw;
     throw e.at("operator '" + label + "' (" + operator_name(o) + ")");
+  } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
+    b.set_name({});
+    b.set_provenance({});
+    throw Error(ErrorCode::unreadable, "[" + operator_name(o) + "] lacks inputs, attributes or results that it must have",
+                "operator '" + label + "'");
   }
 }
 
