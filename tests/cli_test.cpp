@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "formats/npy/npy.hpp"
+#include "hone/core.hpp"
 #include "workspace.hpp"
 
 namespace hone {
@@ -56,6 +57,27 @@ TEST(Cli, converts_and_compares) {
   expect_refused(hone_run("compare " + model() + " " + model() + " --shape depth[1,2]"), 2, "no input 'depth' to give a shape to");
   expect_refused(hone_run("run " + model() + " --shape 0[1,2] --output-dir " + at("shaped")), 2, "does not fit input '0'");
   EXPECT_FALSE(d.parsed()["equal"].get<bool>());
+}
+
+TEST(Cli, outputs_of_one_value_have_names_and_files_of_their_own) {
+  ModelBuilder b("net");
+  const auto x = b.parameter("x", ElementType::f32, {2}), t = b.add("Relu", {x}, {}, "t");
+  b.result("y", t);
+  b.result("z", t);
+  b.result("same", x);
+  Core().save_model(b.build(), at("aliases.onnx"));
+  ASSERT_EQ(hone_run("convert " + at("aliases.onnx") + " " + at("aliases.xml") + " --force").code, 0);
+  for (const char* file : {"aliases.onnx", "aliases.xml"}) {
+    const Outcome o = hone_run("run " + at(file) + " --output-dir " + at("aliases") + " --json");
+    ASSERT_EQ(o.code, 0) << o.err;
+    const json outputs = o.parsed()["outputs"];
+    ASSERT_EQ(outputs.size(), 3u) << file;
+    for (size_t i = 0; i < 3; ++i) {
+      const std::string name = i == 0 ? "y" : i == 1 ? "z" : "same";
+      EXPECT_EQ(outputs[i]["name"], name) << file;
+      EXPECT_EQ(outputs[i]["file"], name + ".npy") << file;
+    }
+  }
 }
 
 TEST(Cli, runs_on_tensors_and_writes_them) {

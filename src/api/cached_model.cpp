@@ -100,7 +100,7 @@ std::optional<LoadedModel> from_cache(CachedModel hit, const CompileOptions& opt
 void describe(LoadedModel& m, const Graph& g) {
   m.info = g.info;
   for (const Value& v : g.inputs()) m.inputs.push_back(port_of(v, v.node().name()));
-  for (NodeId r : g.results()) m.outputs.push_back(port_of(g.handle(r).input(0), g.node(r).name));
+  for (NodeId r : g.results()) m.outputs.push_back(output_port(g, r));
   if (!g.results().empty()) m.last_operator = g.outputs()[0].node().op().name;
 }
 

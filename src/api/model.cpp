@@ -20,6 +20,16 @@ Port port_of(const Value& v, const std::string& node_name) {
   return p;
 }
 
+Port output_port(const Graph& g, NodeId result) {
+  const std::string& own = g.node(result).name;
+  Port p = port_of(g.handle(result).input(0), own);
+  const auto at = std::find(p.names.begin(), p.names.end(), own);
+  if (at == p.names.end()) return p;
+  std::rotate(p.names.begin(), at, at + 1);
+  p.name = own;
+  return p;
+}
+
 Value find_input(const Graph& g, const std::string& name) {
   if (const Value v = g.input(name)) return v;
   const Values inputs = g.inputs();
@@ -62,7 +72,7 @@ std::vector<Port> Model::inputs() const {
 
 std::vector<Port> Model::outputs() const {
   std::vector<Port> out;
-  for (NodeId r : graph_->results()) out.push_back(port_of(graph_->handle(r).input(0), graph_->node(r).name));
+  for (NodeId r : graph_->results()) out.push_back(output_port(*graph_, r));
   return out;
 }
 

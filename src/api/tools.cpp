@@ -163,7 +163,7 @@ std::vector<NamedValue> run_model(const Model& model, const std::map<std::string
   std::vector<NamedValue> named;
   for (size_t i = 0; i < out.size(); ++i) {
     const NodeId r = g.results()[i];
-    named.push_back({port_of(g.handle(r).input(0), g.node(r).name).name, out[i]});
+    named.push_back({output_port(g, r).name, out[i]});
   }
   return named;
 }

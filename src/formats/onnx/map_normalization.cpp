@@ -102,7 +102,14 @@ Values lp_normalization(NodeContext& n) {
 }
 
 Values mean_variance(NodeContext& n) {
-  const Value x = n.in(0), axes = n.ints_constant(n.ints("axes", {0, 2, 3}));
+  const Value x = n.in(0);
+  std::vector<int64_t> over = n.ints("axes", {0, 2, 3});
+  if (n.version < 9) {  // experimental then, with attributes of its own
+    over.clear();
+    for (auto k = n.i("across_channels", 0) ? 1 : 2; k < static_cast<int64_t>(n.rank(x)); ++k) over.push_back(k);
+  }
+  const Value axes = n.ints_constant(over);
+  if (n.version < 9 && n.i("normalize_variance", 1) == 0) return {n(Subtract{}, x, n(ReduceMean{true}, x, axes))};
   // As the operator's function body says: (x - E[x]) / (sqrt(E[x^2] - E[x]^2) + 1e-9).
   const Value mean = n(ReduceMean{true}, x, axes), square = n(ReduceMean{true}, n(Multiply{}, x, x), axes);
   const Value deviation = n(Sqrt{}, n(Subtract{}, square, n(Multiply{}, mean, mean)));
@@ -150,7 +157,7 @@ constexpr OperatorRow rows[] = {
     {"LRN", 1, lrn},
     {"LayerNormalization", 17, layer_norm},
     {"LpNormalization", 1, lp_normalization},
-    {"MeanVarianceNormalization", 9, mean_variance},
+    {"MeanVarianceNormalization", 1, mean_variance},
     {"NegativeLogLikelihoodLoss", 12, negative_log_likelihood},
     {"RMSNormalization", 23, rms_norm},
     {"SoftmaxCrossEntropyLoss", 12, softmax_cross_entropy},

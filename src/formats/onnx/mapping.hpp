@@ -33,6 +33,7 @@ std::span<const OperatorRow> recurrent_rows();
 std::span<const OperatorRow> sampling_rows();
 std::span<const OperatorRow> spectral_rows();
 std::span<const OperatorRow> random_rows();
+std::span<const OperatorRow> experimental_rows();
 std::span<const OperatorRow> microsoft_rows();  ///< of domain com.microsoft
 std::span<const OperatorRow> microsoft_attention_rows();  ///< of domain com.microsoft
 std::span<const OperatorRow> microsoft_group_query_rows();  ///< of domain com.microsoft

@@ -342,6 +342,25 @@ TEST(OnnxReader, recurrent_layers_with_integer_weights_are_those_of_the_numbers_
   for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(y.data<float>()[i], expected.data<float>()[i], 1e-5) << i;
 }
 
+TEST(OnnxReader, knows_experimental_operators_of_old_sets) {
+  File f;
+  f.ir = 3;
+  f.opset = 6;
+  const Shape shape{1, 2, 3, 4};
+  f.input("x", ElementType::f32, shape);
+  f.add(File::node("ImageScaler", {"x"}, {"y"}, "", onnx::AttributeList().f("scale", 2).floats("bias", {1, -1})));
+  f.add(File::node("Crop", {"x"}, {"z"}, "", onnx::AttributeList().ints("border", {1, 0, 2, 1})));
+  f.add(File::node("MeanVarianceNormalization", {"x"}, {"m"}, "", onnx::AttributeList().i("across_channels", 1).i("normalize_variance", 0)));
+  f.output("y").output("z").output("m");
+  Tensor x(ElementType::f32, shape);
+  for (size_t i = 0; i < x.size(); ++i) x.data<float>()[i] = static_cast<float>(i);
+  const auto out = evaluate(f.read(), {x});
+  EXPECT_EQ(get_element(out[0].tensor(), 11), 23);
+  EXPECT_EQ(get_element(out[0].tensor(), 12), 23);
+  EXPECT_EQ(out[1].tensor().to_doubles(), (std::vector<double>{1, 5, 13, 17}));
+  EXPECT_EQ(get_element(out[2].tensor(), 0), -11.5);
+}
+
 TEST(OnnxReader, means_of_integers_are_integers) {
   File f;
   f.constant("x", Tensor::of<uint8_t>({2, 3}, {10, 12, 20, 0, 0, 9})).constant("s", Tensor::scalar<float>(0.5f)).constant("z", Tensor::scalar<uint8_t>(4));

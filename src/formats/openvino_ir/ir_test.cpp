@@ -62,6 +62,20 @@ TEST(OpenvinoIr, round_trip_keeps_results_names_bounds_and_model_info) {
   EXPECT_EQ(back.inputs()[0].shape()[0], Dimension(1, 8));
 }
 
+TEST(OpenvinoIr, outputs_of_one_value_keep_their_names) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, {2}, "x"), y = b(Relu{}, x);
+  g.set_names(y.id, {"inner", "a", "b"});
+  b.result(y, "b");
+  b.result(y, "a");
+  const auto [xml, weights] = to_openvino_ir(g);
+  const Graph back = parse_openvino_ir(xml, weights, nullptr);
+  ASSERT_EQ(back.results().size(), 2u);
+  EXPECT_EQ(back.node(back.results()[0]).name, "b");
+  EXPECT_EQ(back.node(back.results()[1]).name, "a");
+}
+
 TEST(OpenvinoIr, compresses_constants_to_fp16_and_says_why_the_convert_is_there) {
   WriteOptions o;
   o.compress_to_fp16 = true;

@@ -144,7 +144,14 @@ class Reader : public LayerImporter {
     for (const auto& [k, v] : results_) {
       builder_.set_name({});
       builder_.set_provenance({});
-      builder_.result(v, v.names().empty() ? layers[k].attribute("name").value() : v.names().front());
+      // A value that gives several outputs has the names of all; a newer file says which are whose.
+      const auto own = split_names(layers[k].attribute("output_names").value());
+      auto names = v.names();
+      for (const std::string& name : own) {
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+      }
+      if (names.size() != v.names().size()) graph_.set_names(v.id, names);
+      builder_.result(v, !own.empty() ? own.front() : names.empty() ? layers[k].attribute("name").value() : names.front());
       body.results.emplace_back(layers[k].attribute("id").as_llong(), v);
     }
     return body;

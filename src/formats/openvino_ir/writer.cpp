@@ -235,6 +235,10 @@ class Writer {
     } else if (op != "If" && op != "Loop") {
       write_fields(l, g, id);
     }
+    if (node.is<Result>()) {
+      const auto names = node.input(0).names();
+      if (names.size() > 1 && std::find(names.begin(), names.end(), n.name) != names.end()) l.append_attribute("output_names").set_value(escaped(n.name).c_str());
+    }
     write_info(l, n, -1);
     if (!in.empty()) {
       auto side = l.append_child("input");
