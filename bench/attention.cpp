@@ -50,17 +50,17 @@ struct Shapes {
 
 class Case {
  public:
-  Case(const Shapes& s, ElementType cache) : s_(s), cache_(cache) {
+  Case(const Shapes& s, ElementType cache, ElementType query) : s_(s), cache_(cache), query_(query) {
     if (cache == ElementType::i8) {
       set(CachedAttention{});
-      add(ElementType::f32, {1, s.heads, 1, s.features}, -1, 1);
+      add(query, {1, s.heads, 1, s.features}, -1, 1);
       for (int i = 0; i < 2; ++i) {
         add(ElementType::i8, {1, s.groups, s.tokens, s.features}, -127, 127);
         add(ElementType::f32, {1, s.groups, s.tokens}, 0.005, 0.01);
       }
       add(ElementType::i64, {1}, double(s.tokens), double(s.tokens));
       bytes_ = double(2 * s.groups * s.tokens * (s.features + 4));
-      result(ElementType::f32, {1, s.heads, 1, s.features});
+      result(query, {1, s.heads, 1, s.features});
       return;
     }
     const int64_t shared = s.heads / s.groups, matrix = s.tokens * s.features;
@@ -102,9 +102,9 @@ class Case {
       plain.push_back(r);
     }
     const double t = median(own), r = median(plain);
-    std::printf("%3ld heads %2ld groups %6ld tokens x %3ld  %-5s %-38s %8.1f us  %6.1f GB/s  %.2f of reading\n",
-                long(s_.heads), long(s_.groups), long(s_.tokens), long(s_.features), name_of(cache_), best->name,
-                t * 1e6, bytes_ / t * 1e-9, r / t);
+    std::printf("%3ld heads %2ld groups %6ld tokens x %3ld  %-4s on %-4s %-38s %8.1f us  %6.1f GB/s  %.2f of reading\n",
+                long(s_.heads), long(s_.groups), long(s_.tokens), long(s_.features), name_of(query_), name_of(cache_),
+                best->name, t * 1e6, bytes_ / t * 1e-9, r / t);
   }
 
  private:
@@ -135,7 +135,7 @@ class Case {
   }
 
   Shapes s_;
-  ElementType cache_;
+  ElementType cache_, query_;
   std::mt19937_64 rng_{1};
   KernelQuery q_;
   std::vector<uint8_t> attributes_;
@@ -150,6 +150,10 @@ int main(int argc, char** argv) {
   ThreadPool pool(argc > 1 ? std::atoi(argv[1]) : 0);
   std::printf("%d threads, %s\n", pool.size(), cpu::to_string(cpu::features()).c_str());
   for (const Shapes& s : {Shapes{32, 32, 1024, 64}, Shapes{32, 8, 1024, 128}, Shapes{32, 8, 8192, 128}}) {
-    for (ElementType e : {ElementType::i8, ElementType::bf16, ElementType::f32}) Case(s, e).measure(pool);
+    for (auto [query, cache] : {std::pair{ElementType::bf16, ElementType::i8},
+                                {ElementType::bf16, ElementType::bf16},
+                                {ElementType::f32, ElementType::i8},
+                                {ElementType::f32, ElementType::f32}})
+      Case(s, cache, query).measure(pool);
   }
 }

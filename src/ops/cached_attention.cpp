@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "ops/activation.hpp"
+#include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/family.hpp"
@@ -19,10 +21,12 @@ bool is_index(ElementType t) {
 
 // Checks keys or values (input `i`) with their scales (the next one) beside [B, heads, S].
 void check_cache(InferCtx& ctx, size_t i) {
-  const ElementType e = ctx.element(i), s = ctx.element(i + 1);
+  const ElementType e = ctx.element(i);
   ctx.check(e == ElementType::i8 || e == ElementType::dynamic, std::string("has a cache of ") + name_of(e));
+  const bool scaled = ctx.has(i + 1);
+  const ElementType s = scaled ? ctx.element(i + 1) : ElementType::f32;
   ctx.check(s == ElementType::f32 || s == ElementType::dynamic, std::string("has scales of ") + name_of(s));
-  const PartialShape &cache = ctx.shape(i), &scales = ctx.shape(i + 1);
+  const PartialShape &cache = ctx.shape(i), scales = scaled ? ctx.shape(i + 1) : PartialShape::dynamic();
   ctx.check(!cache.rank_known() || cache.rank() == 4,
             "the cache " + to_string(cache) + " is not [batch, heads, tokens, features]");
   if (!cache.rank_known() || !scales.rank_known()) return;
@@ -142,28 +146,32 @@ void CachedAttention::eval(EvalCtx& ctx) const {
                 width = sv[3];
   const Shape scales{batch, groups, room};
   if (sk[0] != batch || sk[3] != features || sv[0] != batch || sv[1] != groups || sv[2] != room || groups == 0 ||
-      heads % groups != 0 || ctx.input(2).shape() != scales || ctx.input(4).shape() != scales)
+      heads % groups != 0 || (ctx.has(2) && ctx.input(2).shape() != scales) ||
+      (ctx.has(4) && ctx.input(4).shape() != scales))
     ctx.fail("query " + to_string(sq) + ", keys " + to_string(sk) + " and values " + to_string(sv) + " do not fit");
   const double factor = scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(features));
   const auto q = ctx.input(0).to_doubles();
   const auto *k = ctx.input(1).data<int8_t>(), *v = ctx.input(3).data<int8_t>();
-  const auto *k_scale = ctx.input(2).data<float>(), *v_scale = ctx.input(4).data<float>();
+  const auto scale_at = [&](size_t input, int64_t row) {
+    return ctx.has(input) ? static_cast<double>(ctx.input(input).data<float>()[row]) : 1.0;
+  };
   Tensor y = ctx.output(0, ctx.input(0).element_type(), {batch, heads, length, width});
   std::vector<double> weights(static_cast<size_t>(room));
   for (int64_t b = 0; b < batch; ++b) {
     const int64_t tokens = count_at(ctx.input(5), b);
-    if (tokens < (causal ? length : 1) || tokens > room)
+    const int64_t first = std::max<int64_t>(tokens - length, 0);
+    if (tokens < 1 || std::max(tokens, causal ? length : 0) > room)
       ctx.fail("attends to " + std::to_string(tokens) + " tokens in a cache of " + std::to_string(room));
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t row0 = (b * groups + h / (heads / groups)) * room;
       for (int64_t i = 0; i < length; ++i) {
-        const int64_t seen = causal ? tokens - length + i + 1 : tokens, at = (b * heads + h) * length + i;
+        const int64_t seen = causal ? first + i + 1 : tokens, at = (b * heads + h) * length + i;
         double top = -INFINITY, total = 0;
         for (int64_t j = 0; j < seen; ++j) {
           double s = 0;
           for (int64_t e = 0; e < features; ++e)
             s += q[static_cast<size_t>(at * features + e)] * k[(row0 + j) * features + e];
-          weights[static_cast<size_t>(j)] = s *= factor * static_cast<double>(k_scale[row0 + j]);
+          weights[static_cast<size_t>(j)] = s *= factor * scale_at(2, row0 + j);
           top = std::max(top, s);
         }
         for (int64_t j = 0; j < seen; ++j)
@@ -171,7 +179,7 @@ void CachedAttention::eval(EvalCtx& ctx) const {
         for (int64_t e = 0; e < width; ++e) {
           double sum = 0;
           for (int64_t j = 0; j < seen; ++j)
-            sum += weights[static_cast<size_t>(j)] * static_cast<double>(v_scale[row0 + j]) * v[(row0 + j) * width + e];
+            sum += weights[static_cast<size_t>(j)] * scale_at(4, row0 + j) * v[(row0 + j) * width + e];
           set_element(y, static_cast<size_t>(at * width + e), sum / total);
         }
       }
@@ -180,33 +188,55 @@ void CachedAttention::eval(EvalCtx& ctx) const {
 }
 
 Values CachedAttention::expand(Builder& b, const Values& in) const {
-  const auto shape_of = [&](size_t i) {
-    if (!in[i].shape().is_static()) throw Error(ErrorCode::failed, "[CachedAttention] needs inputs of known shape");
-    return in[i].shape().to_shape();
+  const auto known = [&](size_t i, size_t axis) {
+    const PartialShape& s = in[i].shape();
+    if (!s.rank_known() || s[axis].is_dynamic())
+      throw Error(ErrorCode::failed, "[CachedAttention] needs to know numbers of heads and features");
+    return s[axis].get_length();
   };
-  const Shape q = shape_of(0), k = shape_of(1), v = shape_of(3);
-  const int64_t batch = q[0], heads = q[1], length = q[2], groups = k[1], shared = heads / groups;
+  const int64_t heads = known(0, 1), features = known(0, 3), groups = known(1, 1), width = known(3, 3);
   const auto real = [&](Value x, Value s) {
-    return b(Multiply{}, b(Convert{ElementType::f32}, x), b(Unsqueeze{}, s, b.ints({3})));
+    x = b(Convert{ElementType::f32}, x);
+    return s ? b(Multiply{}, x, b(Unsqueeze{}, s, b.ints({3}))) : x;
   };
-  const auto reshape = [&](Value x, std::vector<int64_t> to) { return b(Reshape{}, x, b.ints(std::move(to))); };
-  const auto steps = [&](int64_t n) {
-    Tensor t(ElementType::i64, {n});
-    for (int64_t i = 0; i < n; ++i) set_integer(t, static_cast<size_t>(i), i);
-    return b.constant(t);
+  const auto is_known = [](Value x, size_t axis) { return x.shape()[axis].is_static(); };
+  // Sizes from `lead` on, the last one that of a dimension of x; 0 copies what is there.
+  const auto reshape = [&](Value x, std::vector<int64_t> lead, Value of, size_t axis) {
+    if (is_known(of, axis)) {
+      lead.push_back(of.shape()[axis].get_length());
+      return b(Reshape{true}, x, b.ints(std::move(lead)));
+    }
+    return b(Reshape{true}, x, b(Concat{0}, b.ints(std::move(lead)), dimension_value(b, of, axis)));
   };
-  Value query = in[0];
-  if (query.element_type() != ElementType::f32) query = b(Convert{ElementType::f32}, query);
-  query = b(Multiply{}, query, b.like(query, scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(q[3]))));
+  const auto steps = [&](Value x, size_t axis) {
+    if (is_known(x, axis)) {
+      std::vector<int64_t> n(static_cast<size_t>(x.shape()[axis].get_length()));
+      std::iota(n.begin(), n.end(), int64_t{0});
+      return b.ints(std::move(n));
+    }
+    const Value n = b(Squeeze{}, dimension_value(b, x, axis), b.ints({0}));
+    return b(Range{ElementType::i64}, b.scalar<int64_t>(0), n, b.scalar<int64_t>(1));
+  };
+  const Value query = in[0];
+  Value q = query.element_type() == ElementType::f32 ? query : b(Convert{ElementType::f32}, query);
+  q = b(Multiply{}, q, b.like(q, scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(features))));
   // Heads that share keys lie beside each other: their rows are one matrix.
-  Value scores = b(MatMul{false, true}, reshape(query, {batch, groups, shared * length, q[3]}), real(in[1], in[2]));
-  scores = reshape(scores, {batch, groups, shared, length, k[2]});
-  Value end = reshape(b(Convert{ElementType::i64}, in[5]), {-1, 1, 1, 1, 1});  // of what a row sees
-  if (causal) end = b(Add{}, end, reshape(b(Subtract{}, steps(length), b.scalar<int64_t>(length - 1)), {length, 1}));
-  scores = b(Select{}, b(Less{}, steps(k[2]), end), scores, b.like(scores, -std::numeric_limits<float>::infinity()));
-  const Value weights = reshape(b(Softmax{-1}, scores), {batch, groups, shared * length, k[2]});
-  const Value y = reshape(b(MatMul{}, weights, real(in[3], in[4])), {batch, heads, length, v[3]});
-  return {in[0].element_type() == ElementType::f32 ? y : b(Convert{in[0].element_type()}, y)};
+  q = b(Reshape{true}, q, b.ints({0, groups, -1, features}));
+  const Value matrix = b(MatMul{false, true}, q, real(in[1], in[2]));
+  const Value scores = reshape(matrix, {0, 0, heads / groups, -1}, in[1], 2);
+  const Value tokens = b(Reshape{}, b(Convert{ElementType::i64}, in[5]), b.ints({-1, 1, 1, 1, 1}));
+  Value end = tokens;  // of what a row sees
+  if (causal) {
+    const Value length = dimension_value(b, query, 2),
+                first = b(Maximum{}, b(Subtract{}, tokens, length), b.scalar<int64_t>(0));
+    const Value own = b(Add{}, steps(query, 2), b.scalar<int64_t>(1));
+    end = b(Add{}, first, b(Unsqueeze{}, own, b.ints({1})));
+  }
+  const Value seen =
+      b(Select{}, b(Less{}, steps(in[1], 2), end), scores, b.like(scores, -std::numeric_limits<float>::infinity()));
+  const Value weights = reshape(b(Softmax{-1}, seen), {0, 0, -1}, in[1], 2);
+  const Value y = b(Reshape{true}, b(MatMul{}, weights, real(in[3], in[4])), b.ints({0, heads, -1, width}));
+  return {query.element_type() == ElementType::f32 ? y : b(Convert{query.element_type()}, y)};
 }
 
 Samples CachedAttention::samples() {
@@ -225,10 +255,12 @@ Samples CachedAttention::samples() {
   CachedAttention both_ways;
   both_ways.causal = false;
   both_ways.scale = 0.3;
+  auto bare = all(4, 3, int_tensor({2, 7}));
+  bare[2] = bare[4] = Datum();
   Tensor keys(ElementType::i8, {1, 1, 3, 1}), values(ElementType::i8, {1, 1, 3, 1});
   for (size_t i = 0; i < 3; ++i) set_integer(values, i, static_cast<int64_t>(10 * (i + 1)));
   return {sample(CachedAttention{}, all(2, 1, int_tensor({5, 7}))), sample(CachedAttention{}, all(4, 3, int_scalar(6))),
-          sample(both_ways, all(6, 2, int_tensor({1, 4}))),
+          sample(both_ways, all(6, 2, int_tensor({1, 4}))), sample(CachedAttention{0.002}, bare),
           // Equal scores: the mean of two values, 10 * 0.1 and 20 * 0.2; the third one is not there yet.
           sample(CachedAttention{},
                  {Tensor::of<float>({1, 1, 1, 1}, {3.0f}), keys, Tensor::of<float>({1, 1, 3}, {1, 1, 1}), values,

@@ -17,11 +17,11 @@ struct CacheUpdate {
   HONE_OP("CacheUpdate") HONE_NO_GRAD("the cache is of integers")
 };
 
-/// softmax(Q K^T * scale) V on a cache. Inputs: query [B, H, L, E], keys i8 [B, G, S, E] with scales f32 [B, G, S],
-/// values i8 [B, G, S, V] with scales f32 [B, G, S], number of tokens in the cache (i32 or i64, one number or [B]). H
-/// is a multiple of G: head h reads keys and values h / (H / G). The queries are the last L of the tokens: with
-/// `causal` row i sees all up to length - L + i, else all of them. Output [B, H, L, V] of the query's type. A length
-/// below L (1 where not causal) or above S is an error.
+/// softmax(Q K^T * scale) V on a cache. Inputs: query [B, H, L, E], keys i8 [B, G, S, E], their scales f32 [B, G, S]
+/// (optional: all 1), values i8 [B, G, S, V], their scales (the same), number of tokens in the cache (i32 or i64, one
+/// number or [B]). H is a multiple of G: head h reads keys and values h / (H / G). The queries are the last L of the
+/// tokens, or, where there are fewer than L, the first ones: with `causal` row i sees max(tokens - L, 0) + i + 1 keys,
+/// else each row all tokens. Output [B, H, L, V] of the query's type. Fewer than 1 or more than S keys are an error.
 struct CachedAttention {
   double scale = 0;  ///< 0: 1 / sqrt(E)
   bool causal = true;

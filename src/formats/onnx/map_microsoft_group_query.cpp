@@ -6,6 +6,7 @@
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/cached_attention.hpp"
 #include "ops/indexing.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
@@ -106,6 +107,15 @@ class Coding {
       x = n_(Subtract{}, x, n_.like(x, 8));
     }
     return n_.cast(n_(Multiply{}, n_.cast(x, ElementType::f32), scale_), real_);
+  }
+
+  /// Is it one of bytes, whose scales a query or a result may carry instead?
+  bool bytes() const { return scale_ && stored_ == ElementType::i8; }
+  /// x [B, heads, L, size] times the scales.
+  Value scaled(Value x, int64_t heads, int64_t kv_heads) const {
+    const bool whole = scale_.shape()[1].is_static() && scale_.shape()[1].get_length() == 1;
+    const Value wide = whole ? scale_ : repeat_heads(n_, scale_, heads / kv_heads, heads);
+    return n_.cast(n_(Multiply{}, n_.cast(x, ElementType::f32), wide), real_);
   }
 
  private:
@@ -240,9 +250,17 @@ Values group_query_attention(NodeContext& n) {
   t.key = key_coding.stored(n.transpose(k, {0, 2, 1, 3}));
   t.value = value_coding.stored(n.transpose(v, {0, 2, 1, 3}));
   const Cache c = sliding ? window_cache(n, t, window) : whole_cache(n, t);
+  const double given = n.f("scale", 0), softcap = n.f("softcap", 0);
+  const bool smooth = n.has(11) || n.i("smooth_softmax", 0) > 0;
+  if (key_coding.bytes() && value_coding.bytes() && !sliding && window < 0 && softcap <= 0 && !smooth && !n.has(10) &&
+      !shown) {
+    // Keys and values stay bytes.
+    q = key_coding.scaled(q, heads, kv_heads);
+    const Value y = n(CachedAttention{given, causal}, q, c.key, Value{}, c.value, Value{}, t.total);
+    return {join_heads(n, value_coding.scaled(y, heads, kv_heads)), c.present_key, c.present_value};
+  }
   const Value all_k = repeat_heads(n, key_coding.real(c.key), heads / kv_heads, heads),
               all_v = repeat_heads(n, value_coding.real(c.value), heads / kv_heads, heads);
-  const double given = n.f("scale", 0), softcap = n.f("softcap", 0);
   const Value size = n.cast(n.dim(q, 3), q.element_type());
   Value scores = n(Multiply{}, n(MatMul{false, true}, q, all_k),
                    given != 0 ? n.like(q, given) : n(Divide{}, n.like(q, 1), n(Sqrt{}, size)));
@@ -255,7 +273,7 @@ Values group_query_attention(NodeContext& n) {
   if (c.resident) allowed = n(LogicalAnd{}, allowed, n.unsqueeze(c.resident, {1, 2}));
   const Value masked = n(Select{}, allowed, scores, n.like(scores, -std::numeric_limits<float>::infinity()));
   Value weights;
-  if (n.has(11) || n.i("smooth_softmax", 0) > 0) {
+  if (smooth) {
     // One more score a head, which takes its part and gives nothing.
     Value sink = n.has(11) ? n.reshape(n.in(11), {1, -1, 1, 1}) : n.like(scores, 0);
     sink = n(Broadcast{}, sink, n.concat({n.dims(scores, 0, 3), n.ints_constant({1})}, 0));

@@ -92,6 +92,7 @@ class CachedAttentionKernel : public PreparedKernel {
     parts_ = std::min(shared_, (threads_ + pairs - 1) / std::max<int64_t>(1, pairs));
     rows_ = (shared_ + parts_ - 1) / parts_ * length_;
     words_ = round_up(features_, 64);
+    terms_ = type_ == Num::f32 ? 2 : 1;
     columns_ = round_up(width_, 64);
     padded_ = round_up(room_, 16) + 16;
     bytes_ = cut(nullptr).bytes;
@@ -101,7 +102,7 @@ class CachedAttentionKernel : public PreparedKernel {
   void run(const KernelArgs& a) noexcept override {
     for (int64_t b = 0; b < batch_; ++b) {
       const int64_t tokens = counts_.at(a.inputs[5], b);
-      if (tokens >= (causal_ ? length_ : 1) && tokens <= room_) continue;
+      if (tokens >= 1 && keys_of(tokens) <= room_) continue;
       if (a.error) a.error->set("[CachedAttention] the number of tokens does not fit the cache");
       return;
     }
@@ -129,14 +130,18 @@ class CachedAttentionKernel : public PreparedKernel {
     s.totals = from.take<float>(rows_);
     s.scores = from.take<float>(rows_ * padded_);
     s.sums = from.take<float>(rows_ * columns_);
-    s.words = from.take<int16_t>(rows_ * words_);
+    s.words = from.take<int16_t>(rows_ * terms_ * words_);
     s.keys = from.take<int16_t>(block_tokens * features_ + 128);  // whole vectors behind the last one
     s.bytes = from.used;
     return s;
   }
 
+  // How many keys any row sees.
+  int64_t keys_of(int64_t tokens) const { return causal_ ? std::max(tokens, length_) : tokens; }
+
   void run_part(const KernelArgs& a, const Scratch& s, int64_t pair, int64_t part) const {
-    const int64_t b = pair / groups_, tokens = counts_.at(a.inputs[5], b);
+    const int64_t before = std::max<int64_t>(counts_.at(a.inputs[5], pair / groups_) - length_, 0),
+                  tokens = keys_of(counts_.at(a.inputs[5], pair / groups_));
     const int64_t first = part_begin(shared_, part, parts_), heads = part_begin(shared_, part + 1, parts_) - first;
     const int64_t rows = heads * length_, source = int64_t(num_bytes(type_));
     const int64_t row0 = (pair * shared_ + first) * length_;  // of query and result
@@ -148,12 +153,16 @@ class CachedAttentionKernel : public PreparedKernel {
         odd += s.row[e] * 0;
       }
       const bool good = most > 0 && odd == 0;
-      isa_.words(s.row, good ? features_ : 0, words_, good ? largest_ / most : 0, s.words + r * words_);
+      int16_t* words = s.words + r * terms_ * words_;
+      const int64_t n = good ? features_ : 0;
+      isa_.words(s.row, n, words_, good ? largest_ / most : 0, words, terms_ > 1 ? s.row : nullptr);
+      if (terms_ > 1) isa_.words(s.row, n, words_, 2 * largest_, words + words_, nullptr);
       s.factors[r] = good ? float(double(most) / double(largest_) * scale_) : odd;
     }
     const auto* keys = static_cast<const int8_t*>(a.inputs[1]) + pair * room_ * features_;
-    const auto* key_scales = static_cast<const float*>(a.inputs[2]) + pair * room_;
-    const bool wide = rows >= several_rows;
+    const auto* key_scales = static_cast<const float*>(a.inputs[2]);
+    if (key_scales) key_scales += pair * room_;
+    const bool wide = rows * terms_ >= several_rows;
     for (int64_t t = 0; t < tokens; t += block_tokens) {
       const int64_t n = std::min(block_tokens, tokens - t);
       const int8_t* block = keys + t * features_;
@@ -161,12 +170,14 @@ class CachedAttentionKernel : public PreparedKernel {
       CachedDots d{};
       d.keys = wide ? static_cast<const void*>(s.keys) : block;
       d.wide = wide;
-      d.scales = key_scales + t;
+      d.scales = key_scales ? key_scales + t : nullptr;
       d.count = n;
       d.features = features_;
-      for (int64_t r = 0; r < rows; ++r) {
-        d.row = s.words + r * words_;
-        d.factor = s.factors[r];
+      for (int64_t i = 0; i < rows * terms_; ++i) {
+        const int64_t r = i / terms_;
+        d.adds = i % terms_ != 0;
+        d.row = s.words + i * words_;
+        d.factor = d.adds ? s.factors[r] / (2 * largest_) : s.factors[r];
         d.to = s.scores + r * padded_ + t;
         isa_.dots(d);
       }
@@ -180,7 +191,7 @@ class CachedAttentionKernel : public PreparedKernel {
       w.padded = round_up(tokens, 16);
       w.scale = 1;
       w.causal = causal_;
-      w.seen = tokens - length_ + 1;
+      w.seen = before + 1;
       w.weights = w.scores;
       w.ld = padded_;
       w.factors = s.totals + h * length_;
@@ -188,8 +199,9 @@ class CachedAttentionKernel : public PreparedKernel {
     }
     std::memset(s.sums, 0, size_t(rows * columns_) * 4);
     const auto* values = static_cast<const int8_t*>(a.inputs[3]) + pair * room_ * width_;
-    const auto* value_scales = static_cast<const float*>(a.inputs[4]) + pair * room_;
-    for (int64_t r = 0; r < rows; ++r) isa_.scale(s.scores + r * padded_, value_scales, tokens);
+    const auto* value_scales = static_cast<const float*>(a.inputs[4]);
+    for (int64_t r = 0; value_scales && r < rows; ++r)
+      isa_.scale(s.scores + r * padded_, value_scales + pair * room_, tokens);
     for (int64_t t = 0; t < tokens; t += block_tokens) {
       isa_.mix({s.scores + t, padded_, values + t * width_, std::min(block_tokens, tokens - t), width_, s.sums,
                 columns_, int(rows)});
@@ -209,8 +221,8 @@ class CachedAttentionKernel : public PreparedKernel {
   const Isa& isa_;
   Counts counts_;
   Num type_;
-  int64_t threads_, batch_, length_, features_, groups_, room_, shared_, width_, parts_, rows_, words_, columns_,
-      padded_, bytes_;
+  int64_t threads_, batch_, length_, features_, groups_, room_, shared_, width_, parts_, rows_, words_, terms_,
+      columns_, padded_, bytes_;
   bool causal_;
   double scale_;
   float largest_;

@@ -1,7 +1,7 @@
 // Attention to a cache in bytes, for ISA files only.
 //
-// A row of the query becomes 16-bit integers, finer than the bytes of the keys by far, so that a multiply-add takes two
-// products a lane and nothing is converted to floats but the sums. Keys that several rows
+// A row of the query becomes 16-bit integers, so that a multiply-add takes two products a lane and nothing is converted
+// to floats but the sums; for a query of f32 the rounding errors become integers of their own. Keys that several rows
 // meet are widened once for all of them. Values are widened to floats, once for up to four rows of weights: heads that
 // share them read them together.
 #pragma once
@@ -10,11 +10,13 @@
 
 namespace hone::cpu::HONE_NS {
 
-void cached_words(const float* from, int64_t n, int64_t padded, float factor, int16_t* to) {
+void cached_words(const float* from, int64_t n, int64_t padded, float factor, int16_t* to, float* rest) {
   for (int64_t i = 0; i < padded; i += lanes) {
     const int left = n - i < lanes ? int(n - i) : lanes;
     const vf v = left >= lanes ? load(from + i) : left > 0 ? load_n(from + i, left) : vf{};
-    store_words(reinterpret_cast<uint16_t*>(to + i), narrow_u16((vu)round_to_int(v * factor) & 0xffff), lanes);
+    const vi whole = round_to_int(v * factor);
+    store_words(reinterpret_cast<uint16_t*>(to + i), narrow_u16((vu)whole & 0xffff), lanes);
+    if (rest) store(rest + i, v * factor - to_float(whole));
   }
 }
 
@@ -109,8 +111,10 @@ HONE_INLINE void dots(const CachedDots& d, const T* keys) {
       for (int i = 0; i < lanes; ++i) sum[i] = add_products(sum[i], words_at(key[i] + e), row);
     }
     const int n = d.count - t < lanes ? int(d.count - t) : lanes;
-    const vf scale = n == lanes ? load(d.scales + t) : load_n(d.scales + t, n);
-    store(d.to + t, to_float(sums_of(sum)) * factor * scale);
+    vf scale = factor;
+    if (d.scales) scale = scale * (n == lanes ? load(d.scales + t) : load_n(d.scales + t, n));
+    const vf dots = to_float(sums_of(sum)) * scale;
+    store(d.to + t, d.adds ? load(d.to + t) + dots : dots);
   }
 }
 
