@@ -9,8 +9,9 @@ namespace hone {
 namespace {
 
 struct Box {
-  float y1, x1, y2, x2;
-  float area() const { return (y2 - y1) * (x2 - x1); }
+  float y1, x1, y2, x2, area;
+  Box(float top, float left, float bottom, float right)
+      : y1(top), x1(left), y2(bottom), x2(right), area((y2 - y1) * (x2 - x1)) {}
 };
 
 Box box_at(const Tensor& boxes, size_t i, BoxEncoding encoding) {
@@ -25,8 +26,8 @@ float overlap(const Box& a, const Box& b) {
   const float h = std::max(0.0f, std::min(a.y2, b.y2) - std::max(a.y1, b.y1)),
               w = std::max(0.0f, std::min(a.x2, b.x2) - std::max(a.x1, b.x1));
   const float both = h * w;
-  if (a.area() <= 0 || b.area() <= 0) return 0;
-  return both / (a.area() + b.area() - both);
+  if (a.area <= 0 || b.area <= 0) return 0;
+  return both / (a.area + b.area - both);
 }
 
 }  // namespace
@@ -51,7 +52,9 @@ Types NonMaxSuppression::infer(InferCtx& ctx) const {
 }
 
 void NonMaxSuppression::eval(EvalCtx& ctx) const {
-  const Tensor &boxes = ctx.input(0), &scores = ctx.input(1);
+  const Tensor& boxes = ctx.input(0);
+  const Tensor scores =
+      ctx.input(1).element_type() == ElementType::f32 ? ctx.input(1) : ctx.input(1).converted(ElementType::f32);
   if (boxes.rank() != 3 || scores.rank() != 3 || boxes.shape()[2] != 4 || boxes.shape()[0] != scores.shape()[0] ||
       boxes.shape()[1] != scores.shape()[2]) {
     ctx.fail("boxes " + to_string(boxes.shape()) + " and scores " + to_string(scores.shape()) + " do not fit");
@@ -65,20 +68,22 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
   const int64_t batches = scores.shape()[0], classes = scores.shape()[1], count = scores.shape()[2];
   // Bodla et al., Soft-NMS: a score falls by exp(-iou^2 / (2 sigma)).
   const float decay = sigma > 0 ? -0.5f / sigma : 0;
+  struct Candidate {
+    int64_t box;
+    float score;
+    size_t compared;  // how many of the selected ones it was measured against
+  };
+  std::vector<Candidate> queue;
   std::vector<SelectedBox> all;
   for (int64_t b = 0; b < batches; ++b) {
     std::vector<Box> box;
+    box.reserve(static_cast<size_t>(count));
     for (int64_t i = 0; i < count; ++i)
       box.push_back(box_at(boxes, static_cast<size_t>((b * count + i) * 4), box_encoding));
     for (int64_t c = 0; c < classes; ++c) {
-      struct Candidate {
-        int64_t box;
-        float score;
-        size_t compared;  // how many of the selected ones it was measured against
-      };
-      std::vector<Candidate> queue;
+      queue.clear();
       for (int64_t i = 0; i < count; ++i) {
-        const auto s = static_cast<float>(get_element(scores, static_cast<size_t>((b * classes + c) * count + i)));
+        const float s = scores.data<float>()[(b * classes + c) * count + i];
         if (s > score_threshold) queue.push_back({i, s, 0});
       }
       const auto after = [](const Candidate& p, const Candidate& q) {

@@ -145,18 +145,37 @@ Types NonZero::infer(InferCtx& ctx) const {
 void NonZero::eval(EvalCtx& ctx) const {
   const Tensor& x = ctx.input(0);
   std::vector<size_t> found;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const bool set = is_integer(x.element_type()) ? get_integer(x, i) != 0 : get_element(x, i) != 0;
-    if (set) found.push_back(i);
+  const auto scan = [&](const auto* v) {
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (v[i] != 0) found.push_back(i);
+    }
+  };
+  const ElementType e = x.element_type();
+  if (e == ElementType::f32) {
+    scan(x.data<float>());
+  } else if (e == ElementType::i64) {
+    scan(x.data<int64_t>());
+  } else if (bit_width(e) == 8 && is_integer(e)) {
+    scan(static_cast<const uint8_t*>(x.raw()));
+  } else {
+    for (size_t i = 0; i < x.size(); ++i) {
+      const bool set = is_integer(e) ? get_integer(x, i) != 0 : get_element(x, i) != 0;
+      if (set) found.push_back(i);
+    }
   }
-  const auto n = static_cast<int64_t>(found.size());
-  Tensor y = ctx.output(0, output_type, {static_cast<int64_t>(x.rank()), n});
-  for (size_t f = 0; f < found.size(); ++f) {
-    size_t rest = found[f];
-    for (size_t k = x.rank(); k-- > 0;) {
-      const auto d = static_cast<size_t>(x.shape()[k]);
-      set_integer(y, k * found.size() + f, static_cast<int64_t>(rest % d));
-      rest /= d;
+  const size_t n = found.size();
+  Tensor y = ctx.output(0, output_type, {static_cast<int64_t>(x.rank()), static_cast<int64_t>(n)});
+  // From the last axis to the first: what is left of a place after one axis is the place among the axes before it.
+  for (size_t k = x.rank(); k-- > 0;) {
+    const auto d = static_cast<size_t>(x.shape()[k]);
+    const bool wide = output_type == ElementType::i64;
+    for (size_t f = 0; f < n; ++f) {
+      const size_t rest = d == 1 || k == 0 ? 0 : found[f] / d, at = d == 1 ? 0 : found[f] - rest * d;
+      if (d != 1) found[f] = rest;
+      if (wide)
+        y.data<int64_t>()[k * n + f] = static_cast<int64_t>(at);
+      else
+        set_integer(y, k * n + f, static_cast<int64_t>(at));
     }
   }
 }

@@ -5,6 +5,7 @@
 #include "cpu/reference/reference.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
+#include "ops/sampling.hpp"
 
 namespace hone::cpu::test {
 namespace {
@@ -202,6 +203,91 @@ TEST(ScatterUpdate, writes_blocks_of_an_axis) {
       node.constant(Tensor::scalar<int64_t>(axis));
       output(node, type, data);
       expect_reference(node);
+    }
+  }
+}
+
+TEST(OneHot, of_any_axis_and_type) {
+  for (int64_t axis : {0, 1, -1}) {
+    for (NegativeIndices mode : {NegativeIndices::ignore_negative, NegativeIndices::normalize}) {
+      for (ElementType type : {f32, boolean, i64}) {
+        Node node(OneHot{axis, mode});
+        node.constant(indices(node.rng, type == f32 ? i32 : i64, {30, 40}, -9, 9));
+        node.constant(Tensor::scalar<int64_t>(7));
+        for (int on : {1, 0}) {
+          Tensor t(type, {});
+          set_integer(t, 0, on);
+          node.constant(t);
+        }
+        Shape out = {30, 40};
+        out.insert(axis < 0 ? out.end() : out.begin() + axis, 7);
+        output(node, type, out);
+        expect_reference(node);
+      }
+    }
+  }
+}
+
+TEST(TopK, of_one_finds_the_first_of_the_best) {
+  struct Case {
+    Shape shape;
+    int64_t axis;
+  };
+  for (const Case& c : std::vector<Case>{{{2, 21, 700}, 1}, {{40, 77}, -1}, {{3, 5}, 1}, {{1000}, 0}, {{9, 3}, 0}}) {
+    for (TopKMode mode : {TopKMode::max, TopKMode::min}) {
+      for (ElementType type : {f32, i32}) {
+        Node node(TopK{.axis = c.axis, .mode = mode, .index_element_type = type == f32 ? i64 : i32});
+        // Few different values: ties count.
+        Tensor x = indices(node.rng, type, c.shape, -4, 4);
+        if (type == f32) {
+          set_element(x, 2, -0.0);
+          set_element(x, x.size() - 1, mode == TopKMode::max ? INFINITY : -INFINITY);
+          set_element(x, x.size() / 2, NAN);
+        }
+        node.constant(x);
+        node.constant(Tensor::scalar<int64_t>(1));
+        Shape out = c.shape;
+        out[size_t(c.axis < 0 ? c.axis + int64_t(out.size()) : c.axis)] = 1;
+        output(node, type, out);
+        output(node, type == f32 ? i64 : i32, out);
+        expect_reference(node);
+      }
+    }
+  }
+}
+
+TEST(GridSample, reads_in_all_modes) {
+  for (GridMode mode : {GridMode::bilinear, GridMode::nearest, GridMode::bicubic}) {
+    for (GridPadding padding : {GridPadding::zeros, GridPadding::border, GridPadding::reflection}) {
+      for (bool corners : {false, true}) {
+        for (auto [shape, h, w, reach] : {std::tuple{Shape{2, 3, 9, 11}, 13, 17, 2.5},
+                                          {Shape{1, 5, 16, 4}, 5, 40, 0.7},
+                                          {Shape{1, 2, 1, 6}, 3, 2, 1.5}}) {
+          Node node(GridSample{corners, mode, padding});
+          node.input(Node::desc(f32, shape));
+          node.input(Node::desc(f32, {shape[0], h, w, 2}), -reach, reach);
+          static_cast<float*>(const_cast<void*>(node.inputs[1]))[3] = NAN;
+          static_cast<float*>(const_cast<void*>(node.inputs[1]))[4] = 1;
+          output(node, f32, {shape[0], shape[1], h, w});
+          expect_reference(node, 1e-5);
+        }
+      }
+    }
+  }
+}
+
+TEST(ROIAlign, pools_boxes_in_all_modes) {
+  for (RoiMode mode : {RoiMode::avg, RoiMode::max, RoiMode::max_neighbour}) {
+    for (RoiAlignedMode aligned :
+         {RoiAlignedMode::asymmetric, RoiAlignedMode::half_pixel_for_nn, RoiAlignedMode::half_pixel}) {
+      for (int64_t ratio : {0, 2, 13}) {
+        Node node(ROIAlign{3, 5, ratio, 0.75, mode, aligned});
+        node.input(Node::desc(f32, {2, 3, 20, 18}));
+        node.input(Node::desc(f32, {12, 4}), -6, 30);
+        node.constant(indices(node.rng, ratio == 2 ? i64 : i32, {12}, 0, 1));
+        output(node, f32, {12, 3, 3, 5});
+        expect_reference(node, 1e-5);
+      }
     }
   }
 }
