@@ -146,8 +146,9 @@ HONE_INLINE void put_result(const DepthwiseView& d, const EpilogueView& e, int64
 }
 
 // Sums slide over the columns: an input is loaded once for the two or three results (of each row) that meet it, and
-// weights stay in registers. Sums of results that begin before the first one are dropped.
-template <Num TYPE, bool CENTERED, int STRIDE, int ROWS>
+// weights stay in registers. Sums of results that begin before the first one are dropped. INSIDE: all rows lie in
+// the image.
+template <Num TYPE, bool CENTERED, int STRIDE, int ROWS, bool INSIDE>
 static void slide(const DepthwiseView& view, int64_t x, int64_t w, int top, int bottom, int64_t results, int64_t first,
                   int64_t last, int cols) {
   constexpr int inputs = (ROWS - 1) * STRIDE + 3, live = (3 + STRIDE - 1) / STRIDE;
@@ -180,7 +181,7 @@ static void slide(const DepthwiseView& view, int64_t x, int64_t w, int top, int 
         if (column < first || column >= last) continue;
 #pragma GCC unroll 8
         for (int y = 0; y < inputs; ++y) {
-          if (y < top || y >= bottom) continue;
+          if (!INSIDE && (y < top || y >= bottom)) continue;
           vf v = load_tap<TYPE, CENTERED>(d, from + y * d.row_step);
           if (lanes == 16) HONE_KEEP(v);
 #pragma GCC unroll 4
@@ -274,9 +275,13 @@ void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int fir
 template <Num TYPE, bool CENTERED>
 HONE_INLINE void typed_slide(const DepthwiseView& d, int64_t x, int64_t w, int rows, int top, int bottom,
                              int64_t results, int64_t first, int64_t last, int cols) {
-  auto* run = d.stride == 1 ? rows == 1 ? slide<TYPE, CENTERED, 1, 1> : slide<TYPE, CENTERED, 1, 2>
-              : rows == 1 ? slide<TYPE, CENTERED, 2, 1>
-                            : slide<TYPE, CENTERED, 2, 2>;
+  using Run = void (*)(const DepthwiseView&, int64_t, int64_t, int, int, int64_t, int64_t, int64_t, int);
+  constexpr bool whole = whole_tiles<TYPE>;
+  const bool one = d.stride == 1, inside = whole && top == 0 && bottom == 3 + d.stride;
+  Run run = one ? Run(slide<TYPE, CENTERED, 1, 1, false>) : Run(slide<TYPE, CENTERED, 2, 1, false>);
+  if (rows == 2) run = one ? Run(slide<TYPE, CENTERED, 1, 2, false>) : Run(slide<TYPE, CENTERED, 2, 2, false>);
+  if (rows == 2 && inside)
+    run = one ? Run(slide<TYPE, CENTERED, 1, 2, whole>) : Run(slide<TYPE, CENTERED, 2, 2, whole>);
   run(d, x, w, top, bottom, results, first, last, cols);
 }
 void depthwise_slide(const DepthwiseView& d, int64_t x, int64_t w, int rows, int top, int bottom, int64_t results,
