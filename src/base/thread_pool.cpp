@@ -46,6 +46,16 @@ int share_of(int threads) {
   return wanted <= cores ? threads : std::max(1, cores * threads / wanted);
 }
 
+// A thread that wakes stays on the core it slept on as long as something runs on every other one, be it of the lowest priority: for
+// tens of milliseconds caller and worker would take turns on one core. So the worker leaves it.
+void leave_core(int core) {
+  cpu_set_t all, others;
+  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+  others = all;
+  CPU_CLR(core, &others);
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof all, &all);
+}
+
 }  // namespace
 
 PoolUse::PoolUse(const ThreadPool& pool) noexcept : threads_(pool.size()) {
@@ -93,6 +103,8 @@ struct ThreadPool::Impl {
   std::atomic<bool> stop{false};
   std::atomic<bool> busy{false};
   std::atomic<int> limit{1 << 30};  ///< workers from this number on sleep
+  std::atomic<int> caller_core{-1};
+  bool crowded = false;  ///< more threads than cores
   // The loop of the current epoch.
   int64_t n = 0, grain = 1;
   int parts = 1;
@@ -121,6 +133,7 @@ struct ThreadPool::Impl {
 
   void loop(int thread) {
     inside_pool = true;
+    auto moved = std::chrono::steady_clock::time_point();
     uint64_t seen = 0;
     for (;;) {
       auto deadline = std::chrono::steady_clock::now() + spin_time;
@@ -144,6 +157,11 @@ struct ThreadPool::Impl {
         sleeping.fetch_sub(1, std::memory_order_relaxed);
         continue;
       }
+      if (const int core = sched_getcpu(); !crowded && core == caller_core.load(std::memory_order_relaxed)) {
+        const auto time = std::chrono::steady_clock::now();
+        if (time - moved > spin_time) leave_core(core);
+        moved = time;
+      }
       Slot& slot = slots[size_t(thread)];
       if (!slot.claim(seen)) continue;
       work(thread);
@@ -153,6 +171,7 @@ struct ThreadPool::Impl {
 
   void run(int threads) noexcept {
     limit.store(threads, std::memory_order_relaxed);
+    caller_core.store(sched_getcpu(), std::memory_order_relaxed);
     const uint64_t e = epoch.fetch_add(1, std::memory_order_seq_cst) + 1;
     const int left_out = std::max(0, int(slots.size()) - threads);
     if (sleeping.load(std::memory_order_seq_cst) > left_out) {
@@ -182,6 +201,7 @@ ThreadPool::ThreadPool(int threads) : size_(threads), impl_(std::make_unique<Imp
     size_ = env && std::atoi(env) > 0 ? std::atoi(env) : available_cores();
   }
   impl_->slots = std::vector<Impl::Slot>(size_t(size_));
+  impl_->crowded = size_ > available_cores();
   for (int t = 1; t < size_; ++t) impl_->workers.emplace_back([this, t] { impl_->loop(t); });
 }
 

@@ -1,7 +1,9 @@
 #include "base/thread_pool.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -149,6 +151,22 @@ TEST(ThreadPool, wakes_after_sleeping) {
     pool.parallel_for(2, 1, [&](int64_t b, int64_t e, int) { total += int(e - b); });
   }
   EXPECT_EQ(total, 6);
+}
+
+TEST(ThreadPool, workers_that_leave_the_callers_core_may_come_back) {
+  cpu_set_t own;
+  ASSERT_EQ(sched_getaffinity(0, sizeof own, &own), 0);
+  ThreadPool pool(std::min(2, available_cores()));
+  std::atomic<int> other_masks{0};
+  for (int loop = 0; loop < 300; ++loop) {
+    pool.parallel_for(2, 1, [&](int64_t, int64_t, int) {
+      cpu_set_t mask;
+      if (sched_getaffinity(0, sizeof mask, &mask) != 0 || !CPU_EQUAL(&mask, &own)) ++other_masks;
+    });
+    // Some loops find the workers asleep, and so on whatever core.
+    if (loop % 10 == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
+  }
+  EXPECT_EQ(other_masks, 0);
 }
 
 }  // namespace hone

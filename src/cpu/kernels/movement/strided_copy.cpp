@@ -87,6 +87,38 @@ int64_t interleave(const T* s, T* t, int64_t rows, int64_t cols, int64_t from_co
   return r;
 }
 
+// Three lines into one, their elements in turns: the planes of a picture. Words of 32 bits hold one, two or four elements
+// (little-endian).
+template <class T>
+int64_t interleave_three(const T* s, T* t, int64_t rows, int64_t from_col) {
+  using W = Pack<uint32_t>::V;
+  constexpr int n = Pack<T>::lanes;
+  const auto load = [](const T* p) {
+    W w;
+    std::memcpy(&w, p, 16);
+    return w;
+  };
+  int64_t r = 0;
+  for (; r + n <= rows; r += n) {
+    const W a = load(s + r), b = load(s + r + from_col), c = load(s + r + 2 * from_col);
+    W x = a, y = b, z = c;  // the first, second and third word of each three
+    if constexpr (sizeof(T) == 1) {
+      x = (a & 0xff) | ((b & 0xff) << 8) | ((c & 0xff) << 16) | ((a << 16) & 0xff000000u);
+      y = ((b >> 8) & 0xff) | (c & 0xff00) | (a & 0xff0000) | ((b << 8) & 0xff000000u);
+      z = ((c >> 16) & 0xff) | ((a >> 16) & 0xff00) | ((b >> 8) & 0xff0000) | (c & 0xff000000u);
+    } else if constexpr (sizeof(T) == 2) {
+      x = (a & 0xffff) | (b << 16);
+      y = (c & 0xffff) | (a & 0xffff0000u);
+      z = (b >> 16) | (c & 0xffff0000u);
+    }
+    const W words[3] = {__builtin_shuffle(__builtin_shuffle(x, y, W{0, 4, 1, 5}), z, W{0, 1, 4, 2}),
+                        __builtin_shuffle(__builtin_shuffle(y, z, W{1, 5, 2, 6}), x, W{0, 1, 6, 2}),
+                        __builtin_shuffle(z, __builtin_shuffle(x, y, W{3, 7, 3, 7}), W{2, 4, 5, 3})};
+    std::memcpy(t + 3 * r, words, 48);
+  }
+  return r;
+}
+
 // The way back: every second or fourth element into a line of its own.
 template <class T>
 int64_t deinterleave(const T* s, T* t, int64_t rows, int64_t cols, int64_t to_row) {
@@ -120,6 +152,10 @@ void transpose_block(const uint8_t* from, uint8_t* to, int64_t rows, int64_t col
   if constexpr (n >= 4) {
     if (to_row == cols && (cols == 2 || cols == 4) && rows >= n) {
       const int64_t done = interleave(s, t, rows, cols, from_col);
+      return transpose_each(s, t, done, rows, 0, cols, from_col, to_row);
+    }
+    if (to_row == cols && cols == 3 && rows >= n) {
+      const int64_t done = interleave_three(s, t, rows, from_col);
       return transpose_each(s, t, done, rows, 0, cols, from_col, to_row);
     }
     if (from_col == rows && (rows == 2 || rows == 4) && cols >= n) {
