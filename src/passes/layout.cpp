@@ -8,6 +8,7 @@
 #include "graph/builder.hpp"
 #include "ops/basic.hpp"
 #include "ops/movement.hpp"
+#include "ops/quantize.hpp"
 #include "ops/resize.hpp"
 #include "passes/facts.hpp"
 #include "rewrite/traits.hpp"
@@ -314,12 +315,23 @@ class Assigner {
   Layout wanted(NodeId id, size_t index, const std::optional<Images>& images) const {
     const bool inside = id < state_.size() && state_[id] == State::inside;
     if (inside && std::find(images->inputs.begin(), images->inputs.end(), index) != images->inputs.end())
-      return Layout::channels_last;
+      return g_.value(g_.node(id).inputs[index]).type.layout == Layout::plain && index == 0 && takes_planes(id)
+                 ? Layout::plain
+                 : Layout::channels_last;
     const Type& t = g_.value(g_.node(id).inputs[index]).type;
     // Operands spread over an image, and whatever has one order only, are read as they are.
     if (inside && same_order_in_memory(t.shape)) return t.layout;
     if (channel_move(g_, id) > 0 && index == 0) return t.layout;
     return Layout::plain;
+  }
+
+  // A quantizer that turns planes into the pixels of its region itself.
+  bool takes_planes(NodeId id) const {
+    if (g_.node(id).op != &op_def<Quantize>() || !options_.accepts) return false;
+    NodeLayouts layouts;
+    layouts.inputs.assign(g_.node(id).inputs.size(), Layout::plain);
+    layouts.outputs.assign(g_.node(id).outputs.size(), Layout::channels_last);
+    return options_.accepts(g_, id, layouts);
   }
 
   void connect(NodeId id) {

@@ -187,12 +187,65 @@ constexpr const char* operators[] = {
     "Elu",         "Gelu",     "Swish",    "HardSigmoid", "Round",   "Convert",  "Quantize", "Dequantize",
     "FakeQuantize"};
 
+// Planes of numbers to pixels of bytes, as an INT8 network takes a picture in: quantized plane by plane, then laid side
+// by side while they are in cache.
+template <size_t I>
+struct PlanesRow {
+  static KernelQuery in_planes(const KernelQuery& q) {
+    KernelQuery plain = q;
+    plain.outputs[0].layout = Layout::plain;
+    return plain;
+  }
+  class Prepared : public PreparedKernel {
+   public:
+    explicit Prepared(const KernelQuery& q)
+        : planes_(Row<I>::prepare(in_planes(q))),
+          images_(q.outputs[0].shape[0]),
+          bytes_(int64_t(q.outputs[0].size())) {}
+    size_t scratch_bytes() const override { return size_t(bytes_) + 64; }
+    void run(const KernelArgs& args) noexcept override {
+      auto* planes = static_cast<uint8_t*>(args.scratch);
+      void* out = planes;
+      planes_->run({args.inputs, {&out, 1}, nullptr, args.pool, args.error});
+      auto* pixels = static_cast<uint8_t*>(args.outputs[0]);
+      const int64_t plane = bytes_ / images_ / 3;
+      for (int64_t n = 0; n < images_; ++n, planes += 3 * plane, pixels += 3 * plane) {
+        args.pool.parallel_for(plane, 16384, [&](int64_t begin, int64_t end, int) {
+          HONE_VECTOR_FN(I, interleave_planes)
+          (planes + begin, planes + plane + begin, planes + 2 * plane + begin, pixels + 3 * begin, end - begin);
+        });
+      }
+    }
+
+   private:
+    std::unique_ptr<PreparedKernel> planes_;
+    int64_t images_, bytes_;
+  };
+  static Support supports(const KernelQuery& q) {
+    if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
+    const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
+    if (x.layout != Layout::plain || y.layout != Layout::channels_last || y.shape.size() < 3 || y.shape[1] != 3 ||
+        y.size() == 0)
+      return Support::no("turns three planes into pixels only");
+    if (x.shape != y.shape || x.type != ElementType::f32 || byte_size(y.type, 1) != 1 || q.inputs[1].size() != 1)
+      return Support::no("takes f32 with one scale and gives bytes");
+    return supports_program(in_planes(q));
+  }
+  static KernelPlan plan(const KernelQuery& q) {
+    KernelPlan plan;
+    plan.cost = 1 + double(q.outputs[0].size()) * 6e-4 * vector_isas[I].cost;
+    return plan;
+  }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return std::make_unique<Prepared>(q); }
+};
+
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
   for (const char* op : operators) {
     (rows.add<Row<I>>(row_prefix(op) + "_tile512__", vector_isas[I].suffix, op), ...);
   }
+  (rows.add<PlanesRow<I>>("quantize_planes__", vector_isas[I].suffix, "Quantize"), ...);
   return rows;
 }
 

@@ -228,6 +228,33 @@ TEST(Elementwise, conversion_and_quantization) {
   }
 }
 
+TEST(Elementwise, quantizes_three_planes_into_pixels) {
+  for (ElementType type : {u8, i8}) {
+    for (Shape shape : {Shape{1, 3, 5, 7}, Shape{2, 3, 19, 33}, Shape{1, 3, 4, 4}}) {
+      Node node(Quantize{.output_type = type, .axis = 1});
+      node.input(Node::desc(f32, shape), -1, 1);
+      node.constant(Tensor::scalar<float>(0.013f));
+      node.constant(type == u8 ? Tensor::scalar<uint8_t>(101) : Tensor::scalar<int8_t>(-7));
+      TensorDesc y = Node::desc(type, shape, Layout::channels_last);
+      y.quantization = nullptr;
+      node.q.outputs = {y};
+      const double zero = type == u8 ? 101 : -7, low = type == u8 ? 0 : -128, high = type == u8 ? 255 : 127;
+      const int64_t plane = shape[2] * shape[3];
+      EXPECT_GT(node.each_row([&](const Buffer& out, const std::string& where) {
+        for (int64_t i = 0; i < element_count(shape); ++i) {
+          const int64_t image = i / (3 * plane), pixel = i / 3 % plane, channel = i % 3;
+          const float x = float(node.value(0, size_t((image * 3 + channel) * plane + pixel)));
+          const double want = std::min(std::max(double(std::nearbyint(x / 0.013f)) + zero, low), high);
+          const double got = type == u8 ? double(static_cast<const uint8_t*>(out.data)[i])
+                                        : double(reinterpret_cast<const int8_t*>(out.data)[i]);
+          ASSERT_EQ(got, want) << where << " at " << i;
+        }
+      }),
+                0);
+    }
+  }
+}
+
 TEST(Elementwise, fake_quantize_rounds_to_its_levels) {
   Node node(FakeQuantize{.levels = 256});
   node.input(Node::desc(f32, {2, 9, 4, 5}, Layout::channels_last), -4, 4);

@@ -40,6 +40,8 @@ using ElementwiseFn = void (*)(const ElementwiseView&, const int64_t* offsets, i
 #define HONE_ELEMENTWISE_ISA(ISA)                                                                                  \
   namespace ISA {                                                                                                  \
   void elementwise_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols); \
+  /* n bytes of each of three planes to pixels */                                                                  \
+  void interleave_planes(const uint8_t* a, const uint8_t* b, const uint8_t* c, uint8_t* to, int64_t n);            \
   }
 HONE_ELEMENTWISE_ISA(avx2)
 HONE_ELEMENTWISE_ISA(avx512)
