@@ -85,7 +85,32 @@ def cases():
         ((random(3 * width) + 1) / 100,), "", (np.uint8(120),), (np.zeros(3 * width, np.int8),), random(2, b, heads, 3, size)], {"num_heads": heads, "unidirectional": 1}, 2
     yield "QAttention_mask", "QAttention", quantized + [(np.float32(.01),), np.array([3, 5], np.int32), (np.uint8(120),), (np.int8(3),)], {"num_heads": heads}, 1
     yield from group_query_cases()
+    yield from table_cases()
     yield "QLinearConcat", "QLinearConcat", [scale, zero, u8(3, 4), scale, zero, u8(3, 2), scale, zero], {"axis": 1}, 1
+
+
+def table_cases():
+    ids = np.array([[1, 0, 3], [4, 2, 2]], np.int64)
+    for bits in (4, 8):
+        packed = lambda *s: (rng.integers(0, 256, s, dtype=np.uint8),)
+        scales = ((random(5, 3) + 1) / 20,)
+        a = {"bits": bits, "block_size": 16, "gather_axis": 0, "quantize_axis": 1}
+        yield "GatherBlockQuantized_%d" % bits, "GatherBlockQuantized", [packed(5, 48 * bits // 8), ids, scales], a, 1
+        yield "GatherBlockQuantized_%d_zero" % bits, "GatherBlockQuantized", [packed(5, 48 * bits // 8), ids, scales, packed(5, (3 * bits + 7) // 8)], a, 1
+    table = lambda *s: (rng.integers(0, 256, s, dtype=np.uint8),)
+    one = lambda v, t=np.float32: (t(v),)
+    yield "QEmbedLayerNormalization", "QEmbedLayerNormalization", [
+        np.array([[1, 2, 3], [4, 0, 1]], np.int32), np.array([[0, 0, 1], [1, 1, 0]], np.int32), table(6, 8), table(4, 8), table(2, 8), table(8), table(8),
+        np.array([[1, 1, 0], [1, 1, 1]], np.int32), one(.02), one(.01), one(.03), one(.004), one(.005)] + [one(z, np.uint8) for z in (120, 130, 100, 10, 128)], {"epsilon": 1e-5}, 2
+    yield "Trilu", "Trilu", [random(2, 4, 5), (np.array(1, np.int64),)], {"upper": 0}, 1
+    yield "Inverse", "Inverse", [random(2, 4, 4) + np.eye(4, dtype=np.float32)], {}, 1
+    yield "Pad", "Pad", [random(2, 3), (np.array([0, 1, 1, 2]),), (np.array([2], np.float32),)], {"mode": "constant"}, 1
+    yield "GatherND", "GatherND", [random(2, 3), (np.array([[0, 1], [1, 2]]),)], {}, 1
+    yield "Range", "Range", [(np.float32(1),), (np.float32(4),)], {}, 1
+    yield "ExpandDims", "ExpandDims", [random(2, 3), (np.int32(1),)], {}, 1
+    for metric in ("euclidean", "sqeuclidean"):
+        yield "CDist_" + metric, "CDist", [random(3, 4), random(5, 4)], {"metric": metric}, 1
+    yield "Unique", "Unique", [np.array([3, 1, 2, 1, 3], np.float32)], {}, 3
 
 
 def group_query_cases():
@@ -170,6 +195,10 @@ def main():
             results = ["y%d" % i for i in range(made)]
             kind = {"QLinear": TensorProto.UINT8}.get(op[:7], TensorProto.FLOAT)
             kinds = [TensorProto.INT32 if op == "EmbedLayerNormalization" and i == 1 else kind for i in range(outputs)]
+            if op == "QEmbedLayerNormalization":
+                kinds = [TensorProto.FLOAT, TensorProto.INT32]
+            if op == "Unique":
+                kinds = [TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT64]
             if op == "GroupQueryAttention" and not isinstance(inputs[3], str):
                 kinds = [helper.np_dtype_to_tensor_dtype(inputs[3].dtype) if i in (1, 2) else kind for i in range(outputs)]
             node = helper.make_node(op, names, results, domain="com.microsoft", **attributes)

@@ -196,6 +196,7 @@ constexpr OperatorRow rows[] = {
     {"SimplifiedLayerNormalization", 1, rms_norm},
     {"SkipLayerNormalization", 1, skip_layer_norm},
     {"SkipSimplifiedLayerNormalization", 1, skip_rms_norm},
+    {"TransposeMatMul", 1, fused_matmul},
 };
 
 }  // namespace

@@ -18,11 +18,8 @@
 #include "ops/unary.hpp"
 
 namespace hone::onnx {
-namespace {
+namespace microsoft {
 
-using namespace microsoft;
-
-// The mapping of a standard operator, in the newest meaning that its old attributes fit.
 Values standard(NodeContext& n, const char* op, int64_t version) {
   const int64_t own = std::exchange(n.version, version);
   const OperatorRow* row = find_row("", op);
@@ -31,6 +28,12 @@ Values standard(NodeContext& n, const char* op, int64_t version) {
   n.version = own;
   return out;
 }
+
+}  // namespace microsoft
+
+namespace {
+
+using namespace microsoft;
 
 Value activated(NodeContext& n, Value y, const std::string& name, const std::vector<float>& p) {
   const auto at = [&](size_t i, double otherwise) { return i < p.size() ? static_cast<double>(p[i]) : otherwise; };

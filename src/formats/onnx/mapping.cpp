@@ -28,6 +28,7 @@ const std::unordered_map<std::string_view, Domain>& table() {
     take("com.microsoft", microsoft_rows());
     take("com.microsoft", microsoft_attention_rows());
     take("com.microsoft", microsoft_group_query_rows());
+    take("com.microsoft", microsoft_table_rows());
     take("com.microsoft", microsoft_recurrent_rows());
     // Quantizers give the standard operators in this domain as well.
     take("com.microsoft", quantization_rows());

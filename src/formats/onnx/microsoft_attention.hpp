@@ -1,9 +1,11 @@
-// What the attention operators of the domain com.microsoft share.
+// What the operators of the domain com.microsoft share.
 #pragma once
 #include "formats/onnx/node.hpp"
 
 namespace hone::onnx::microsoft {
 
+/// The mapping of a standard operator, in the newest meaning that its old attributes fit.
+Values standard(NodeContext& n, const char* op, int64_t version);
 /// [B, L, heads * size] -> [B, heads, L, size] and back.
 Value split_heads(NodeContext& n, Value v, int64_t heads);
 Value join_heads(NodeContext& n, Value v);

@@ -361,6 +361,24 @@ TEST(OnnxReader, knows_experimental_operators_of_old_sets) {
   EXPECT_EQ(get_element(out[2].tensor(), 0), -11.5);
 }
 
+TEST(OnnxReader, rows_of_quantized_tables_are_made_real_after_they_were_picked) {
+  // Two rows of 32 elements of 4 bits, two blocks each; all bytes 0x31: 1 and 3 in turns.
+  File f;
+  Tensor table(ElementType::u8, {2, 16});
+  std::fill_n(static_cast<uint8_t*>(table.raw()), 32, uint8_t{0x31});
+  f.constant("table", table).constant("scales", Tensor::of<float>({2, 2}, {1, 2, 10, 20})).constant("zeros", Tensor::of<uint8_t>({2, 1}, {0x10, 0x02}));
+  f.constant("ids", Tensor::of<int64_t>({1, 1}, {1}));
+  f.add(File::node("GatherBlockQuantized", {"table", "ids", "scales", "zeros"}, {"y"}, "com.microsoft",
+                   onnx::AttributeList().i("bits", 4).i("block_size", 16).i("gather_axis", 0).i("quantize_axis", 1)));
+  f.output("y");
+  const Tensor y = evaluate(f.read(), {})[0].tensor();
+  ASSERT_EQ(y.shape(), (Shape{1, 1, 32}));
+  EXPECT_EQ(get_element(y, 0), (1 - 2) * 10);
+  EXPECT_EQ(get_element(y, 1), (3 - 2) * 10);
+  EXPECT_EQ(get_element(y, 16), 1 * 20);
+  EXPECT_EQ(get_element(y, 31), 3 * 20);
+}
+
 TEST(OnnxReader, means_of_integers_are_integers) {
   File f;
   f.constant("x", Tensor::of<uint8_t>({2, 3}, {10, 12, 20, 0, 0, 9})).constant("s", Tensor::scalar<float>(0.5f)).constant("z", Tensor::scalar<uint8_t>(4));
