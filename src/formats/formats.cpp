@@ -8,10 +8,10 @@
 #include "formats/onnx/writer.hpp"
 #include "formats/openvino_ir/reader.hpp"
 #include "formats/openvino_ir/writer.hpp"
-#include "formats/tensorflow/reader.hpp"
-#include "formats/tflite/reader.hpp"
 #include "formats/pytorch/reader.hpp"
 #include "formats/pytorch/state_dict.hpp"
+#include "formats/tensorflow/reader.hpp"
+#include "formats/tflite/reader.hpp"
 #include "hone/error.hpp"
 
 namespace hone {
@@ -26,7 +26,8 @@ std::string suffix_of(const std::string& path) {
 // A ModelProto begins with its IR version (field 1, a small varint), or with its producer or graph.
 bool is_onnx(std::string_view head, const std::string& path) {
   if (suffix_of(path) == ".onnx") return true;
-  return head.size() > 4 && head[0] == 8 && head[1] > 0 && head[1] < 20 && (head[2] == 0x12 || head[2] == 0x3a) && suffix_of(path) != ".pb";
+  return head.size() > 4 && head[0] == 8 && head[1] > 0 && head[1] < 20 && (head[2] == 0x12 || head[2] == 0x3a) &&
+         suffix_of(path) != ".pb";
 }
 
 bool is_openvino_ir(std::string_view head, const std::string& path) {
@@ -36,7 +37,9 @@ bool is_openvino_ir(std::string_view head, const std::string& path) {
 bool is_tflite(std::string_view head, const std::string& path) {
   return (head.size() >= 8 && head.substr(4, 4) == "TFL3") || suffix_of(path) == ".tflite";
 }
-bool is_torch_export(std::string_view head, const std::string& path) { return suffix_of(path) == ".pt2" && head.starts_with("PK\x03\x04"); }
+bool is_torch_export(std::string_view head, const std::string& path) {
+  return suffix_of(path) == ".pt2" && head.starts_with("PK\x03\x04");
+}
 
 struct Refused {
   const char* suffix;
@@ -66,20 +69,26 @@ constexpr Refused refused[] = {
   const std::string suffix = suffix_of(path);
   for (const Refused& r : refused) {
     if (suffix == r.suffix || (!r.magic.empty() && head.starts_with(r.magic))) {
-      throw Error(ErrorCode::unsupported, std::string("[read] ") + r.name + " files are not supported", path, r.instead);
+      throw Error(ErrorCode::unsupported, std::string("[read] ") + r.name + " files are not supported", path,
+                  r.instead);
     }
   }
-  if (head.starts_with("7767517")) throw Error(ErrorCode::unsupported, "[read] ncnn files are not supported", path, "use the ONNX file that the ncnn model was converted from");
+  if (head.starts_with("7767517"))
+    throw Error(ErrorCode::unsupported, "[read] ncnn files are not supported", path,
+                "use the ONNX file that the ncnn model was converted from");
   if (is_weights_file(head, path)) {
     read_weights(path);  // refuses by name what holds no weights
-    throw Error(ErrorCode::unsupported, "[read] the file holds weights alone", path, "name their network with --network");
+    throw Error(ErrorCode::unsupported, "[read] the file holds weights alone", path,
+                "name their network with --network");
   }
   if (suffix == ".bin") {
-    throw Error(ErrorCode::unsupported, "[read] a .bin file holds weights alone (OpenVINO IR, ncnn, llama2.c)", path, "name the .xml file of an OpenVINO IR, or export the model to ONNX");
+    throw Error(ErrorCode::unsupported, "[read] a .bin file holds weights alone (OpenVINO IR, ncnn, llama2.c)", path,
+                "name the .xml file of an OpenVINO IR, or export the model to ONNX");
   }
   std::string known;
   for (const ReaderRow& r : reader_rows()) known += (known.empty() ? "" : ", ") + std::string(r.name);
-  throw Error(ErrorCode::unsupported, "[read] the format of the file is not known", path, "formats that can be read: " + known);
+  throw Error(ErrorCode::unsupported, "[read] the format of the file is not known", path,
+              "formats that can be read: " + known);
 }
 
 }  // namespace
@@ -118,7 +127,9 @@ Graph read_model(const std::string& path) {
 void write_model(const Graph& g, const std::string& path, const WriteOptions& options) {
   if (suffix_of(path) == ".onnx") return write_onnx(g, path, options);
   if (suffix_of(path) == ".xml") return write_openvino_ir(g, path, options);
-  throw Error(ErrorCode::unsupported, "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written", path, "use .onnx or .xml");
+  throw Error(ErrorCode::unsupported,
+              "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written", path,
+              "use .onnx or .xml");
 }
 
 }  // namespace hone

@@ -14,8 +14,8 @@ struct WriteOptions {
   bool compress_to_fp16 = false;  ///< store f32 constants as f16 (IR: with a decompression Convert)
 };
 
-/// Reads a model by its content, then its suffix. Throws `Error`: unreadable, unsafe, or unsupported; formats that are known but
-/// not offered are refused by name with what to do instead.
+/// Reads a model by its content, then its suffix. Throws `Error`: unreadable, unsafe, or unsupported; formats that are
+/// known but not offered are refused by name with what to do instead.
 Graph read_model(const std::string& path);
 /// Writes by suffix (`.onnx`, `.xml` with its `.bin`); an interrupted write leaves nothing. Throws `Error`.
 void write_model(const Graph& g, const std::string& path, const WriteOptions& options = {});

@@ -22,8 +22,8 @@ std::string data_folder() {
   if (const char* d = std::getenv("HONE_DATA")) return d;
   return (fs::path(HONE_SOURCE_DIR) / "../shared/data").lexically_normal().string();
 }
-#define NEED_DATA()                                                                                            \
-  const std::string data = data_folder();                                                                      \
+#define NEED_DATA()                       \
+  const std::string data = data_folder(); \
   if (!fs::exists(data + "/models")) GTEST_SKIP() << "no test data: set HONE_DATA to the folder with models/"
 
 std::string message_of(const std::string& path) {
@@ -38,7 +38,8 @@ std::string message_of(const std::string& path) {
 TEST(Formats, refuses_known_formats_by_name_with_the_way_around) {
   const fs::path folder = fs::path(testing::TempDir()) / "refused";
   fs::create_directories(folder);
-  const std::pair<const char*, const char*> cases[] = {{"a.caffemodel", "Caffe"}, {"a.cfg", "Darknet"}, {"a.param", "ncnn"}, {"a.pdmodel", "Paddle"}, {"a.h5", "Keras"}};
+  const std::pair<const char*, const char*> cases[] = {
+      {"a.caffemodel", "Caffe"}, {"a.cfg", "Darknet"}, {"a.param", "ncnn"}, {"a.pdmodel", "Paddle"}, {"a.h5", "Keras"}};
   for (const auto& [file, name] : cases) {
     write_file((folder / file).string(), "something");
     const std::string m = message_of((folder / file).string());
@@ -51,7 +52,8 @@ TEST(Formats, refuses_known_formats_by_name_with_the_way_around) {
 TEST(Formats, real_models_give_their_recorded_outputs) {
   NEED_DATA();
   ConformanceOptions o;
-  for (const char* name : {"samplenet", "ultraface_rfb_320", "micro_kws", "squeezenet_fp16", "iris_mlp", "gpt2_past_tiny"}) {
+  for (const char* name :
+       {"samplenet", "ultraface_rfb_320", "micro_kws", "squeezenet_fp16", "iris_mlp", "gpt2_past_tiny"}) {
     o.filter = name;
     const auto r = run_conformance(data + "/models/onnx", o);
     EXPECT_GT(r.pass, 0u) << name;
@@ -93,7 +95,8 @@ TEST(Formats, damaged_real_files_never_crash) {
     if (round % 3 == 0) bytes->resize(random() % bytes->size());
     for (int k = 0; k < 8 && !bytes->empty(); ++k) {
       // Structure is at both ends; weights fill the middle.
-      const size_t at = random() % 2 ? random() % std::min<size_t>(bytes->size(), 2000) : bytes->size() - 1 - random() % std::min<size_t>(bytes->size(), 2000);
+      const size_t at = random() % 2 ? random() % std::min<size_t>(bytes->size(), 2000)
+                                     : bytes->size() - 1 - random() % std::min<size_t>(bytes->size(), 2000);
       (*bytes)[at] = static_cast<char>(random());
     }
     try {

@@ -31,7 +31,8 @@ class ImportNotes {
   ImportNotes* outer_;
 };
 
-/// The note for a node of the file that became what `b` added from `before` on: nothing where that is one operator. Constants do not count.
+/// The note for a node of the file that became what `b` added from `before` on: nothing where that is one operator.
+/// Constants do not count.
 void note_operators(Builder& b, size_t before, const std::string& node, const std::string& from);
 
 }  // namespace hone

@@ -15,7 +15,8 @@ namespace hone {
 namespace {
 
 [[noreturn]] void refuse(const NodeData& n, const std::string& why) {
-  throw Error(ErrorCode::unsupported, "[" + std::string(n.op->name) + "] " + why, n.name.empty() ? "" : "node '" + n.name + "'");
+  throw Error(ErrorCode::unsupported, "[" + std::string(n.op->name) + "] " + why,
+              n.name.empty() ? "" : "node '" + n.name + "'");
 }
 
 class Preparation {
@@ -58,14 +59,17 @@ class Preparation {
     const NodeData n = g_.node(id);
     const Node node = g_.handle(id);
     for (ValueId v : n.outputs) {
-      if (g_.value(v).type.quantization) refuse(n, "carries quantization in its type; write the model before it is compiled");
+      if (g_.value(v).type.quantization)
+        refuse(n, "carries quantization in its type; write the model before it is compiled");
     }
     b_.set_name(n.name);
     b_.set_provenance(n.provenance);
     if (n.epilogue) {
       const size_t own = g_.num_op_inputs(id);
       const Values in = node.inputs();
-      Values out = b_.add(*n.op, n.attributes, Values(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(own)), n.regions).outputs();
+      Values out =
+          b_.add(*n.op, n.attributes, Values(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(own)), n.regions)
+              .outputs();
       Values operands{out[0]};
       operands.insert(operands.end(), in.begin() + static_cast<std::ptrdiff_t>(own), in.end());
       Value y = inline_graph(b_, *n.epilogue, operands)[0];
@@ -106,7 +110,8 @@ class Preparation {
     if (!in[bias]) {
       const auto* gru = node.as<GRUSequence>();
       const int64_t rows = r[1].get_length();
-      in[bias] = b_.constant(Tensor(in[0].element_type(), {r[0].get_length(), gru && gru->linear_before_reset ? rows / 3 * 4 : rows}));
+      in[bias] = b_.constant(
+          Tensor(in[0].element_type(), {r[0].get_length(), gru && gru->linear_before_reset ? rows / 3 * 4 : rows}));
     }
     replace(node.id, b_.add(node.op(), g_.node(node.id).attributes, in).outputs());
     return true;
@@ -119,7 +124,8 @@ class Preparation {
     for (NodeId id : g_.topological_order()) {
       const auto* a = g_.handle(id).as<Assign>();
       if (!a || a->variable_id != v.variable_id) continue;
-      if (!rules_.state) refuse(g_.node(node.id), "is state that changes from run to run, which " + rules_.name + " lacks");
+      if (!rules_.state)
+        refuse(g_.node(node.id), "is state that changes from run to run, which " + rules_.name + " lacks");
       return add(ReadValue{v.variable_id, PartialShape(v.value.shape()), v.value.element_type()}, initial);
     }
     return initial;
@@ -129,7 +135,8 @@ class Preparation {
   Value broadcastable(Value v, Value data, int64_t axis) {
     if (!v.shape().rank_known() || v.shape().rank() != 1) return v;
     if (Tensor t = v.constant(); t && t.size() == 1) return b_.constant(t.reshaped({}));
-    if (!data.shape().rank_known()) throw Error(ErrorCode::unsupported, "[write] quantization by channel needs data of known rank");
+    if (!data.shape().rank_known())
+      throw Error(ErrorCode::unsupported, "[write] quantization by channel needs data of known rank");
     const auto rank = static_cast<int64_t>(data.shape().rank());
     if (axis < 0) axis += rank;
     Shape shape(static_cast<size_t>(rank), 1);
@@ -149,7 +156,8 @@ class Preparation {
     const auto& d = *static_cast<const Dequantize*>(g_.node(node.id).attributes.get());
     const Value x = node.input(0);
     Value y = add(Convert{ElementType::f32}, x);
-    if (const Value zero = node.input(2)) y = add(Subtract{}, y, add(Convert{ElementType::f32}, broadcastable(zero, x, d.axis)));
+    if (const Value zero = node.input(2))
+      y = add(Subtract{}, y, add(Convert{ElementType::f32}, broadcastable(zero, x, d.axis)));
     y = add(Multiply{}, y, to_float(broadcastable(node.input(1), x, d.axis)));
     return d.output_type == ElementType::f32 ? y : add(Convert{d.output_type}, y);
   }
@@ -157,12 +165,15 @@ class Preparation {
   static std::pair<double, double> range_of(const Quantize& q) {
     if (q.low < q.high) return {static_cast<double>(q.low), static_cast<double>(q.high)};
     const int bits = bit_width(q.output_type);
-    if (!is_integer(q.output_type) || bits > 16) throw Error(ErrorCode::unsupported, std::string("[Quantize] to ") + name_of(q.output_type) + " has no FakeQuantize form");
+    if (!is_integer(q.output_type) || bits > 16)
+      throw Error(ErrorCode::unsupported,
+                  std::string("[Quantize] to ") + name_of(q.output_type) + " has no FakeQuantize form");
     const double n = static_cast<double>(int64_t{1} << bits);
     return is_signed(q.output_type) ? std::pair(-n / 2, n / 2 - 1) : std::pair(0.0, n - 1);
   }
 
-  // FakeQuantize to the real values where all that follows is the matching Dequantize; else to the integers, with a Convert.
+  // FakeQuantize to the real values where all that follows is the matching Dequantize; else to the integers, with a
+  // Convert.
   Values quantize(Node node) {
     const auto& q = *static_cast<const Quantize*>(g_.node(node.id).attributes.get());
     const auto [low, high] = range_of(q);
@@ -187,7 +198,8 @@ class Preparation {
     for (const Use& u : node.output().uses()) {
       const Node user = g_.handle(u.node);
       const auto* d = user.as<Dequantize>();
-      all_back = all_back && d && u.index == 0 && d->output_type == ElementType::f32 && user.input(1) == node.input(1) && user.input(2) == node.input(2);
+      all_back = all_back && d && u.index == 0 && d->output_type == ElementType::f32 &&
+                 user.input(1) == node.input(1) && user.input(2) == node.input(2);
     }
     if (all_back) {
       const Value y = add(f, real, il, ih, il, ih);
@@ -199,7 +211,8 @@ class Preparation {
       }
       return {};
     }
-    const Value y = add(f, real, il, ih, b_.scalar<float>(static_cast<float>(low)), b_.scalar<float>(static_cast<float>(high)));
+    const Value y =
+        add(f, real, il, ih, b_.scalar<float>(static_cast<float>(low)), b_.scalar<float>(static_cast<float>(high)));
     return {add(Convert{q.output_type}, y)};
   }
 
@@ -210,6 +223,8 @@ class Preparation {
 
 }  // namespace
 
-Graph prepared_for(const Graph& g, const FormatRules& rules) { return Preparation(g, rules).run(); }
+Graph prepared_for(const Graph& g, const FormatRules& rules) {
+  return Preparation(g, rules).run();
+}
 
 }  // namespace hone

@@ -25,7 +25,8 @@ class GzFile {
   bool read(void* to, unsigned n) {
     const int got = gzread(file_, to, n);
     if (got == 0) return false;
-    if (got != static_cast<int>(n)) throw Error(ErrorCode::unreadable, "[archive] the file is truncated or not gzip", path_);
+    if (got != static_cast<int>(n))
+      throw Error(ErrorCode::unreadable, "[archive] the file is truncated or not gzip", path_);
     return true;
   }
 
@@ -70,11 +71,13 @@ void unpack_tar_gz(const std::string& archive, const std::string& folder) {
     long_name.clear();
     if (name.empty()) {
       name.assign(header, strnlen(header, 100));
-      if (std::memcmp(header + 257, "ustar\0", 6) == 0 && header[345]) name = std::string(header + 345, strnlen(header + 345, 155)) + "/" + name;
+      if (std::memcmp(header + 257, "ustar\0", 6) == 0 && header[345])
+        name = std::string(header + 345, strnlen(header + 345, 155)) + "/" + name;
     }
     if (type != '0' && type != '\0') continue;  // folders come with their files; links and devices are left out
     const std::filesystem::path relative = std::filesystem::path(name).lexically_normal();
-    if (relative.is_absolute() || relative.empty() || *relative.begin() == "..") throw Error(ErrorCode::unsafe, "[archive] a name leaves the folder: " + name, archive);
+    if (relative.is_absolute() || relative.empty() || *relative.begin() == "..")
+      throw Error(ErrorCode::unsafe, "[archive] a name leaves the folder: " + name, archive);
     const std::filesystem::path to = std::filesystem::path(folder) / relative;
     std::filesystem::create_directories(to.parent_path());
     std::FILE* f = std::fopen(to.c_str(), "wb");

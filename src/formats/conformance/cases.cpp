@@ -17,11 +17,14 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 namespace {
 
-[[noreturn]] void unreadable(const std::string& what, const std::string& where) { throw Error(ErrorCode::unreadable, "[conformance] " + what, where); }
+[[noreturn]] void unreadable(const std::string& what, const std::string& where) {
+  throw Error(ErrorCode::unreadable, "[conformance] " + what, where);
+}
 
 json read_json(const std::string& path) {
   json j = json::parse(read_text_file(path), nullptr, false);
-  if (j.is_discarded() || !j.is_object() || !j.contains("cases") || !j["cases"].is_array()) unreadable("not a file of cases", path);
+  if (j.is_discarded() || !j.is_object() || !j.contains("cases") || !j["cases"].is_array())
+    unreadable("not a file of cases", path);
   return j;
 }
 
@@ -34,7 +37,9 @@ Tensor restored(const Tensor& stored, const json& entry, ElementType type) {
   if (how.contains("mean")) {
     const auto mean = how["mean"].get<std::vector<double>>(), deviation = how["std"].get<std::vector<double>>();
     const auto axis = how["channel_axis"].get<size_t>();
-    if (axis >= wide.rank() || static_cast<int64_t>(mean.size()) != wide.shape()[axis] || mean.size() != deviation.size()) unreadable("stored_as does not fit the tensor", "");
+    if (axis >= wide.rank() || static_cast<int64_t>(mean.size()) != wide.shape()[axis] ||
+        mean.size() != deviation.size())
+      unreadable("stored_as does not fit the tensor", "");
     size_t inner = 1;
     for (size_t k = axis + 1; k < wide.rank(); ++k) inner *= static_cast<size_t>(wide.shape()[k]);
     for (size_t i = 0; i < wide.size(); ++i) {
@@ -80,7 +85,8 @@ void cut(Graph& g, const std::vector<std::string>& names) {
   std::vector<NodeId> used;
   for (NodeId p : g.parameters()) {
     const auto& d = g.node(p);
-    if (!g.value(d.outputs[0]).uses.empty() || std::find(names.begin(), names.end(), d.name) != names.end()) used.push_back(p);
+    if (!g.value(d.outputs[0]).uses.empty() || std::find(names.begin(), names.end(), d.name) != names.end())
+      used.push_back(p);
   }
   const auto all = g.parameters();
   for (NodeId p : all) {
@@ -110,7 +116,8 @@ CaseValues load_json_case(const RecordedCase& c, Graph& g) {
     v.inputs[at] = load_entry(one["inputs"][i], folder, c.source);
   }
   for (size_t k = 0; k < parameters.size(); ++k) {
-    if (v.inputs[k].is_none() && parameters[k].type().is_tensor()) unreadable("the case gives no value for input '" + parameters[k].node().name() + "'", c.source);
+    if (v.inputs[k].is_none() && parameters[k].type().is_tensor())
+      unreadable("the case gives no value for input '" + parameters[k].node().name() + "'", c.source);
   }
   const Values results = g.outputs();
   for (size_t i = 0; i < one["outputs"].size(); ++i) {
@@ -129,7 +136,8 @@ CaseValues load_json_case(const RecordedCase& c, Graph& g) {
     if (!out.contains("file")) continue;  // only a part of it was recorded
     v.expected.emplace_back(at, load_entry(out, folder, c.source));
     v.output_names.push_back(name);
-    if (out.contains("stored_as") && out["stored_as"].value("dtype", std::string()) == "float16") v.tolerance.atol = std::max(v.tolerance.atol, 5e-4);
+    if (out.contains("stored_as") && out["stored_as"].value("dtype", std::string()) == "float16")
+      v.tolerance.atol = std::max(v.tolerance.atol, 5e-4);
   }
   return v;
 }
@@ -148,7 +156,9 @@ Datum load_pb(const fs::path& path, const Type& type) {
 
 // Older suites store bf16 as the bits of u16.
 Datum with_type(Datum d, const Type& type) {
-  if (!d.is_tensor() || !type.is_tensor() || type.element != ElementType::bf16 || d.tensor().element_type() != ElementType::u16) return d;
+  if (!d.is_tensor() || !type.is_tensor() || type.element != ElementType::bf16 ||
+      d.tensor().element_type() != ElementType::u16)
+    return d;
   Tensor t(ElementType::bf16, d.tensor().shape());
   if (t.byte_size() > 0) std::memcpy(t.raw(), d.tensor().raw(), t.byte_size());
   return t;
@@ -178,7 +188,8 @@ CaseValues load_data_set(const RecordedCase& c, Graph& g) {
     v.expected.emplace_back(i, expected[i]);
     v.output_names.push_back(g.handle(g.results()[i]).name());
   }
-  if (v.inputs.size() != g.parameters().size()) unreadable("the case has another number of inputs than the model", c.source);
+  if (v.inputs.size() != g.parameters().size())
+    unreadable("the case has another number of inputs than the model", c.source);
   return v;
 }
 
@@ -187,7 +198,8 @@ CaseValues load_light(const RecordedCase& c, Graph& g) {
   CaseValues v;
   for (const Value& p : g.inputs()) {
     Tensor t(ElementType::f32, p.shape().to_shape());
-    for (size_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(static_cast<double>(i) / static_cast<double>(t.size()));
+    for (size_t i = 0; i < t.size(); ++i)
+      t.data<float>()[i] = static_cast<float>(static_cast<double>(i) / static_cast<double>(t.size()));
     v.inputs.emplace_back(t);
   }
   v.expected.emplace_back(0, load_pb(c.source, g.outputs()[0].type()));
@@ -211,11 +223,13 @@ Tensor load_csv(const fs::path& path, const Type& type) {
     p = end;
     while (*p == ',' || *p == ' ' || *p == '\n' || *p == '\r') ++p;
   }
-  if (n != t.size()) unreadable(std::to_string(n) + " numbers for a tensor of " + std::to_string(t.size()), path.string());
+  if (n != t.size())
+    unreadable(std::to_string(n) + " numbers for a tensor of " + std::to_string(t.size()), path.string());
   return t;
 }
 
-// The golden outputs were made by the integer arithmetic of another implementation: half a step may fall to either side.
+// The golden outputs were made by the integer arithmetic of another implementation: half a step may fall to either
+// side.
 CaseValues load_layer(const RecordedCase& c, Graph& g) {
   CaseValues v;
   const std::string stem = c.model.substr(0, c.model.size() - 7);
@@ -251,13 +265,15 @@ void cases_of_folder(const fs::path& folder, const fs::path& root, std::vector<R
       const std::string model = j["model"].get<std::string>();
       const std::string base = relative(file == "io.json" ? folder : p.parent_path() / file.substr(0, file.size() - 8));
       for (size_t i = 0; i < j["cases"].size(); ++i) {
-        out.push_back({RecordedCase::Kind::json, base + "/" + std::to_string(i), (folder / model).string(), p.string(), i});
+        out.push_back(
+            {RecordedCase::Kind::json, base + "/" + std::to_string(i), (folder / model).string(), p.string(), i});
       }
     } else if (file == "model.onnx") {
       for (const fs::path& set : entries) {
         if (set.filename().string().starts_with("test_data_set_") && fs::is_directory(set)) {
           const std::string number = set.filename().string().substr(14);
-          out.push_back({RecordedCase::Kind::onnx_data_set, relative(folder) + (number == "0" ? "" : "/" + number), p.string(), set.string(), 0});
+          out.push_back({RecordedCase::Kind::onnx_data_set, relative(folder) + (number == "0" ? "" : "/" + number),
+                         p.string(), set.string(), 0});
         }
       }
     } else if (file.ends_with(".tflite")) {
@@ -267,7 +283,8 @@ void cases_of_folder(const fs::path& folder, const fs::path& root, std::vector<R
       }
     } else if (file.starts_with("light_") && file.ends_with(".onnx")) {
       const fs::path expected = folder / (file.substr(0, file.size() - 5) + "_output_0.pb");
-      if (fs::exists(expected)) out.push_back({RecordedCase::Kind::onnx_light, relative(p), p.string(), expected.string(), 0});
+      if (fs::exists(expected))
+        out.push_back({RecordedCase::Kind::onnx_light, relative(p), p.string(), expected.string(), 0});
     }
   }
   for (const fs::path& p : entries) {
@@ -308,10 +325,14 @@ std::vector<RecordedCase> find_cases(const std::string& path, const std::string&
 
 CaseValues load_case(const RecordedCase& c, Graph& g) {
   switch (c.kind) {
-    case RecordedCase::Kind::json: return load_json_case(c, g);
-    case RecordedCase::Kind::onnx_data_set: return load_data_set(c, g);
-    case RecordedCase::Kind::onnx_light: return load_light(c, g);
-    case RecordedCase::Kind::csv: return load_layer(c, g);
+    case RecordedCase::Kind::json:
+      return load_json_case(c, g);
+    case RecordedCase::Kind::onnx_data_set:
+      return load_data_set(c, g);
+    case RecordedCase::Kind::onnx_light:
+      return load_light(c, g);
+    case RecordedCase::Kind::csv:
+      return load_layer(c, g);
   }
   return {};
 }

@@ -21,7 +21,7 @@ struct RecordedCase {
 std::vector<RecordedCase> find_cases(const std::string& path, const std::string& scratch);
 
 struct CaseValues {
-  std::vector<Datum> inputs;   ///< in the order of the model's parameters
+  std::vector<Datum> inputs;                       ///< in the order of the model's parameters
   std::vector<std::pair<size_t, Datum>> expected;  ///< index of the model's result and its value
   std::vector<std::string> output_names;
   Tolerance tolerance;

@@ -71,19 +71,24 @@ Comparison compare_floats(const Tensor& a, const Tensor& e, const Tolerance& t, 
   }
   const double spread = std::max(high - low, 1e-30), mean = e.size() ? sum / static_cast<double>(e.size()) : 0;
   if (t.spread_largest > 0 && (c.max_abs > t.spread_largest * spread || mean > t.spread_mean * spread)) {
-    c = fail(c, name + ": largest difference " + brief(c.max_abs / spread) + ", mean " + brief(mean / spread) + " of the spread");
+    c = fail(c, name + ": largest difference " + brief(c.max_abs / spread) + ", mean " + brief(mean / spread) +
+                    " of the spread");
   }
   return c;
 }
 
 Comparison compare_tensors(const Tensor& a, const Tensor& e, const Tolerance& t, const std::string& name) {
   Comparison c;
-  if (a.element_type() != e.element_type()) return fail(c, name + ": type is " + name_of(a.element_type()) + ", expected " + name_of(e.element_type()));
-  if (a.shape() != e.shape()) return fail(c, name + ": shape is " + to_string(a.shape()) + ", expected " + to_string(e.shape()));
+  if (a.element_type() != e.element_type())
+    return fail(c, name + ": type is " + name_of(a.element_type()) + ", expected " + name_of(e.element_type()));
+  if (a.shape() != e.shape())
+    return fail(c, name + ": shape is " + to_string(a.shape()) + ", expected " + to_string(e.shape()));
   if (t.top5 && e.size() > 5 && top5(a) != top5(e)) return fail(c, name + ": the five largest differ");
   if (e.element_type() == ElementType::string) {
     for (size_t i = 0; i < e.size(); ++i) {
-      if (a.strings()[i] != e.strings()[i]) return fail(c, name + ": element " + std::to_string(i) + " is '" + a.strings()[i] + "', expected '" + e.strings()[i] + "'");
+      if (a.strings()[i] != e.strings()[i])
+        return fail(c, name + ": element " + std::to_string(i) + " is '" + a.strings()[i] + "', expected '" +
+                           e.strings()[i] + "'");
     }
     return c;
   }
@@ -99,12 +104,14 @@ Comparison compare_tensors(const Tensor& a, const Tensor& e, const Tolerance& t,
     sum += d;
     c.max_abs = std::max(c.max_abs, d);
     if (t.spread_largest == 0 && !t.top5 && d > static_cast<double>(allowed)) {
-      c = fail(c, name + ": element " + std::to_string(i) + " is " + std::to_string(x) + ", expected " + std::to_string(y));
+      c = fail(
+          c, name + ": element " + std::to_string(i) + " is " + std::to_string(x) + ", expected " + std::to_string(y));
     }
   }
   if (t.spread_largest > 0 && e.size() > 0) {
     const double spread = std::max(static_cast<double>(high) - static_cast<double>(low), 1.0);
-    if (c.max_abs > std::max(1.0, t.spread_largest * spread) || sum / static_cast<double>(e.size()) > t.spread_mean * spread) {
+    if (c.max_abs > std::max(1.0, t.spread_largest * spread) ||
+        sum / static_cast<double>(e.size()) > t.spread_mean * spread) {
       c = fail(c, name + ": largest difference " + brief(c.max_abs));
     }
   }
@@ -129,12 +136,16 @@ Tolerance Tolerance::parse(std::string_view text) {
 Comparison compare(const Datum& actual, const Datum& expected, const Tolerance& tolerance, const std::string& name) {
   Comparison c;
   if (expected.is_none() || actual.is_none()) {
-    return expected.is_none() == actual.is_none() ? c : fail(c, name + (expected.is_none() ? ": expected nothing" : ": nothing was given"));
+    return expected.is_none() == actual.is_none()
+               ? c
+               : fail(c, name + (expected.is_none() ? ": expected nothing" : ": nothing was given"));
   }
-  if (expected.is_sequence() != actual.is_sequence() || expected.is_map() != actual.is_map()) return fail(c, name + ": another kind of value");
+  if (expected.is_sequence() != actual.is_sequence() || expected.is_map() != actual.is_map())
+    return fail(c, name + ": another kind of value");
   if (expected.is_sequence()) {
     const auto &a = actual.sequence(), &e = expected.sequence();
-    if (a.size() != e.size()) return fail(c, name + ": " + std::to_string(a.size()) + " elements, expected " + std::to_string(e.size()));
+    if (a.size() != e.size())
+      return fail(c, name + ": " + std::to_string(a.size()) + " elements, expected " + std::to_string(e.size()));
     for (size_t i = 0; i < e.size() && c.equal; ++i) {
       const Comparison one = compare(a[i], e[i], tolerance, name + "[" + std::to_string(i) + "]");
       c.max_abs = std::max(c.max_abs, one.max_abs);

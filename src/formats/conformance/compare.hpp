@@ -11,10 +11,11 @@ namespace hone {
 struct Tolerance {
   double rtol = 1e-3;
   double atol = 1e-7;
-  int64_t steps = 0;             ///< of integers below 32 bits
-  double spread_largest = 0;     ///< > 0: instead, the largest difference as a share of the spread of the expected values...
-  double spread_mean = 0;        ///< ...and the mean difference
-  bool top5 = false;             ///< instead: the five largest are the same
+  int64_t steps = 0;  ///< of integers below 32 bits
+  double spread_largest =
+      0;                   ///< > 0: instead, the largest difference as a share of the spread of the expected values...
+  double spread_mean = 0;  ///< ...and the mean difference
+  bool top5 = false;       ///< instead: the five largest are the same
   /// Reads sentences such as `rtol 1e-3, atol 1e-4` and `largest difference <= 0.05, mean <= 0.01 of the spread`.
   static Tolerance parse(std::string_view text);
 };

@@ -19,7 +19,9 @@ namespace hone {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double seconds_since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
 
 CaseResult run_here(const RecordedCase& c, const ConformanceOptions& options) {
   CaseResult r;
@@ -35,7 +37,8 @@ CaseResult run_here(const RecordedCase& c, const ConformanceOptions& options) {
     for (size_t i = 0; i < v.expected.size(); ++i) {
       const auto& [at, expected] = v.expected[i];
       if (at >= outputs.size()) throw Error(ErrorCode::failed, "[conformance] an output is missing", v.output_names[i]);
-      const bool flat = v.any_shape && outputs[at].is_tensor() && outputs[at].tensor().size() == expected.tensor().size();
+      const bool flat =
+          v.any_shape && outputs[at].is_tensor() && outputs[at].tensor().size() == expected.tensor().size();
       const Datum wanted = flat ? Datum(expected.tensor().reshaped(outputs[at].tensor().shape())) : expected;
       const Comparison one = compare(outputs[at], wanted, v.tolerance, v.output_names[i]);
       r.max_abs = std::max(r.max_abs, one.max_abs);
@@ -45,7 +48,8 @@ CaseResult run_here(const RecordedCase& c, const ConformanceOptions& options) {
       }
     }
   } catch (const Error& e) {
-    const bool refused = e.code() == ErrorCode::unsupported || e.code() == ErrorCode::unreadable || e.code() == ErrorCode::unsafe;
+    const bool refused =
+        e.code() == ErrorCode::unsupported || e.code() == ErrorCode::unreadable || e.code() == ErrorCode::unsafe;
     r.status = refused ? CaseStatus::refused : CaseStatus::fail;
     r.reason = e.what();
   } catch (const std::exception& e) {
@@ -107,7 +111,8 @@ CaseResult collect(Child& child, const std::string& name, double timeout) {
     r.reason = "took longer than " + std::to_string(static_cast<int>(timeout)) + " s";
   } else {
     r.status = CaseStatus::crash;
-    r.reason = WIFSIGNALED(status) ? std::string("ended by signal ") + std::to_string(WTERMSIG(status)) : "ended without a result";
+    r.reason = WIFSIGNALED(status) ? std::string("ended by signal ") + std::to_string(WTERMSIG(status))
+                                   : "ended without a result";
   }
   return r;
 }
@@ -116,7 +121,8 @@ class ScratchFolder {
  public:
   ScratchFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "hone_conformance_XXXXXX").string();
-    if (!mkdtemp(pattern.data())) throw Error(ErrorCode::no_space, "[conformance] cannot make a temporary folder", pattern);
+    if (!mkdtemp(pattern.data()))
+      throw Error(ErrorCode::no_space, "[conformance] cannot make a temporary folder", pattern);
     path_ = pattern;
   }
   ~ScratchFolder() {
@@ -154,7 +160,9 @@ ConformanceReport run_conformance(const std::string& path, const ConformanceOpti
   ScratchFolder scratch;
   auto cases = find_cases(path, scratch.path());
   std::erase_if(cases, [&](const RecordedCase& c) { return c.name.find(options.filter) == std::string::npos; });
-  if (cases.empty()) throw Error(ErrorCode::unreadable, "[conformance] no cases were found", path, "name a folder with io.json files or ONNX test data sets");
+  if (cases.empty())
+    throw Error(ErrorCode::unreadable, "[conformance] no cases were found", path,
+                "name a folder with io.json files or ONNX test data sets");
   ConformanceReport report;
   report.cases.resize(cases.size());
   auto done = [&](size_t i, CaseResult r) {
@@ -182,8 +190,10 @@ ConformanceReport run_conformance(const std::string& path, const ConformanceOpti
       if (waits[i].revents) {
         char buffer[4096];
         const ssize_t n = ::read(c.fd, buffer, sizeof buffer);
-        if (n > 0) c.received.append(buffer, static_cast<size_t>(n));
-        else over = true;
+        if (n > 0)
+          c.received.append(buffer, static_cast<size_t>(n));
+        else
+          over = true;
       } else if (seconds_since(c.start) > options.timeout_s) {
         c.late = over = true;
         ::kill(c.pid, SIGKILL);

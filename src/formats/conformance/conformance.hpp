@@ -1,5 +1,6 @@
-// Runs recorded cases: folders with `io.json`, folders of the ONNX backend suites (`model.onnx` with `test_data_set_*`), pairs
-// `light_*.onnx` with `*_output_0.pb`, layers `X.tflite` with `X_input0_int16.csv` and `X_golden_int16.csv`, and `.tar.gz` archives of such folders. Each case runs in a child process, so one that crashes
+// Runs recorded cases: folders with `io.json`, folders of the ONNX backend suites (`model.onnx` with
+// `test_data_set_*`), pairs `light_*.onnx` with `*_output_0.pb`, layers `X.tflite` with `X_input0_int16.csv` and
+// `X_golden_int16.csv`, and `.tar.gz` archives of such folders. Each case runs in a child process, so one that crashes
 // or hangs is a row of the report, not the end of it.
 #pragma once
 #include <functional>
@@ -17,8 +18,8 @@ const char* name_of(CaseStatus s);
 struct CaseResult {
   std::string name;
   CaseStatus status = CaseStatus::fail;
-  std::string reason;   ///< empty where the case passed
-  double max_abs = 0;   ///< largest absolute difference of any output
+  std::string reason;  ///< empty where the case passed
+  double max_abs = 0;  ///< largest absolute difference of any output
   double seconds = 0;
 };
 
@@ -36,10 +37,10 @@ Prepare reference_executor();
 struct ConformanceOptions {
   Prepare prepare = reference_executor();
   std::function<Graph(const std::string& path)> read;  ///< empty: the readers
-  std::string filter;            ///< only cases whose name contains it
-  unsigned jobs = 2;             ///< children at a time
-  double timeout_s = 120;        ///< a case that takes longer fails
-  bool isolate = true;           ///< false: in this process (for debugging)
+  std::string filter;                                  ///< only cases whose name contains it
+  unsigned jobs = 2;                                   ///< children at a time
+  double timeout_s = 120;                              ///< a case that takes longer fails
+  bool isolate = true;                                 ///< false: in this process (for debugging)
   std::function<void(const CaseResult&)> on_case;
 };
 

@@ -18,7 +18,9 @@ struct Header {
   Shape shape;
 };
 
-[[noreturn]] void bad(const std::string& where, const std::string& why) { throw Error(ErrorCode::unreadable, "[npy] " + why, where); }
+[[noreturn]] void bad(const std::string& where, const std::string& why) {
+  throw Error(ErrorCode::unreadable, "[npy] " + why, where);
+}
 
 // The value of `'key':` in the header dictionary, up to the comma that ends it.
 std::string_view field(std::string_view dict, std::string_view key, const std::string& where) {
@@ -37,11 +39,13 @@ Header parse_header(std::string_view dict, const std::string& where) {
   std::string_view descr = field(dict, "descr", where);
   if (descr.size() >= 2 && descr.front() == '\'' && descr.back() == '\'') descr = descr.substr(1, descr.size() - 2);
   if (descr.size() < 3) {
-    throw Error(ErrorCode::unsupported, "[npy] element type '" + std::string(descr) + "' is not supported", where, "save a plain array of numbers or strings");
+    throw Error(ErrorCode::unsupported, "[npy] element type '" + std::string(descr) + "' is not supported", where,
+                "save a plain array of numbers or strings");
   }
   h.order = descr[0];
   h.kind = descr[1];
-  if (std::from_chars(descr.data() + 2, descr.data() + descr.size(), h.item).ec != std::errc()) bad(where, "malformed element type");
+  if (std::from_chars(descr.data() + 2, descr.data() + descr.size(), h.item).ec != std::errc())
+    bad(where, "malformed element type");
   const std::string_view order = field(dict, "fortran_order", where);
   if (!order.starts_with("True") && !order.starts_with("False")) bad(where, "malformed fortran_order");
   h.fortran = order.starts_with("True");
@@ -63,13 +67,27 @@ Header parse_header(std::string_view dict, const std::string& where) {
 
 ElementType numeric_type(const Header& h) {
   switch (h.kind) {
-    case 'f': return h.item == 8 ? ElementType::f64 : h.item == 4 ? ElementType::f32 : h.item == 2 ? ElementType::f16 : ElementType::dynamic;
+    case 'f':
+      return h.item == 8   ? ElementType::f64
+             : h.item == 4 ? ElementType::f32
+             : h.item == 2 ? ElementType::f16
+                           : ElementType::dynamic;
     case 'i':
-      return h.item == 8 ? ElementType::i64 : h.item == 4 ? ElementType::i32 : h.item == 2 ? ElementType::i16 : h.item == 1 ? ElementType::i8 : ElementType::dynamic;
+      return h.item == 8   ? ElementType::i64
+             : h.item == 4 ? ElementType::i32
+             : h.item == 2 ? ElementType::i16
+             : h.item == 1 ? ElementType::i8
+                           : ElementType::dynamic;
     case 'u':
-      return h.item == 8 ? ElementType::u64 : h.item == 4 ? ElementType::u32 : h.item == 2 ? ElementType::u16 : h.item == 1 ? ElementType::u8 : ElementType::dynamic;
-    case 'b': return h.item == 1 ? ElementType::boolean : ElementType::dynamic;
-    default: return ElementType::dynamic;
+      return h.item == 8   ? ElementType::u64
+             : h.item == 4 ? ElementType::u32
+             : h.item == 2 ? ElementType::u16
+             : h.item == 1 ? ElementType::u8
+                           : ElementType::dynamic;
+    case 'b':
+      return h.item == 1 ? ElementType::boolean : ElementType::dynamic;
+    default:
+      return ElementType::dynamic;
   }
 }
 
@@ -79,10 +97,11 @@ void append_utf8(std::string& s, uint32_t c) {
   } else if (c < 0x800) {
     s += {static_cast<char>(0xc0 | (c >> 6)), static_cast<char>(0x80 | (c & 63))};
   } else if (c < 0x10000) {
-    s += {static_cast<char>(0xe0 | (c >> 12)), static_cast<char>(0x80 | ((c >> 6) & 63)), static_cast<char>(0x80 | (c & 63))};
-  } else {
-    s += {static_cast<char>(0xf0 | ((c >> 18) & 7)), static_cast<char>(0x80 | ((c >> 12) & 63)), static_cast<char>(0x80 | ((c >> 6) & 63)),
+    s += {static_cast<char>(0xe0 | (c >> 12)), static_cast<char>(0x80 | ((c >> 6) & 63)),
           static_cast<char>(0x80 | (c & 63))};
+  } else {
+    s += {static_cast<char>(0xf0 | ((c >> 18) & 7)), static_cast<char>(0x80 | ((c >> 12) & 63)),
+          static_cast<char>(0x80 | ((c >> 6) & 63)), static_cast<char>(0x80 | (c & 63))};
   }
 }
 
@@ -145,7 +164,8 @@ size_t source_index(size_t i, const Header& h) {
 Tensor parse_npy(std::span<const uint8_t> bytes, const std::string& where) {
   if (bytes.size() < 10 || std::memcmp(bytes.data(), "\x93NUMPY", 6) != 0) bad(where, "not a .npy file");
   const int major = bytes[6];
-  if (major < 1 || major > 3) throw Error(ErrorCode::unsupported, "[npy] version " + std::to_string(major) + " is not supported", where);
+  if (major < 1 || major > 3)
+    throw Error(ErrorCode::unsupported, "[npy] version " + std::to_string(major) + " is not supported", where);
   size_t begin = 10, length = bytes[8] | size_t(bytes[9]) << 8;
   if (major > 1) {
     if (bytes.size() < 12) bad(where, "the file is truncated");
@@ -165,7 +185,8 @@ Tensor parse_npy(std::span<const uint8_t> bytes, const std::string& where) {
   }
   const ElementType type = numeric_type(h);
   if (type == ElementType::dynamic) {
-    throw Error(ErrorCode::unsupported, std::string("[npy] element type '") + h.kind + std::to_string(h.item) + "' is not supported", where,
+    throw Error(ErrorCode::unsupported,
+                std::string("[npy] element type '") + h.kind + std::to_string(h.item) + "' is not supported", where,
                 "save the array as float, integer, bool or string");
   }
   Tensor t(type, h.shape);
@@ -176,15 +197,30 @@ Tensor parse_npy(std::span<const uint8_t> bytes, const std::string& where) {
   return t;
 }
 
-Tensor read_npy(const std::string& path) { return parse_npy(MappedFile::open(path)->bytes(), path); }
+Tensor read_npy(const std::string& path) {
+  return parse_npy(MappedFile::open(path)->bytes(), path);
+}
 
 ElementType npy_type(ElementType t) {
   switch (t) {
-    case ElementType::bf16: case ElementType::f8e4m3: case ElementType::f8e5m2: case ElementType::f8e8m0: case ElementType::f4e2m1:
-    case ElementType::nf4: case ElementType::f8e4m3fnuz: case ElementType::f8e5m2fnuz: return ElementType::f32;
-    case ElementType::i4: case ElementType::i2: return ElementType::i8;
-    case ElementType::u4: case ElementType::u2: case ElementType::u1: return ElementType::u8;
-    default: return t;
+    case ElementType::bf16:
+    case ElementType::f8e4m3:
+    case ElementType::f8e5m2:
+    case ElementType::f8e8m0:
+    case ElementType::f4e2m1:
+    case ElementType::nf4:
+    case ElementType::f8e4m3fnuz:
+    case ElementType::f8e5m2fnuz:
+      return ElementType::f32;
+    case ElementType::i4:
+    case ElementType::i2:
+      return ElementType::i8;
+    case ElementType::u4:
+    case ElementType::u2:
+    case ElementType::u1:
+      return ElementType::u8;
+    default:
+      return t;
   }
 }
 

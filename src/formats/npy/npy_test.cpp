@@ -53,16 +53,20 @@ TEST_F(Npy, keeps_unicode_strings) {
 }
 
 TEST_F(Npy, reads_big_endian_and_fortran_order) {
-  const auto big = bytes("{'descr': '>i2', 'fortran_order': False, 'shape': (2,), }\n", std::string("\x01\x02\xff\xfe", 4));
+  const auto big =
+      bytes("{'descr': '>i2', 'fortran_order': False, 'shape': (2,), }\n", std::string("\x01\x02\xff\xfe", 4));
   EXPECT_TRUE(parse_npy(big, "t").identical(Tensor::of<int16_t>({2}, {0x0102, -2})));
-  const auto fortran = bytes("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n", std::string("\x01\x04\x02\x05\x03\x06", 6));
+  const auto fortran =
+      bytes("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n", std::string("\x01\x04\x02\x05\x03\x06", 6));
   EXPECT_TRUE(parse_npy(fortran, "t").identical(Tensor::of<uint8_t>({2, 3}, {1, 2, 3, 4, 5, 6})));
 }
 
 TEST_F(Npy, refuses_what_is_short_or_strange) {
   const auto head = "{'descr': '<f4', 'fortran_order': False, 'shape': (100,), }\n";
   EXPECT_THROW(parse_npy(bytes(head, "abc"), "t"), Error);
-  EXPECT_THROW(parse_npy(bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 9), }\n", ""), "t"), Error);
+  EXPECT_THROW(
+      parse_npy(bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 9), }\n", ""), "t"),
+      Error);
   EXPECT_THROW(parse_npy(bytes("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", "12345678"), "t"), Error);
   EXPECT_THROW(parse_npy(bytes("{'descr': '<U0', 'fortran_order': False, 'shape': (99999999,), }\n", ""), "t"), Error);
   auto whole = bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", "12345678");

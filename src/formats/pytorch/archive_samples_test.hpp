@@ -108,12 +108,14 @@ inline std::string meta(const std::vector<std::string>& sizes, int dtype = 7, co
   std::vector<std::string> dims, steps;
   for (const std::string& s : sizes) {
     const bool digits = s.find_first_not_of("0123456789") == s.npos;
-    const std::string unknown = R"x({"as_expr": {"expr_str": "Symbol(')x" + s + R"x(', positive=True, integer=True)", "hint": {"as_int": 4}}})x";
+    const std::string unknown = R"x({"as_expr": {"expr_str": "Symbol(')x" + s +
+                                R"x(', positive=True, integer=True)", "hint": {"as_int": 4}}})x";
     dims.push_back(digits ? R"({"as_int": )" + s + "}" : unknown);
   }
   for (int s : strides) steps.push_back(R"({"as_int": )" + std::to_string(s) + "}");
-  return R"({"dtype": )" + std::to_string(dtype) + R"(, "sizes": )" + joined(dims) + R"(, "requires_grad": false, "device": {"type": "cpu", "index": null}, "strides": )" +
-         joined(steps) + R"(, "storage_offset": {"as_int": )" + std::to_string(offset) + R"(}, "layout": 7})";
+  return R"({"dtype": )" + std::to_string(dtype) + R"(, "sizes": )" + joined(dims) +
+         R"(, "requires_grad": false, "device": {"type": "cpu", "index": null}, "strides": )" + joined(steps) +
+         R"(, "storage_offset": {"as_int": )" + std::to_string(offset) + R"(}, "layout": 7})";
 }
 
 struct Program {

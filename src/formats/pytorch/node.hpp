@@ -32,7 +32,6 @@ class NodeContext : public Emitter {
   NodeContext(Importer& importer, Builder& builder, const NodeMessage& node, std::string_view op)
       : Emitter(builder), importer_(importer), node_(node), op_(op) {}
 
-
   std::string_view op() const { return op_; }  ///< the operator's name without overload
   size_t num_outputs() const { return node_.outputs.size(); }
   const std::vector<Argument>& outputs() const { return node_.outputs; }

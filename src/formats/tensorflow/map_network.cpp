@@ -96,7 +96,8 @@ Value convolved(NodeContext& n, size_t spatial, Value input, Value kernel) {
   const Dimension channels = x.shape()[1], per_group = w.shape()[1];
   if (channels.is_static() && per_group.is_static() && channels.get_length() != per_group.get_length()) {
     const int64_t own = per_group.get_length();
-    if (own == 0 || channels.get_length() == 0 || channels.get_length() % own != 0) n.fail("the channels of the data do not fit the kernel");
+    if (own == 0 || channels.get_length() == 0 || channels.get_length() % own != 0)
+      n.fail("the channels of the data do not fit the kernel");
     auto op = windowed<GroupConvolution>(n, f);
     op.dilations = dilations;
     const int64_t groups = channels.get_length() / own;

@@ -60,13 +60,15 @@ TEST(TensorFlow, reads_a_convolution_with_channels_last) {
 TEST(TensorFlow, resizes_by_its_table_of_cubic_weights) {
   const std::vector<float> pixels{0, 10, 40, 90};
   // What TensorFlow 2.21 gives: plain, with aligned corners, with half pixels.
-  const std::vector<std::vector<double>> wanted{{0, 2.65201521, 13.7544403, 27.041563, 56.4953613, 84.3556366, 95.2469559},
-                                                {0, 2.1875, 10, 21.25, 40, 67.8125, 90},
-                                                {-0.792163968, 1.87691414, 8.62827778, 22.5, 43.1780701, 76.0285263, 93.9608154}};
+  const std::vector<std::vector<double>> wanted{
+      {0, 2.65201521, 13.7544403, 27.041563, 56.4953613, 84.3556366, 95.2469559},
+      {0, 2.1875, 10, 21.25, 40, 67.8125, 90},
+      {-0.792163968, 1.87691414, 8.62827778, 22.5, 43.1780701, 76.0285263, 93.9608154}};
   for (size_t k = 0; k < wanted.size(); ++k) {
     GraphMaker m;
     m.input("x", {1, 1, 4, 1}).ints("size", {2}, {1, 7});
-    m.node("y", "ResizeBicubic", {"x", "size"}, {flag_attribute("align_corners", k == 1), flag_attribute("half_pixel_centers", k == 2)});
+    m.node("y", "ResizeBicubic", {"x", "size"},
+           {flag_attribute("align_corners", k == 1), flag_attribute("half_pixel_centers", k == 2)});
     const auto y = run(m.read(), {Tensor::of<float>({1, 1, 4, 1}, std::span<const float>(pixels))});
     ASSERT_EQ(y.size(), 7u);
     for (size_t i = 0; i < 7; ++i) EXPECT_NEAR(y[i], wanted[k][i], 2e-5) << k << " " << i;
@@ -77,8 +79,10 @@ TEST(TensorFlow, refuses_functions_that_change_state) {
   GraphMaker m;
   m.input("x", {2});
   m.node("v", "VarHandleOp", {}, {type_attribute("dtype", 1)});
-  m.function("step", {{"a", 1}, {"r", 20}}, {{"out", 1}},
-             {node_message("sum", "AddV2", {"a", "a"}, {}), node_message("keep", "AssignVariableOp", {"r", "sum:z:0"}, {})}, {"sum:z:0"});
+  m.function(
+      "step", {{"a", 1}, {"r", 20}}, {{"out", 1}},
+      {node_message("sum", "AddV2", {"a", "a"}, {}), node_message("keep", "AssignVariableOp", {"r", "sum:z:0"}, {})},
+      {"sum:z:0"});
   m.node("y", "StatefulPartitionedCall", {"x", "v"}, {function_attribute("f", "step")});
   const std::string text = message_of(m);
   EXPECT_NE(text.find("state that changes from run to run is not offered: 'y/keep'"), std::string::npos) << text;

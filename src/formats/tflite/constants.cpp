@@ -1,15 +1,15 @@
 // Constant tensors: dense ones stay in the mapped file, strings and sparse ones are unpacked.
-#include "formats/tflite/schema.hpp"
-
 #include <algorithm>
 
+#include "formats/tflite/schema.hpp"
 #include "hone/error.hpp"
 
 namespace hone::tflite {
 namespace {
 
 [[noreturn]] void unreadable(const TensorInfo& t, const std::string& what) {
-  throw Error(ErrorCode::unreadable, "[tflite] " + what, "tensor '" + std::string(t.name) + "'", "check that the file is whole");
+  throw Error(ErrorCode::unreadable, "[tflite] " + what, "tensor '" + std::string(t.name) + "'",
+              "check that the file is whole");
 }
 
 Shape shape_of(const TensorInfo& t) {
@@ -35,7 +35,8 @@ Tensor strings_of(const TensorInfo& t, Bytes b) {
   std::vector<std::string> out;
   for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
     const int64_t begin = number(b, i + 1), end = number(b, i + 2);
-    if (begin < 0 || end < begin || static_cast<uint64_t>(end) > b.size()) unreadable(t, "a string lies out of its tensor");
+    if (begin < 0 || end < begin || static_cast<uint64_t>(end) > b.size())
+      unreadable(t, "a string lies out of its tensor");
     out.emplace_back(reinterpret_cast<const char*>(b.data()) + begin, static_cast<size_t>(end - begin));
   }
   Shape shape = shape_of(t);
@@ -55,10 +56,17 @@ std::vector<int64_t> index_vector(const TensorInfo& t, const Table& d, unsigned 
   std::vector<int64_t> out;
   const auto copy = [&](auto list) { out.assign(list.begin(), list.end()); };
   switch (d.get<uint8_t>(kind)) {
-    case 1: copy(v.numbers<int32_t>(0)); break;
-    case 2: copy(v.numbers<uint16_t>(0)); break;
-    case 3: copy(v.numbers<uint8_t>(0)); break;
-    default: unreadable(t, "a sparse dimension lacks its indices");
+    case 1:
+      copy(v.numbers<int32_t>(0));
+      break;
+    case 2:
+      copy(v.numbers<uint16_t>(0));
+      break;
+    case 3:
+      copy(v.numbers<uint8_t>(0));
+      break;
+    default:
+      unreadable(t, "a sparse dimension lacks its indices");
   }
   return out;
 }
@@ -69,7 +77,8 @@ class Densifier {
     const auto order = t.sparsity.numbers<int32_t>(0), map = t.sparsity.numbers<int32_t>(1);
     const Tables levels = t.sparsity.tables(2);
     const size_t rank = out.rank();
-    if (order.size() != levels.size() || order.size() < rank || order.size() != rank + map.size() || order.size() > 2 * rank) {
+    if (order.size() != levels.size() || order.size() < rank || order.size() != rank + map.size() ||
+        order.size() > 2 * rank) {
       unreadable(t, "the sparsity does not fit the tensor");
     }
     block_.assign(rank, 1);
@@ -122,14 +131,16 @@ class Densifier {
     const auto p = static_cast<size_t>(parent);
     if (p + 1 >= l.segments.size()) unreadable(t_, "the segments of a sparse dimension are too few");
     const int64_t begin = l.segments[p], end = l.segments[p + 1];
-    if (begin < 0 || end < begin || static_cast<uint64_t>(end) > l.indices.size()) unreadable(t_, "a segment lies out of its indices");
+    if (begin < 0 || end < begin || static_cast<uint64_t>(end) > l.indices.size())
+      unreadable(t_, "a segment lies out of its indices");
     for (int64_t i = begin; i < end; ++i) {
       index_[order_[level]] = l.indices[static_cast<size_t>(i)];
       walk(level + 1, i);
     }
   }
   void put(size_t at) {
-    if (++taken_ > values_.size() / element_ || at >= values_.size() / element_) unreadable(t_, "a sparse tensor has too few values");
+    if (++taken_ > values_.size() / element_ || at >= values_.size() / element_)
+      unreadable(t_, "a sparse tensor has too few values");
     int64_t to = 0;
     const size_t rank = strides_.size();
     for (size_t k = 0; k < rank; ++k) {
@@ -140,7 +151,8 @@ class Densifier {
       if (i < 0 || i >= out_.shape()[k]) unreadable(t_, "a sparse element lies out of the tensor");
       to += i * strides_[k];
     }
-    std::memcpy(static_cast<uint8_t*>(out_.raw()) + static_cast<size_t>(to) * element_, values_.data() + at * element_, element_);
+    std::memcpy(static_cast<uint8_t*>(out_.raw()) + static_cast<size_t>(to) * element_, values_.data() + at * element_,
+                element_);
   }
 
   const TensorInfo& t_;
@@ -163,17 +175,21 @@ Tensor constant_of(const Model& m, const TensorInfo& t) {
   if (type == ElementType::dynamic) unreadable(t, "a resource has content");
   const Shape shape = shape_of(t);
   if (t.sparsity) {
-    if (bit_width(type) < 8) throw Error(ErrorCode::unsupported, "[tflite] sparse tensors of 4-bit elements are not supported", "tensor '" + std::string(t.name) + "'");
+    if (bit_width(type) < 8)
+      throw Error(ErrorCode::unsupported, "[tflite] sparse tensors of 4-bit elements are not supported",
+                  "tensor '" + std::string(t.name) + "'");
     // What a sparse file may unpack to is bounded.
     if (static_cast<uint64_t>(element_count(shape)) > 64 * m.file.size() + (uint64_t{1} << 20)) {
-      throw Error(ErrorCode::unsafe, "[tflite] a sparse tensor is far larger than the file", "tensor '" + std::string(t.name) + "'");
+      throw Error(ErrorCode::unsafe, "[tflite] a sparse tensor is far larger than the file",
+                  "tensor '" + std::string(t.name) + "'");
     }
     Tensor out(type, shape);
     Densifier(t, b, out).run();
     return out;
   }
   const size_t wanted = byte_size(type, static_cast<size_t>(element_count(shape)));
-  if (wanted > b.size()) unreadable(t, "a constant of " + std::to_string(wanted) + " bytes has " + std::to_string(b.size()));
+  if (wanted > b.size())
+    unreadable(t, "a constant of " + std::to_string(wanted) + " bytes has " + std::to_string(b.size()));
   if (type == ElementType::boolean) {
     // A hostile boolean byte may be any number.
     Tensor out(type, shape);

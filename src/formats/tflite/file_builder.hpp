@@ -13,7 +13,8 @@
 namespace hone::tflite {
 
 /// One field of an option table.
-using OptionValue = std::variant<int8_t, bool, int32_t, float, int64_t, std::vector<int32_t>, std::vector<int64_t>, std::vector<float>, std::string>;
+using OptionValue = std::variant<int8_t, bool, int32_t, float, int64_t, std::vector<int32_t>, std::vector<int64_t>,
+                                 std::vector<float>, std::string>;
 using Options = std::vector<std::pair<unsigned, OptionValue>>;
 
 /// One level of a sparse tensor: dense with a size, or rows of indices.
@@ -76,7 +77,9 @@ class TableWriter {
   Offset end() { return b_.EndTable(start_); }
 
  private:
-  static flatbuffers::voffset_t place(unsigned field) { return flatbuffers::FieldIndexToOffset(static_cast<flatbuffers::voffset_t>(field)); }
+  static flatbuffers::voffset_t place(unsigned field) {
+    return flatbuffers::FieldIndexToOffset(static_cast<flatbuffers::voffset_t>(field));
+  }
   flatbuffers::FlatBufferBuilder& b_;
   flatbuffers::uoffset_t start_;
 };
@@ -91,19 +94,32 @@ class FileWriter {
     for (const auto& [name, content] : spec.metadata) {
       contents_.push_back(content);
       const Offset text = string(name);
-      metadata.push_back(TableWriter(b_).refer(0, text).put<uint32_t>(1, static_cast<uint32_t>(contents_.size() - 1)).end());
+      metadata.push_back(
+          TableWriter(b_).refer(0, text).put<uint32_t>(1, static_cast<uint32_t>(contents_.size() - 1)).end());
     }
     std::vector<Offset> codes(codes_.size()), buffers;
     for (const auto& [key, index] : codes_) {
       const Offset custom = key.second.empty() ? Offset() : string(key.second);
-      codes[index] = TableWriter(b_).put<int8_t>(0, static_cast<int8_t>(std::min(key.first, 127))).refer(1, custom).put<int32_t>(2, 1).put<int32_t>(3, key.first).end();
+      codes[index] = TableWriter(b_)
+                         .put<int8_t>(0, static_cast<int8_t>(std::min(key.first, 127)))
+                         .refer(1, custom)
+                         .put<int32_t>(2, 1)
+                         .put<int32_t>(3, key.first)
+                         .end();
     }
     for (const std::string& c : contents_) {
       const Offset data = c.empty() ? Offset() : raw(c);
       buffers.push_back(TableWriter(b_).refer(0, data).end());
     }
-    const Offset code_list = tables(codes), subgraph_list = tables(subgraphs), buffer_list = tables(buffers), metadata_list = tables(metadata);
-    const Offset root = TableWriter(b_).put<uint32_t>(0, spec.version).refer(1, code_list).refer(2, subgraph_list).refer(4, buffer_list).refer(6, metadata_list).end();
+    const Offset code_list = tables(codes), subgraph_list = tables(subgraphs), buffer_list = tables(buffers),
+                 metadata_list = tables(metadata);
+    const Offset root = TableWriter(b_)
+                            .put<uint32_t>(0, spec.version)
+                            .refer(1, code_list)
+                            .refer(2, subgraph_list)
+                            .refer(4, buffer_list)
+                            .refer(6, metadata_list)
+                            .end();
     b_.Finish(flatbuffers::Offset<flatbuffers::Table>(root.o), "TFL3");
     return {reinterpret_cast<const char*>(b_.GetBufferPointer()), b_.GetSize()};
   }
@@ -176,7 +192,8 @@ class FileWriter {
       const Offset orders = list(order), all = tables(levels);
       sparsity = TableWriter(b_).refer(0, orders).refer(2, all).end();
     }
-    const Offset shape = list(t.shape), name = string(t.name), signature = t.signature.empty() ? Offset() : list(t.signature);
+    const Offset shape = list(t.shape), name = string(t.name),
+                 signature = t.signature.empty() ? Offset() : list(t.signature);
     return TableWriter(b_)
         .refer(0, shape)
         .put<int8_t>(1, static_cast<int8_t>(t.type))
@@ -204,7 +221,8 @@ class FileWriter {
     std::vector<Offset> tensors_made, operators_made;
     for (const TensorSpec& t : s.tensors) tensors_made.push_back(tensor(t));
     for (const OperatorSpec& o : s.operators) operators_made.push_back(operation(o));
-    const Offset t = tables(tensors_made), in = list(s.inputs), out = list(s.outputs), ops = tables(operators_made), name = string(s.name);
+    const Offset t = tables(tensors_made), in = list(s.inputs), out = list(s.outputs), ops = tables(operators_made),
+                 name = string(s.name);
     return TableWriter(b_).refer(0, t).refer(1, in).refer(2, out).refer(3, ops).refer(4, name).end();
   }
 
@@ -213,6 +231,8 @@ class FileWriter {
   std::map<std::pair<int32_t, std::string>, size_t> codes_;
 };
 
-inline std::string tflite_file(const FileSpec& spec) { return FileWriter().write(spec); }
+inline std::string tflite_file(const FileSpec& spec) {
+  return FileWriter().write(spec);
+}
 
 }  // namespace hone::tflite

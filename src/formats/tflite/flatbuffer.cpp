@@ -51,7 +51,8 @@ Table Table::at(Bytes file, size_t position) {
   t.vtable_ = static_cast<size_t>(vtable);
   t.vtable_size_ = read<voffset_t>(file, t.vtable_);
   t.size_ = read<voffset_t>(file, t.vtable_ + sizeof(voffset_t));
-  if (t.vtable_size_ < 4 || t.vtable_size_ > file.size() - t.vtable_ || t.size_ < 4 || t.size_ > file.size() - position) {
+  if (t.vtable_size_ < 4 || t.vtable_size_ > file.size() - t.vtable_ || t.size_ < 4 ||
+      t.size_ > file.size() - position) {
     broken("a table lies out of the file");
   }
   return t;

@@ -1,7 +1,7 @@
 // FlatBuffers as hostile bytes: every offset, length and field is checked against the buffer before it is read.
 //
-// Tables are read by field number, the order in the schema; a field that the file lacks has its default. Reads copy, so files whose
-// alignment is wrong do no harm.
+// Tables are read by field number, the order in the schema; a field that the file lacks has its default. Reads copy, so
+// files whose alignment is wrong do no harm.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -37,8 +37,8 @@ class Table {
   explicit operator bool() const { return !file_.empty(); }
 
   template <class T>
-    requires std::is_arithmetic_v<T>
-  T get(unsigned field, T otherwise = T(0)) const {
+  requires std::is_arithmetic_v<T> T get(unsigned field, T otherwise = T(0))
+  const {
     const size_t at = place(field, sizeof(T));
     if (at == 0) return otherwise;
     // A hostile boolean byte may be any number.
@@ -55,8 +55,8 @@ class Table {
   /// A vector of bytes, in place.
   Bytes bytes(unsigned field) const { return elements(field, 1); }
   template <class T>
-    requires std::is_arithmetic_v<T>
-  std::vector<T> numbers(unsigned field) const {
+  requires std::is_arithmetic_v<T> std::vector<T> numbers(unsigned field)
+  const {
     const Bytes raw = elements(field, sizeof(T));
     std::vector<T> v(raw.size() / sizeof(T));
     if (!raw.empty()) std::memcpy(v.data(), raw.data(), raw.size());

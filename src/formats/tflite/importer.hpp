@@ -9,10 +9,10 @@ namespace hone::tflite {
 /// What all graphs of one import share.
 struct Shared {
   Model model;
-  std::map<std::string, Tensor> initial;            ///< first content of resource variables
-  std::map<std::string, Importer::Table> tables;    ///< hash tables
-  std::set<size_t> initialized;                     ///< subgraphs that ran once
-  bool steps = false;                               ///< see Importer::counts_steps
+  std::map<std::string, Tensor> initial;          ///< first content of resource variables
+  std::map<std::string, Importer::Table> tables;  ///< hash tables
+  std::set<size_t> initialized;                   ///< subgraphs that ran once
+  bool steps = false;                             ///< see Importer::counts_steps
   size_t nodes = 0;
   size_t states = 0;
 };
@@ -34,14 +34,17 @@ class SubgraphImporter : public Importer {
   const Model& model() const override { return shared_.model; }
   TensorValues inlined(size_t subgraph, const TensorValues& inputs) override;
   std::vector<std::string> variables_of(const std::vector<size_t>& subgraphs, const TensorValues& inputs) override;
-  std::shared_ptr<Graph> region(const Types& leading, const TensorValues& inputs, const Types& types, const std::vector<std::string>& variables,
-                                const Types& variable_types, const Body& body) override;
+  std::shared_ptr<Graph> region(const Types& leading, const TensorValues& inputs, const Types& types,
+                                const std::vector<std::string>& variables, const Types& variable_types,
+                                const Body& body) override;
   Value variable(const std::string& name, const TensorInfo* of) override;
   void assign(const std::string& name, Value v) override;
   void initialize(size_t subgraph) override;
   std::map<std::string, Table>& tables() override { return shared_.tables; }
   bool counts_steps() const override { return shared_.steps; }
-  std::string fresh_state(const std::string& purpose) override { return purpose + " " + std::to_string(shared_.states++); }
+  std::string fresh_state(const std::string& purpose) override {
+    return purpose + " " + std::to_string(shared_.states++);
+  }
   /// Writes the variables that changed back at the end of the run.
   void write_back();
 
@@ -49,7 +52,8 @@ class SubgraphImporter : public Importer {
   const SubgraphInfo& subgraph(size_t i) const;
   TensorValue& value(const SubgraphInfo& g, TensorValues& values, int32_t tensor);
   void node(const SubgraphInfo& g, TensorValues& values, const OperatorInfo& o);
-  void take(NodeContext& n, const OperatorRow* row, const Values& results, TensorValues& values, const SubgraphInfo& g, const OperatorInfo& o);
+  void take(NodeContext& n, const OperatorRow* row, const Values& results, TensorValues& values, const SubgraphInfo& g,
+            const OperatorInfo& o);
 
   Shared& shared_;
   Scope& scope_;

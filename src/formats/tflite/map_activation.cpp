@@ -15,11 +15,21 @@ Values unary(NodeContext& n) {
   return {n(Op{}, n.in(0))};
 }
 
-Values relu_n1_to_1(NodeContext& n) { return {n(Clamp{-1, 1}, n.in(0))}; }
-Values relu6(NodeContext& n) { return {n(Clamp{0, 6}, n.in(0))}; }
-Values relu_0_to_1(NodeContext& n) { return {n(Clamp{0, 1}, n.in(0))}; }
-Values elu(NodeContext& n) { return {n(Elu{1}, n.in(0))}; }
-Values gelu(NodeContext& n) { return {n(Gelu{n.flag(0) ? GeluMode::tanh : GeluMode::erf}, n.in(0))}; }
+Values relu_n1_to_1(NodeContext& n) {
+  return {n(Clamp{-1, 1}, n.in(0))};
+}
+Values relu6(NodeContext& n) {
+  return {n(Clamp{0, 6}, n.in(0))};
+}
+Values relu_0_to_1(NodeContext& n) {
+  return {n(Clamp{0, 1}, n.in(0))};
+}
+Values elu(NodeContext& n) {
+  return {n(Elu{1}, n.in(0))};
+}
+Values gelu(NodeContext& n) {
+  return {n(Gelu{n.flag(0) ? GeluMode::tanh : GeluMode::erf}, n.in(0))};
+}
 Values leaky_relu(NodeContext& n) {
   const Value x = n.in(0);
   return {n(PRelu{}, x, n.b.constant(Tensor::of<float>({1}, {n.f(0)})))};
@@ -45,7 +55,9 @@ Values softmax(NodeContext& n) {
   if (beta != 1 && beta != 0) x = n(Multiply{}, x, n.like(x, beta));
   return {n(Softmax{n.axis(-1, x)}, x)};
 }
-Values log_softmax(NodeContext& n) { return {n(LogSoftmax{n.axis(-1, n.in(0))}, n.in(0))}; }
+Values log_softmax(NodeContext& n) {
+  return {n(LogSoftmax{n.axis(-1, n.in(0))}, n.in(0))};
+}
 
 // Along the last axis. The sum of squares has the floor 1e-6 of the kernel's specification.
 Values l2_normalization(NodeContext& n) {
@@ -54,7 +66,8 @@ Values l2_normalization(NodeContext& n) {
   return {n.activated(n(Divide{}, x, n(Maximum{}, n(Sqrt{}, squares), n.like(x, 1e-6))), n.code(0))};
 }
 
-// y = x / (bias + alpha * sum of squares over 2 * radius + 1 channels) ^ beta; LRN divides alpha by the size of the window.
+// y = x / (bias + alpha * sum of squares over 2 * radius + 1 channels) ^ beta; LRN divides alpha by the size of the
+// window.
 Values local_response_normalization(NodeContext& n) {
   const Value x = n.in(0);
   LRN op;
@@ -86,6 +99,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> activation_rows() { return rows; }
+std::span<const OperatorRow> activation_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

@@ -39,19 +39,29 @@ Values add_n(NodeContext& n) {
   return {sum};
 }
 
-Values square(NodeContext& n) { return {n(Multiply{}, n.in(0), n.in(0))}; }
+Values square(NodeContext& n) {
+  return {n(Multiply{}, n.in(0), n.in(0))};
+}
 Values reciprocal_sqrt(NodeContext& n) {
   const Value x = n.in(0);
   return {n(Divide{}, n.like(x, 1), n(Sqrt{}, x))};
 }
-Values round(NodeContext& n) { return {n(Round{RoundMode::half_to_even}, n.in(0))}; }
+Values round(NodeContext& n) {
+  return {n(Round{RoundMode::half_to_even}, n.in(0))};
+}
 
-Values sign(NodeContext& n) { return {n(Sign{}, n.in(0))}; }
+Values sign(NodeContext& n) {
+  return {n(Sign{}, n.in(0))};
+}
 
-Values logical_not(NodeContext& n) { return {n(LogicalNot{}, n.in(0))}; }
+Values logical_not(NodeContext& n) {
+  return {n(LogicalNot{}, n.in(0))};
+}
 
 // Integers shift with their sign.
-Values right_shift(NodeContext& n) { return {n(BitwiseRightShift{}, n.in(0), n.in(1))}; }
+Values right_shift(NodeContext& n) {
+  return {n(BitwiseRightShift{}, n.in(0), n.in(1))};
+}
 
 // The condition of the old form may be a vector that chooses rows.
 Values select(NodeContext& n) {
@@ -64,7 +74,9 @@ Values select(NodeContext& n) {
   }
   return {n(Select{}, condition, a, b)};
 }
-Values select_v2(NodeContext& n) { return {n(Select{}, n.in(0), n.in(1), n.in(2))}; }
+Values select_v2(NodeContext& n) {
+  return {n(Select{}, n.in(0), n.in(1), n.in(2))};
+}
 
 constexpr OperatorRow rows[] = {
     {0, "ADD", activated_binary<Add>},
@@ -109,6 +121,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> arithmetic_rows() { return rows; }
+std::span<const OperatorRow> arithmetic_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

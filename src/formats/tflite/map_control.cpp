@@ -9,7 +9,9 @@
 namespace hone::tflite {
 namespace {
 
-size_t subgraph(NodeContext& n, unsigned field) { return static_cast<size_t>(static_cast<uint32_t>(n.i(field))); }
+size_t subgraph(NodeContext& n, unsigned field) {
+  return static_cast<size_t>(static_cast<uint32_t>(n.i(field)));
+}
 
 // What is passed to a subgraph: integers as they are stored.
 TensorValues passed(NodeContext& n, size_t from) {
@@ -27,9 +29,13 @@ Values call_subgraph(NodeContext& n, size_t index) {
   for (size_t k = 0; k < std::min(out.size(), n.num_outputs()); ++k) n.give(k, out[k]);
   return {};
 }
-Values call(NodeContext& n) { return call_subgraph(n, subgraph(n, 0)); }
+Values call(NodeContext& n) {
+  return call_subgraph(n, subgraph(n, 0));
+}
 // A composite runs as its decomposition.
-Values composite(NodeContext& n) { return call_subgraph(n, static_cast<size_t>(static_cast<uint32_t>(n.op().options2.get<int32_t>(1)))); }
+Values composite(NodeContext& n) {
+  return call_subgraph(n, static_cast<size_t>(static_cast<uint32_t>(n.op().options2.get<int32_t>(1))));
+}
 
 Values call_once(NodeContext& n) {
   n.importer().initialize(subgraph(n, 0));
@@ -73,21 +79,25 @@ Passed pass(NodeContext& n, size_t from, const std::vector<size_t>& subgraphs) {
 }
 // The last outputs are the new contents of the variables.
 void take_variables(NodeContext& n, const Passed& p, const Values& out) {
-  for (size_t k = 0; k < p.variables.size(); ++k) n.importer().assign(p.variables[k], out.at(out.size() - p.variables.size() + k));
+  for (size_t k = 0; k < p.variables.size(); ++k)
+    n.importer().assign(p.variables[k], out.at(out.size() - p.variables.size() + k));
 }
 
-Value scalar(NodeContext& n, Value v) { return v.shape().rank_known() && v.shape().rank() == 0 ? v : n.reshape(v, {}); }
+Value scalar(NodeContext& n, Value v) {
+  return v.shape().rank_known() && v.shape().rank() == 0 ? v : n.reshape(v, {});
+}
 
 Values if_else(NodeContext& n) {
   const size_t branches[] = {subgraph(n, 0), subgraph(n, 1)};
   const Passed p = pass(n, 1, {branches[0], branches[1]});
   std::vector<Region> regions;
   for (size_t at : branches) {
-    regions.push_back(n.importer().region({}, p.inputs, p.types, p.variables, p.variable_types, [&](Importer& inner, Builder& b, const Values&, const TensorValues& in) {
-      const TensorValues out = inner.inlined(at, in);
-      if (out.size() < n.num_outputs()) n.fail("a branch has too few outputs");
-      return stored_results(b, inner, out, at);
-    }));
+    regions.push_back(n.importer().region({}, p.inputs, p.types, p.variables, p.variable_types,
+                                          [&](Importer& inner, Builder& b, const Values&, const TensorValues& in) {
+                                            const TensorValues out = inner.inlined(at, in);
+                                            if (out.size() < n.num_outputs()) n.fail("a branch has too few outputs");
+                                            return stored_results(b, inner, out, at);
+                                          }));
   }
   Values in{scalar(n, n.stored(0))};
   in.insert(in.end(), p.values.begin(), p.values.end());
@@ -127,24 +137,26 @@ Values while_loop(NodeContext& n) {
   const Value first = holds(n.importer(), n.b, p.inputs);
   std::shared_ptr<Graph> region;
   for (int round = 0; round < 4; ++round) {
-    region = n.importer().region({Type(ElementType::i64, PartialShape(Shape{})), flag}, p.inputs, p.types, p.variables, p.variable_types,
-                                 [&](Importer& inner, Builder& b, const Values&, const TensorValues& in) {
-                                   const TensorValues out = inner.inlined(body, in);
-                                   if (out.size() != in.size()) n.fail("the body must give back what it is given");
-                                   TensorValues changed, next;
-                                   for (size_t k = 0; k < out.size(); ++k) {
-                                     if (in[k].resource.empty()) changed.push_back(out[k]);
-                                   }
-                                   // The condition sees what the next turn would be given.
-                                   const Values stored = stored_results(b, inner, changed, body);
-                                   for (size_t k = 0, at = 0; k < out.size(); ++k) {
-                                     next.push_back(in[k]);
-                                     if (in[k].resource.empty()) next.back().stored = stored[at++], next.back().real = next.back().steps = {};
-                                   }
-                                   Values results{holds(inner, b, next)};
-                                   results.insert(results.end(), stored.begin(), stored.end());
-                                   return results;
-                                 });
+    region =
+        n.importer().region({Type(ElementType::i64, PartialShape(Shape{})), flag}, p.inputs, p.types, p.variables,
+                            p.variable_types, [&](Importer& inner, Builder& b, const Values&, const TensorValues& in) {
+                              const TensorValues out = inner.inlined(body, in);
+                              if (out.size() != in.size()) n.fail("the body must give back what it is given");
+                              TensorValues changed, next;
+                              for (size_t k = 0; k < out.size(); ++k) {
+                                if (in[k].resource.empty()) changed.push_back(out[k]);
+                              }
+                              // The condition sees what the next turn would be given.
+                              const Values stored = stored_results(b, inner, changed, body);
+                              for (size_t k = 0, at = 0; k < out.size(); ++k) {
+                                next.push_back(in[k]);
+                                if (in[k].resource.empty())
+                                  next.back().stored = stored[at++], next.back().real = next.back().steps = {};
+                              }
+                              Values results{holds(inner, b, next)};
+                              results.insert(results.end(), stored.begin(), stored.end());
+                              return results;
+                            });
     bool changed = false;
     const Values out = region->outputs();
     for (size_t k = 0; k < p.types.size(); ++k) changed |= widen(p.types[k], out.at(1 + k).type());
@@ -159,8 +171,10 @@ Values while_loop(NodeContext& n) {
   size_t next = 0;
   if (n.num_outputs() > p.inputs.size()) n.fail("has more outputs than inputs");
   for (size_t k = 0; k < n.num_outputs(); ++k) {
-    if (k < p.inputs.size() && !p.inputs[k].resource.empty()) n.give(k, p.inputs[k]);
-    else n.give_stored(k, out.at(next++));
+    if (k < p.inputs.size() && !p.inputs[k].resource.empty())
+      n.give(k, p.inputs[k]);
+    else
+      n.give_stored(k, out.at(next++));
   }
   return {};
 }
@@ -219,7 +233,9 @@ Values hash_table_find(NodeContext& n) {
   const auto count = static_cast<int64_t>(t.keys.size());
   return {n(LabelEncoder{t.keys.reshaped({count}), t.values.reshaped({count}), otherwise.reshaped({1})}, n.stored(1))};
 }
-Values hash_table_size(NodeContext& n) { return {n.ints_constant({static_cast<int64_t>(table(n).keys.size())})}; }
+Values hash_table_size(NodeContext& n) {
+  return {n.ints_constant({static_cast<int64_t>(table(n).keys.size())})};
+}
 
 constexpr OperatorRow rows[] = {
     {31, "CALL", call},
@@ -238,6 +254,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> control_rows() { return rows; }
+std::span<const OperatorRow> control_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

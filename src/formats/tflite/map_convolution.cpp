@@ -13,12 +13,14 @@
 namespace hone::tflite {
 namespace {
 
-// The option as Convolution says it. Some runtimes refuse to pad dilated kernels by themselves: where sizes are known, pads are numbers.
+// The option as Convolution says it. Some runtimes refuse to pad dilated kernels by themselves: where sizes are known,
+// pads are numbers.
 template <class Op>
 Op padded(NodeContext& n, Op op, Value image, Value w, int8_t code) {
   if (code != 0 && code != 1) n.fail("padding " + std::to_string(code) + " does not exist");
   op.auto_pad = code == 0 ? AutoPad::same_upper : AutoPad::valid;
-  bool dilated = false, known = w.shape().is_static() && image.shape().rank_known() && image.shape().rank() == op.strides.size() + 2;
+  bool dilated = false,
+       known = w.shape().is_static() && image.shape().rank_known() && image.shape().rank() == op.strides.size() + 2;
   for (int64_t d : op.dilations) dilated |= d != 1;
   for (size_t k = 0; known && k < op.strides.size(); ++k) known = image.shape()[k + 1].is_static();
   if (code != 0 || !dilated || !known) return op;
@@ -48,20 +50,25 @@ std::vector<int64_t> positive(NodeContext& n, std::vector<int64_t> v, const char
 
 // Sums of products of quantized tensors, as the format's kernels count them.
 //
-// Symmetric weights are computed on real numbers: passes turn that into integer kernels. Asymmetric u8 weights (and networks that were trained
-// with them) have none, and rounding errors of sums of real numbers would flip steps: there the integers themselves are multiplied, which f32
-// does exactly, and the sum is brought to the scale of the output by one factor.
+// Symmetric weights are computed on real numbers: passes turn that into integer kernels. Asymmetric u8 weights (and
+// networks that were trained with them) have none, and rounding errors of sums of real numbers would flip steps: there
+// the integers themselves are multiplied, which f32 does exactly, and the sum is brought to the scale of the output by
+// one factor.
 class Products {
  public:
   Products(NodeContext& n, size_t data, size_t weight, size_t bias) : n_(n), data_(data), weight_(weight), bias_(bias) {
     const Scales &x = n.scales(data), &w = n.scales(weight), &y = n.scales_out(0);
     const bool quantized = x && w && y && x.scale.size() == 1 && y.scale.size() == 1;
     if (!quantized) return;
-    exact_ = n.importer().counts_steps() && n.info(weight).type == TensorType::u8 && n.info(data).type == TensorType::u8 && n.info_out(0).type == TensorType::u8;
-    wide_ = n.info(data).type == TensorType::i16 && n.info_out(0).type == TensorType::i16 && (!n.has(bias) || n.info(bias).type == TensorType::i64);
+    exact_ = n.importer().counts_steps() && n.info(weight).type == TensorType::u8 &&
+             n.info(data).type == TensorType::u8 && n.info_out(0).type == TensorType::u8;
+    wide_ = n.info(data).type == TensorType::i16 && n.info_out(0).type == TensorType::i16 &&
+            (!n.has(bias) || n.info(bias).type == TensorType::i64);
   }
   Value data() { return exact_ ? n_.steps(data_) : n_.in(data_); }
-  Value weights(const std::vector<int64_t>& order, int64_t usual_axis) { return n_.weights(weight_, order, usual_axis, exact_); }
+  Value weights(const std::vector<int64_t>& order, int64_t usual_axis) {
+    return n_.weights(weight_, order, usual_axis, exact_);
+  }
   /// Bias, activation and scale of sums whose channels lie along `axis`; the axes are put in the order of the file.
   Values finished(Value y, size_t axis, int8_t activation, bool image) {
     const auto spread = [&](Value v) {
@@ -70,8 +77,10 @@ class Products {
       shape[axis] = -1;
       return n_.reshape(v, shape);
     };
-    if (n_.has(bias_)) y = n_(Add{}, y, spread(exact_ ? n_.cast(n_.stored(bias_), ElementType::f32) : n_.bias(bias_, data_, weight_)));
-    // Beyond 2^24 f32 does not count every integer; and behind a bound no pass takes the factor for one of the weights, which must stay integers.
+    if (n_.has(bias_))
+      y = n_(Add{}, y, spread(exact_ ? n_.cast(n_.stored(bias_), ElementType::f32) : n_.bias(bias_, data_, weight_)));
+    // Beyond 2^24 f32 does not count every integer; and behind a bound no pass takes the factor for one of the weights,
+    // which must stay integers.
     if (exact_) y = n_(Clamp{activation == 0 || activation == 2 ? -0x1p24 : 0, 0x1p24}, y);
     if (exact_ || wide_) y = n_(Multiply{}, y, spread(exact_ ? factor() : correction()));
     y = exact_ ? clamped(y, activation) : n_.activated(y, activation);
@@ -92,7 +101,8 @@ class Products {
   Value correction() const {
     std::vector<float> f;
     for (float w : n_.scales(weight_).scale) {
-      const double exact = static_cast<double>(n_.scales(data_).scale[0]) * static_cast<double>(w) / static_cast<double>(n_.scales_out(0).scale[0]);
+      const double exact = static_cast<double>(n_.scales(data_).scale[0]) * static_cast<double>(w) /
+                           static_cast<double>(n_.scales_out(0).scale[0]);
       int exponent = 0;
       const double fraction = std::frexp(exact, &exponent);
       const double reduced = std::min(std::floor((std::round(std::ldexp(fraction, 31)) + 0x1p15) / 0x1p16), 32767.0);
@@ -108,10 +118,14 @@ class Products {
     const double s = n_.scales_out(0).scale[0];
     switch (activation) {
       case 0:
-      case 1: return y;
-      case 2: return n_(Clamp{std::round(-1 / s), std::round(1 / s)}, y);
-      case 3: return n_(Clamp{0, std::round(6 / s)}, y);
-      default: n_.refuse("fused activation " + std::to_string(activation) + " of integers");
+      case 1:
+        return y;
+      case 2:
+        return n_(Clamp{std::round(-1 / s), std::round(1 / s)}, y);
+      case 3:
+        return n_(Clamp{0, std::round(6 / s)}, y);
+      default:
+        n_.refuse("fused activation " + std::to_string(activation) + " of integers");
     }
   }
 
@@ -138,7 +152,8 @@ Values conv_2d(NodeContext& n) {
   Value w = p.weights({0, 3, 1, 2}, 0);
   if (!w.shape().is_static()) n.refuse("needs weights of a known shape");
   const Shape s = w.shape().to_shape();
-  const auto strides = positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), dilations = positive(n, {n.i(5, 1), n.i(4, 1)}, "dilations");
+  const auto strides = positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"),
+             dilations = positive(n, {n.i(5, 1), n.i(4, 1)}, "dilations");
   if (n.rank(x) != 4) n.fail("wants images, has data of rank " + std::to_string(n.rank(x)));
   const Dimension& c = x.shape()[3];
   const int64_t in = c.is_static() ? c.get_length() : s[1];
@@ -147,7 +162,8 @@ Values conv_2d(NodeContext& n) {
     y = n(padded(n, Convolution{strides, {}, {}, dilations}, x, w, n.code(0)), n.channels_first(x), w);
   } else {
     const int64_t groups = s[1] > 0 ? in / s[1] : 0;
-    if (groups < 1 || in % s[1] != 0 || s[0] % groups != 0) n.fail(std::to_string(in) + " channels do not fit weights " + to_string(s));
+    if (groups < 1 || in % s[1] != 0 || s[0] % groups != 0)
+      n.fail(std::to_string(in) + " channels do not fit weights " + to_string(s));
     w = n.reshape(w, {groups, s[0] / groups, s[1], s[2], s[3]});
     y = n(padded(n, GroupConvolution{strides, {}, {}, dilations}, x, w, n.code(0)), n.channels_first(x), w);
   }
@@ -164,7 +180,8 @@ Values depthwise_conv_2d(NodeContext& n) {
   const Shape s = w.shape().to_shape();
   if (c < 1 || s[0] % c != 0 || s[1] != 1) n.fail(std::to_string(c) + " channels do not fit weights " + to_string(s));
   w = n.reshape(w, {c, s[0] / c, 1, s[2], s[3]});
-  const GroupConvolution op{positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), {}, {}, positive(n, {n.i(6, 1), n.i(5, 1)}, "dilations")};
+  const GroupConvolution op{
+      positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), {}, {}, positive(n, {n.i(6, 1), n.i(5, 1)}, "dilations")};
   const Value y = n(padded(n, op, x, w, n.code(0)), n.channels_first(x), w);
   return p.finished(y, 1, n.code(4), true);
 }
@@ -173,11 +190,15 @@ Values depthwise_conv_2d(NodeContext& n) {
 Values conv_3d(NodeContext& n) {
   Products p(n, 0, 1, 2);
   const Value x = p.data(), w = p.weights({4, 3, 0, 1, 2}, 4);
-  const Convolution op{positive(n, {n.i(1, 1), n.i(3, 1), n.i(2, 1)}, "strides"), {}, {}, positive(n, {n.i(5, 1), n.i(7, 1), n.i(6, 1)}, "dilations")};
+  const Convolution op{positive(n, {n.i(1, 1), n.i(3, 1), n.i(2, 1)}, "strides"),
+                       {},
+                       {},
+                       positive(n, {n.i(5, 1), n.i(7, 1), n.i(6, 1)}, "dilations")};
   return p.finished(n(padded(n, op, x, w, n.code(0)), n.channels_first(x), w), 1, n.code(4), true);
 }
 
-Value transposed(NodeContext& n, Value x, Value w, Value spatial, std::vector<int64_t> strides, std::vector<int64_t> dilations, AutoPad pad) {
+Value transposed(NodeContext& n, Value x, Value w, Value spatial, std::vector<int64_t> strides,
+                 std::vector<int64_t> dilations, AutoPad pad) {
   const ConvolutionBackpropData op{std::move(strides), {}, {}, std::move(dilations), pad, {}};
   return spatial ? n(op, n.channels_first(x), w, spatial) : n(op, n.channels_first(x), w);
 }
@@ -187,7 +208,8 @@ Values transpose_conv(NodeContext& n) {
   Products p(n, 2, 1, 3);
   const Value x = p.data(), w = p.weights({3, 0, 1, 2}, 0);
   const Value spatial = n.slice(n.index_vector(0), 0, 1, 3);
-  const Value y = transposed(n, x, w, spatial, positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), {1, 1}, padding(n, n.code(0)));
+  const Value y =
+      transposed(n, x, w, spatial, positive(n, {n.i(2, 1), n.i(1, 1)}, "strides"), {1, 1}, padding(n, n.code(0)));
   return p.finished(y, 1, n.code(3), true);
 }
 
@@ -201,7 +223,8 @@ Values conv_3d_transpose(NodeContext& n) {
   return p.finished(y, 1, n.code(4), true);
 }
 
-// MediaPipe: data, weights [O, H, W, I], bias; the options are C integers: padding (1 same, 2 valid), stride across, stride down.
+// MediaPipe: data, weights [O, H, W, I], bias; the options are C integers: padding (1 same, 2 valid), stride across,
+// stride down.
 Values transpose_conv_bias(NodeContext& n) {
   const Bytes raw = n.op().custom_options;
   if (raw.size() < 12) n.fail("the options are too short");
@@ -235,7 +258,9 @@ Values fully_connected(NodeContext& n) {
   return p.finished(y, n.rank(y) - 1, n.code(0), false);
 }
 
-Values batch_matmul(NodeContext& n) { return {n(MatMul{n.flag(0), n.flag(1)}, n.in(0), n.in(1))}; }
+Values batch_matmul(NodeContext& n) {
+  return {n(MatMul{n.flag(0), n.flag(1)}, n.in(0), n.in(1))};
+}
 
 constexpr OperatorRow rows[] = {
     {3, "CONV_2D", conv_2d},
@@ -253,7 +278,11 @@ constexpr CustomRow customs[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> convolution_rows() { return rows; }
-std::span<const CustomRow> convolution_customs() { return customs; }
+std::span<const OperatorRow> convolution_rows() {
+  return rows;
+}
+std::span<const CustomRow> convolution_customs() {
+  return customs;
+}
 
 }  // namespace hone::tflite

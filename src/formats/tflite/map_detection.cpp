@@ -14,8 +14,9 @@
 namespace hone::tflite {
 namespace {
 
-
-Value scalar(NodeContext& n, Value v) { return n.rank(v) == 0 ? v : n.reshape(v, {}); }
+Value scalar(NodeContext& n, Value v) {
+  return n.rank(v) == 0 ? v : n.reshape(v, {});
+}
 
 // The first `count` entries along axis 0, filled up with zeros.
 Value exactly(NodeContext& n, Value v, Value count) {
@@ -61,7 +62,8 @@ struct Head {
 Head head_of(NodeContext& n) {
   const Bytes raw = n.op().custom_options;
   std::vector<uint8_t> seen;
-  if (raw.size() < 3 || !flexbuffers::VerifyBuffer(raw.data(), raw.size(), &seen)) n.fail("the options are no FlexBuffer");
+  if (raw.size() < 3 || !flexbuffers::VerifyBuffer(raw.data(), raw.size(), &seen))
+    n.fail("the options are no FlexBuffer");
   const auto root = flexbuffers::GetRoot(raw.data(), raw.size());
   if (!root.IsMap()) n.fail("the options are no map");
   const auto m = root.AsMap();
@@ -78,19 +80,23 @@ Head head_of(NodeContext& n) {
     h.scale[k] = m[names[k]].AsDouble();
     if (!(h.scale[k] > 0)) n.fail("the scales must be positive");
   }
-  if (h.detections < 1 || h.detections > 1'000'000 || h.classes < 1 || h.classes > 1'000'000) n.fail("the numbers of detections and classes are not possible");
+  if (h.detections < 1 || h.detections > 1'000'000 || h.classes < 1 || h.classes > 1'000'000)
+    n.fail("the numbers of detections and classes are not possible");
   if (h.classes_per_detection < 1 || h.per_class < 1) n.fail("the numbers of detections and classes are not possible");
   return h;
 }
 
-// Anchors are (y, x, h, w) of centres; codes are offsets in anchor sizes and logarithms of sizes. Result: (ymin, xmin, ymax, xmax).
+// Anchors are (y, x, h, w) of centres; codes are offsets in anchor sizes and logarithms of sizes. Result: (ymin, xmin,
+// ymax, xmax).
 Value decoded(NodeContext& n, const Head& h, Value codes, Value anchors) {
   const auto part = [&](Value v, int64_t k) { return n.slice(v, 1, k, k + 1); };
   const auto scaled = [&](int64_t k) { return n(Divide{}, part(codes, k), n.like(codes, h.scale[k])); };
   const Value ha = part(anchors, 2), wa = part(anchors, 3);
-  const Value y = n(Add{}, n(Multiply{}, scaled(0), ha), part(anchors, 0)), x = n(Add{}, n(Multiply{}, scaled(1), wa), part(anchors, 1));
+  const Value y = n(Add{}, n(Multiply{}, scaled(0), ha), part(anchors, 0)),
+              x = n(Add{}, n(Multiply{}, scaled(1), wa), part(anchors, 1));
   const Value half = n.like(codes, 0.5);
-  const Value dy = n(Multiply{}, half, n(Multiply{}, n(Exp{}, scaled(2)), ha)), dx = n(Multiply{}, half, n(Multiply{}, n(Exp{}, scaled(3)), wa));
+  const Value dy = n(Multiply{}, half, n(Multiply{}, n(Exp{}, scaled(2)), ha)),
+              dx = n(Multiply{}, half, n(Multiply{}, n(Exp{}, scaled(3)), wa));
   return n.concat({n(Subtract{}, y, dy), n(Subtract{}, x, dx), n(Add{}, y, dy), n(Add{}, x, dx)}, 1);
 }
 
@@ -100,15 +106,18 @@ Values detection_post_process(NodeContext& n) {
   Value scores = n.in(1);
   if (n.rank(scores) != 3 || scores.shape()[2].is_dynamic()) n.fail("wants scores [1, anchors, classes]");
   const int64_t stored = scores.shape()[2].get_length(), background = stored - h.classes;
-  if (background != 0 && background != 1) n.fail("scores of " + std::to_string(stored) + " classes, expected " + std::to_string(h.classes));
+  if (background != 0 && background != 1)
+    n.fail("scores of " + std::to_string(stored) + " classes, expected " + std::to_string(h.classes));
   scores = n.slice(n.reshape(scores, {-1, stored}), 1, background, stored);
   const Value boxes = decoded(n, h, codes, anchors);
-  const Value overlap = n.b.scalar<float>(static_cast<float>(h.overlap)), threshold = n.b.scalar<float>(static_cast<float>(h.score));
+  const Value overlap = n.b.scalar<float>(static_cast<float>(h.overlap)),
+              threshold = n.b.scalar<float>(static_cast<float>(h.score));
   Value of_box, of_class, best, count;
   if (h.regular) {
     // Each class on its own, then the best of all.
     NonMaxSuppression op;
-    const Values out = n.all(op, {n.unsqueeze(boxes, {0}), n.unsqueeze(n.transpose(scores, {1, 0}), {0}), n.int_constant(h.per_class), overlap, threshold});
+    const Values out = n.all(op, {n.unsqueeze(boxes, {0}), n.unsqueeze(n.transpose(scores, {1, 0}), {0}),
+                                  n.int_constant(h.per_class), overlap, threshold});
     const auto column = [&](Value v, int64_t k) { return n.reshape(n.slice(v, 1, k, k + 1), {-1}); };
     of_box = n.slice(column(out[0], 2), 0, 0, h.detections);
     of_class = n.slice(column(out[0], 1), 0, 0, h.detections);
@@ -123,7 +132,8 @@ Values detection_post_process(NodeContext& n) {
     const Value first = n.reshape(n.slice(classes[0], 1, 0, 1), {-1});
     const Chosen c = suppress(n, boxes, first, n.int_constant(h.detections), overlap, threshold, {});
     // Every chosen box once for each of its classes.
-    of_box = each == 1 ? c.indices : n.reshape(n(Tile{}, n.unsqueeze(c.indices, {1}), n.ints_constant({1, each})), {-1});
+    of_box =
+        each == 1 ? c.indices : n.reshape(n(Tile{}, n.unsqueeze(c.indices, {1}), n.ints_constant({1, each})), {-1});
     of_class = n.reshape(n.gather(classes[1], c.indices, 0), {-1});
     best = n.reshape(n.gather(classes[0], c.indices, 0), {-1});
   }
@@ -145,7 +155,11 @@ constexpr CustomRow customs[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> detection_rows() { return rows; }
-std::span<const CustomRow> detection_customs() { return customs; }
+std::span<const OperatorRow> detection_rows() {
+  return rows;
+}
+std::span<const CustomRow> detection_customs() {
+  return customs;
+}
 
 }  // namespace hone::tflite

@@ -1,7 +1,7 @@
 // Pooling, resizing, and space against depth and batch.
 #include "formats/tflite/mapping.hpp"
-#include "ops/blocks.hpp"
 #include "ops/binary.hpp"
+#include "ops/blocks.hpp"
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
 #include "ops/resize.hpp"
@@ -41,13 +41,17 @@ Value resized(NodeContext& n, Interpolate op) {
 Values resize_bilinear(NodeContext& n) {
   Interpolate op;
   op.mode = InterpolateMode::linear_onnx;
-  op.coordinate_transformation_mode = n.flag(2) ? CoordinateMode::align_corners : n.flag(3) ? CoordinateMode::half_pixel : CoordinateMode::asymmetric;
+  op.coordinate_transformation_mode = n.flag(2)   ? CoordinateMode::align_corners
+                                      : n.flag(3) ? CoordinateMode::half_pixel
+                                                  : CoordinateMode::asymmetric;
   return {resized(n, op)};
 }
 Values resize_nearest(NodeContext& n) {
   Interpolate op;
   op.mode = InterpolateMode::nearest;
-  op.coordinate_transformation_mode = n.flag(0) ? CoordinateMode::align_corners : n.flag(1) ? CoordinateMode::tf_half_pixel_for_nn : CoordinateMode::asymmetric;
+  op.coordinate_transformation_mode = n.flag(0)   ? CoordinateMode::align_corners
+                                      : n.flag(1) ? CoordinateMode::tf_half_pixel_for_nn
+                                                  : CoordinateMode::asymmetric;
   op.nearest_mode = n.flag(0) ? NearestMode::round_prefer_ceil : NearestMode::floor;
   return {resized(n, op)};
 }
@@ -61,7 +65,8 @@ Values space_to_depth(NodeContext& n) {
   return {n.channels_last(n(SpaceToDepth{DepthMode::blocks_first, n.i(0)}, n.channels_first(n.in(0))))};
 }
 
-// The blocks lie along the axes behind the batch. Each parameter gets the numbers that leave the other axes as they are.
+// The blocks lie along the axes behind the batch. Each parameter gets the numbers that leave the other axes as they
+// are.
 Value along_all_axes(NodeContext& n, Value v, size_t rank, int64_t neutral) {
   if (v.shape()[0].is_dynamic()) n.refuse("needs a block shape of known length");
   const auto m = static_cast<size_t>(v.shape()[0].get_length());
@@ -75,7 +80,8 @@ Values blocks(NodeContext& n) {
   const Value block = n.index_vector(1), pads = n.cast(n.any(2), ElementType::i64);
   if (n.rank(pads) != 2) n.fail("pads must be pairs");
   const auto column = [&](int64_t k) { return n.gather(pads, n.int_constant(k), 1); };
-  return {n(Op{}, x, along_all_axes(n, block, rank, 1), along_all_axes(n, column(0), rank, 0), along_all_axes(n, column(1), rank, 0))};
+  return {n(Op{}, x, along_all_axes(n, block, rank, 1), along_all_axes(n, column(0), rank, 0),
+            along_all_axes(n, column(1), rank, 0))};
 }
 
 constexpr OperatorRow rows[] = {
@@ -92,6 +98,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> image_rows() { return rows; }
+std::span<const OperatorRow> image_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

@@ -26,11 +26,17 @@ Values gather(NodeContext& n) {
   return gathered(n, 0, 1, axis, batch);
 }
 // Inputs: rows wanted, table. Rows may have scales of their own.
-Values embedding_lookup(NodeContext& n) { return gathered(n, 1, 0, 0, 0); }
+Values embedding_lookup(NodeContext& n) {
+  return gathered(n, 1, 0, 0, 0);
+}
 
-Values gather_nd(NodeContext& n) { return {n(GatherND{}, n.in(0), n.any(1))}; }
+Values gather_nd(NodeContext& n) {
+  return {n(GatherND{}, n.in(0), n.any(1))};
+}
 
-Value filled(NodeContext& n, Value shape, Value with) { return n(Broadcast{BroadcastMode::numpy}, with, shape); }
+Value filled(NodeContext& n, Value shape, Value with) {
+  return n(Broadcast{BroadcastMode::numpy}, with, shape);
+}
 
 // Inputs: indices, updates, shape. What meets at one place is added.
 Values scatter_nd(NodeContext& n) {
@@ -54,7 +60,8 @@ Values sparse_to_dense(NodeContext& n) {
 Value segments(NodeContext& n, Value data, Value ids, Value count, ScatterReduction how, Value initial) {
   const size_t lead = n.rank(ids), rank = n.rank(data);
   if (lead > rank) n.fail("has more segment axes than data");
-  const Value shape = rank > lead ? n.concat({count, n.dims(data, static_cast<int64_t>(lead), static_cast<int64_t>(rank))}, 0) : count;
+  const Value shape =
+      rank > lead ? n.concat({count, n.dims(data, static_cast<int64_t>(lead), static_cast<int64_t>(rank))}, 0) : count;
   const Value start = filled(n, shape, initial);
   const Value rows = n.unsqueeze(n.cast(ids, ElementType::i64), {static_cast<int64_t>(lead)});
   return n(ScatterNDUpdate{how}, start, rows, data);
@@ -76,15 +83,26 @@ Values unsorted_segments(NodeContext& n, ScatterReduction how, double initial) {
 }
 double lowest(NodeContext& n, bool largest) {
   switch (n.in(0).element_type()) {
-    case ElementType::i32: return largest ? 2147483647.0 : -2147483648.0;
-    case ElementType::i64: return largest ? 9223372036854774784.0 : -9223372036854775808.0;
-    default: return largest ? 3.4028234663852886e38 : -3.4028234663852886e38;
+    case ElementType::i32:
+      return largest ? 2147483647.0 : -2147483648.0;
+    case ElementType::i64:
+      return largest ? 9223372036854774784.0 : -9223372036854775808.0;
+    default:
+      return largest ? 3.4028234663852886e38 : -3.4028234663852886e38;
   }
 }
-Values unsorted_segment_sum(NodeContext& n) { return unsorted_segments(n, ScatterReduction::sum, 0); }
-Values unsorted_segment_prod(NodeContext& n) { return unsorted_segments(n, ScatterReduction::prod, 1); }
-Values unsorted_segment_max(NodeContext& n) { return unsorted_segments(n, ScatterReduction::max, lowest(n, false)); }
-Values unsorted_segment_min(NodeContext& n) { return unsorted_segments(n, ScatterReduction::min, lowest(n, true)); }
+Values unsorted_segment_sum(NodeContext& n) {
+  return unsorted_segments(n, ScatterReduction::sum, 0);
+}
+Values unsorted_segment_prod(NodeContext& n) {
+  return unsorted_segments(n, ScatterReduction::prod, 1);
+}
+Values unsorted_segment_max(NodeContext& n) {
+  return unsorted_segments(n, ScatterReduction::max, lowest(n, false));
+}
+Values unsorted_segment_min(NodeContext& n) {
+  return unsorted_segments(n, ScatterReduction::min, lowest(n, true));
+}
 
 Values one_hot(NodeContext& n) {
   const Value indices = n.any(0);
@@ -154,7 +172,8 @@ Values bucketize(NodeContext& n) {
   op.output_type = ElementType::i32;
   op.with_right_bound = false;
   const Value x = n.in(0);
-  return {n(op, n.cast(x, ElementType::f32), n.b.constant(Tensor::of<float>({static_cast<int64_t>(boundaries.size())}, boundaries)))};
+  return {n(op, n.cast(x, ElementType::f32),
+            n.b.constant(Tensor::of<float>({static_cast<int64_t>(boundaries.size())}, boundaries)))};
 }
 
 constexpr OperatorRow rows[] = {
@@ -179,6 +198,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> indexing_rows() { return rows; }
+std::span<const OperatorRow> indexing_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

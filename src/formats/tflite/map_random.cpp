@@ -21,7 +21,8 @@ Generator generator(NodeContext& n) {
   Generator g;
   g.name = n.importer().fresh_state("random");
   Variable v;
-  v.value = Tensor::of<uint64_t>({2}, {static_cast<uint64_t>(seed) * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(seed2), 0});
+  v.value =
+      Tensor::of<uint64_t>({2}, {static_cast<uint64_t>(seed) * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(seed2), 0});
   v.variable_id = g.name;
   v.trainable = false;
   g.state = n(v);
@@ -34,11 +35,15 @@ Value take(NodeContext& n, const Generator& g, const Values& out) {
 
 Values random_uniform(NodeContext& n) {
   const Generator g = generator(n);
-  return {take(n, g, n.all(RandomUniform{ElementType::f32}, {n.index_vector(0), n.b.scalar<float>(0), n.b.scalar<float>(1), g.state}))};
+  return {take(n, g,
+               n.all(RandomUniform{ElementType::f32},
+                     {n.index_vector(0), n.b.scalar<float>(0), n.b.scalar<float>(1), g.state}))};
 }
 Values random_normal(NodeContext& n) {
   const Generator g = generator(n);
-  return {take(n, g, n.all(RandomNormal{ElementType::f32}, {n.index_vector(0), n.b.scalar<float>(0), n.b.scalar<float>(1), g.state}))};
+  return {take(
+      n, g,
+      n.all(RandomNormal{ElementType::f32}, {n.index_vector(0), n.b.scalar<float>(0), n.b.scalar<float>(1), g.state}))};
 }
 
 // Draws from logits [N, C]: the largest of logit - log(-log(u)) is a draw (Gumbel).
@@ -46,7 +51,8 @@ Values multinomial(NodeContext& n) {
   const Generator g = generator(n);
   const Value logits = n.cast(n.in(0), ElementType::f32), samples = n.reshape(n.cast(n.any(1), ElementType::i64), {1});
   const Value shape = n.concat({n.dims(logits, 0, 1), samples, n.dims(logits, 1, 2)}, 0);
-  const Value u = take(n, g, n.all(RandomUniform{ElementType::f32}, {shape, n.b.scalar<float>(1e-20f), n.b.scalar<float>(1), g.state}));
+  const Value u = take(
+      n, g, n.all(RandomUniform{ElementType::f32}, {shape, n.b.scalar<float>(1e-20f), n.b.scalar<float>(1), g.state}));
   const Value noise = n(Negative{}, n(Log{}, n(Negative{}, n(Log{}, u))));
   TopK op;
   op.axis = 2;
@@ -64,6 +70,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> random_rows() { return rows; }
+std::span<const OperatorRow> random_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

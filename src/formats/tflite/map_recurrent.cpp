@@ -20,18 +20,27 @@ namespace {
 
 Value activated(Builder& b, Value v, int8_t code, NodeContext& n) {
   switch (code) {
-    case 0: return v;
-    case 1: return b(Relu{}, v);
-    case 2: return b(Clamp{-1, 1}, v);
-    case 3: return b(Clamp{0, 6}, v);
-    case 4: return b(Tanh{}, v);
-    default: n.refuse("fused activation " + std::to_string(code));
+    case 0:
+      return v;
+    case 1:
+      return b(Relu{}, v);
+    case 2:
+      return b(Clamp{-1, 1}, v);
+    case 3:
+      return b(Clamp{0, 6}, v);
+    case 4:
+      return b(Tanh{}, v);
+    default:
+      n.refuse("fused activation " + std::to_string(code));
   }
 }
 
-Value product(Builder& b, Value x, Value w) { return b(MatMul{false, true}, x, w); }
+Value product(Builder& b, Value x, Value w) {
+  return b(MatMul{false, true}, x, w);
+}
 
-// Runs `step` for each entry of x [T, N, I]. States are given back after the last; what each step gives is stacked to [T, ...].
+// Runs `step` for each entry of x [T, N, I]. States are given back after the last; what each step gives is stacked to
+// [T, ...].
 struct Scan {
   using Step = std::function<Value(Builder& b, Value x, Values& states, const Values& shared)>;
   Values states;
@@ -76,22 +85,26 @@ Scan scan(NodeContext& n, Value x, const Values& states, const Values& shared, c
 
 // Where the inputs of one direction of an LSTM stand.
 struct LstmInputs {
-  size_t data = 0, weights = 1, recurrent = 5, peephole = 9, bias = 12, projection = 16, state = 18, cell = 19, norm = 20;
+  size_t data = 0, weights = 1, recurrent = 5, peephole = 9, bias = 12, projection = 16, state = 18, cell = 19,
+         norm = 20;
   size_t intermediates = 0;
 };
 
 // Real numbers rounded to int16 steps of the scale, or passed on where the network is not quantized.
 Value rounded(Builder& b, bool on, Value v, double scale) {
   if (!on) return v;
-  const auto low = b.scalar<float>(static_cast<float>(-32768 * scale)), high = b.scalar<float>(static_cast<float>(32767 * scale));
+  const auto low = b.scalar<float>(static_cast<float>(-32768 * scale)),
+             high = b.scalar<float>(static_cast<float>(32767 * scale));
   return b(FakeQuantize{65536}, v, low, high, low, high);
 }
 Value rounded_to(Builder& b, Value v, const TensorInfo& as) {
   if (!as.scales || as.scales.scale.size() != 1) return v;
   const double scale = as.scales.scale[0], zero = static_cast<double>(as.scales.zero[0]);
   const int bits = bit_width(element_type_of(as.type));
-  const double least = is_signed(element_type_of(as.type)) ? -std::ldexp(1.0, bits - 1) : 0, most = least + std::ldexp(1.0, bits) - 1;
-  const auto low = b.scalar<float>(static_cast<float>((least - zero) * scale)), high = b.scalar<float>(static_cast<float>((most - zero) * scale));
+  const double least = is_signed(element_type_of(as.type)) ? -std::ldexp(1.0, bits - 1) : 0,
+               most = least + std::ldexp(1.0, bits) - 1;
+  const auto low = b.scalar<float>(static_cast<float>((least - zero) * scale)),
+             high = b.scalar<float>(static_cast<float>((most - zero) * scale));
   return b(FakeQuantize{int64_t{1} << bits}, v, low, high, low, high);
 }
 
@@ -111,7 +124,8 @@ class Lstm {
 
   // x [T, N, I], states as real numbers.
   LstmResult run(Value x, Value h, Value c) {
-    const bool plain = !quantized_ && !normed_ && !n_.has(at_.projection) && !(cell_clip_ > 0) && (activation_ == 4 || activation_ == 1) && !coupled_;
+    const bool plain = !quantized_ && !normed_ && !n_.has(at_.projection) && !(cell_clip_ > 0) &&
+                       (activation_ == 4 || activation_ == 1) && !coupled_;
     if (plain && n_.has(at_.bias + 1) && n_.in(at_.weights + 1).shape().is_static()) return whole(x, h, c);
     Values shared;
     for (size_t g = 0; g < 4; ++g) {
@@ -124,14 +138,16 @@ class Lstm {
     }
     shared.push_back(n_.opt(at_.projection));
     shared.push_back(n_.has(at_.projection) ? n_.opt(at_.projection + 1) : Value{});
-    const Scan s = scan(n_, x, {h, c}, shared, [&](Builder& b, Value v, Values& states, const Values& w) { return step(b, v, states, w); });
+    const Scan s = scan(n_, x, {h, c}, shared,
+                        [&](Builder& b, Value v, Values& states, const Values& w) { return step(b, v, states, w); });
     return {s.outputs, s.states[0], s.states[1]};
   }
 
  private:
   enum Gate { input, forget, update, output };
 
-  // Biases count in steps of (scale of the data) * (scale of the weight); with layer normalization they have a scale of their own.
+  // Biases count in steps of (scale of the data) * (scale of the weight); with layer normalization they have a scale of
+  // their own.
   Value gate_bias(size_t g) {
     const size_t k = at_.bias + g;
     return normed_ ? n_.in(k) : n_.bias(k, at_.data, n_.has(at_.weights + g) ? at_.weights + g : at_.weights + 1);
@@ -147,7 +163,8 @@ class Lstm {
     }
     const auto stacked = [&](const Values& v) { return n_.unsqueeze(n_.concat(v, 0), {0}); };
     for (size_t k = 0; k < 4; ++k) {
-      if (n_.rank(w[k]) != 2 || n_.rank(r[k]) != 2 || n_.rank(bias[k]) != 1) n_.fail("wants matrices of weights and vectors of biases");
+      if (n_.rank(w[k]) != 2 || n_.rank(r[k]) != 2 || n_.rank(bias[k]) != 1)
+        n_.fail("wants matrices of weights and vectors of biases");
     }
     LSTMSequence op;
     op.hidden_size = w[0].shape()[0].get_length();
@@ -156,7 +173,8 @@ class Lstm {
     const Value first = n_.transpose(x, {1, 0, 2});
     const Value lengths = n_(Broadcast{BroadcastMode::numpy}, n_.dims(first, 1, 2), n_.dims(first, 0, 1));
     Values in{first, n_.unsqueeze(h, {1}), n_.unsqueeze(c, {1}), lengths, stacked(w), stacked(r), stacked(bias)};
-    if (n_.has(at_.peephole + 1)) in.push_back(stacked({n_.in(at_.peephole), n_.in(at_.peephole + 2), n_.in(at_.peephole + 1)}));
+    if (n_.has(at_.peephole + 1))
+      in.push_back(stacked({n_.in(at_.peephole), n_.in(at_.peephole + 2), n_.in(at_.peephole + 1)}));
     const Values out = n_.all(op, in);
     return {n_.transpose(n_.squeeze(out[0], {1}), {1, 0, 2}), n_.squeeze(out[1], {1}), n_.squeeze(out[2], {1})};
   }
@@ -170,7 +188,8 @@ class Lstm {
   }
 
   Value gate(Builder& b, Gate g, Value x, Value h, Value cell, const Values& w) {
-    const Value weights = w[5 * g], recurrent = w[5 * g + 1], bias = w[5 * g + 2], norm = w[5 * g + 3], peephole = w[5 * g + 4];
+    const Value weights = w[5 * g], recurrent = w[5 * g + 1], bias = w[5 * g + 2], norm = w[5 * g + 3],
+                peephole = w[5 * g + 4];
     if (!weights || !recurrent) n_.fail("weights of a gate are missing");
     const double scale = gate_scale(g);
     Value y = product(b, x, weights);
@@ -197,13 +216,17 @@ class Lstm {
     const Value f = gate(b, forget, x, h, c, w), g = gate(b, update, x, h, {}, w);
     const Value i = coupled_ ? b(Subtract{}, b.scalar<float>(1), f) : gate(b, input, x, h, c, w);
     const double cell_scale = quantized_ ? static_cast<double>(n_.scales(at_.cell).scale.at(0)) : 1;
-    c = rounded(b, quantized_, b(Add{}, rounded(b, quantized_, b(Multiply{}, f, c), cell_scale), rounded(b, quantized_, b(Multiply{}, i, g), cell_scale)), cell_scale);
+    c = rounded(b, quantized_,
+                b(Add{}, rounded(b, quantized_, b(Multiply{}, f, c), cell_scale),
+                  rounded(b, quantized_, b(Multiply{}, i, g), cell_scale)),
+                cell_scale);
     if (cell_clip_ > 0) c = b(Clamp{-static_cast<double>(cell_clip_), cell_clip_}, c);
     const Value o = gate(b, output, x, h, c, w);
     Value y = b(Multiply{}, o, rounded(b, quantized_, activated(b, c, activation_, n_), 0x1p-15));
     const Value projection = w[20], projection_bias = w[21];
     if (projection) {
-      if (quantized_ && n_.has_intermediate(at_.intermediates + 4)) y = rounded_to(b, y, n_.intermediate(at_.intermediates + 4));
+      if (quantized_ && n_.has_intermediate(at_.intermediates + 4))
+        y = rounded_to(b, y, n_.intermediate(at_.intermediates + 4));
       y = product(b, y, projection);
       if (projection_bias) y = b(Add{}, y, projection_bias);
       if (projection_clip_ > 0) y = b(Clamp{-static_cast<double>(projection_clip_), projection_clip_}, y);
@@ -219,14 +242,17 @@ class Lstm {
   bool quantized_ = false, coupled_ = false, normed_ = false;
 };
 
-void keep(NodeContext& n, size_t i, Value real) { n.keep(i, n.rounded(real, n.info(i))); }
+void keep(NodeContext& n, size_t i, Value real) {
+  n.keep(i, n.rounded(real, n.info(i)));
+}
 
 Values unidirectional_lstm(NodeContext& n) {
   if (n.flag(5)) n.refuse("diagonal recurrent weights");
   const bool time_major = n.flag(3);
   const LstmInputs at;
   const Value x = n.in(0);
-  const LstmResult r = Lstm(n, at, n.code(0), n.f(1), n.f(2)).run(time_major ? x : n.transpose(x, {1, 0, 2}), n.in(at.state), n.in(at.cell));
+  const LstmResult r = Lstm(n, at, n.code(0), n.f(1), n.f(2))
+                           .run(time_major ? x : n.transpose(x, {1, 0, 2}), n.in(at.state), n.in(at.cell));
   keep(n, at.state, r.state);
   keep(n, at.cell, r.cell);
   return {time_major ? r.outputs : n.transpose(r.outputs, {1, 0, 2})};
@@ -244,7 +270,8 @@ Values bidirectional_lstm(NodeContext& n) {
   Values out;
   for (size_t way = 0; way < 2; ++way) {
     const Value seen = way ? n(Reverse{{0}}, x) : x;
-    const LstmResult r = Lstm(n, ways[way], n.code(0), n.f(1), n.f(2)).run(seen, n.in(ways[way].state), n.in(ways[way].cell));
+    const LstmResult r =
+        Lstm(n, ways[way], n.code(0), n.f(1), n.f(2)).run(seen, n.in(ways[way].state), n.in(ways[way].cell));
     keep(n, ways[way].state, r.state);
     keep(n, ways[way].cell, r.cell);
     out.push_back(back(way ? n(Reverse{{0}}, r.outputs) : r.outputs));
@@ -261,7 +288,8 @@ Values lstm(NodeContext& n) {
     Value sums = n(MatMul{false, true}, joined, n.in(2));
     sums = n(Add{}, sums, n.bias(3, 0, 2));
     const Values g = n.all(Split{4}, {sums, n.int_constant(1)});  // input, update, forget, output
-    const Value c = n(Add{}, n(Multiply{}, n(Sigmoid{}, g[2]), n.in(4)), n(Multiply{}, n(Sigmoid{}, g[0]), n(Tanh{}, g[1])));
+    const Value c =
+        n(Add{}, n(Multiply{}, n(Sigmoid{}, g[2]), n.in(4)), n(Multiply{}, n(Sigmoid{}, g[0]), n(Tanh{}, g[1])));
     return {n(Multiply{}, n(Sigmoid{}, g[3]), n(Tanh{}, c)), c, joined, sums};
   }
   const LstmInputs at;
@@ -279,7 +307,9 @@ Value rnn_step(NodeContext& n, Builder& b, Value x, Value h, const Values& w, in
 }
 Value rnn_sequence(NodeContext& n, Value x, size_t weights, size_t state, int8_t activation) {
   const Scan s = scan(n, x, {n.in(state)}, {n.in(weights), n.in(weights + 1), n.opt(weights + 2)},
-                      [&](Builder& b, Value v, Values& states, const Values& w) { return states[0] = rnn_step(n, b, v, states[0], w, activation); });
+                      [&](Builder& b, Value v, Values& states, const Values& w) {
+                        return states[0] = rnn_step(n, b, v, states[0], w, activation);
+                      });
   keep(n, state, s.states[0]);
   return s.outputs;
 }
@@ -340,6 +370,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> recurrent_rows() { return rows; }
+std::span<const OperatorRow> recurrent_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

@@ -59,6 +59,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> reduction_rows() { return rows; }
+std::span<const OperatorRow> reduction_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

@@ -76,12 +76,16 @@ Value padded(NodeContext& n, PadMode mode, Value with) {
   };
   return with ? n(Pad{mode}, x, column(0), column(1), with) : n(Pad{mode}, x, column(0), column(1));
 }
-Values pad(NodeContext& n) { return {padded(n, PadMode::constant, n.like(n.in(0), 0))}; }
+Values pad(NodeContext& n) {
+  return {padded(n, PadMode::constant, n.like(n.in(0), 0))};
+}
 Values pad_v2(NodeContext& n) {
   const Value with = n.in(2);
   return {padded(n, PadMode::constant, n.rank(with) == 0 ? with : n.reshape(with, {}))};
 }
-Values mirror_pad(NodeContext& n) { return {padded(n, n.code(0) == 0 ? PadMode::reflect : PadMode::symmetric, {})}; }
+Values mirror_pad(NodeContext& n) {
+  return {padded(n, n.code(0) == 0 ? PadMode::reflect : PadMode::symmetric, {})};
+}
 
 Values reverse(NodeContext& n) {
   const Value x = n.in(0);
@@ -103,7 +107,8 @@ Values dynamic_update_slice(NodeContext& n) {
   const Value start = n(Maximum{}, n(Minimum{}, n.index_vector(2), room), zero);
   if (rank == 0) return {update};
   const Value after = n(Subtract{}, room, start);
-  const Value inside = n(Pad{}, n(Broadcast{}, n.b.scalar<int32_t>(1), n.shape_of(update)), start, after, n.b.scalar<int32_t>(0));
+  const Value inside =
+      n(Pad{}, n(Broadcast{}, n.b.scalar<int32_t>(1), n.shape_of(update)), start, after, n.b.scalar<int32_t>(0));
   const Value moved = n(Pad{}, update, start, after, n.like(update, 0));
   return {n(Select{}, n(Equal{}, n(Reshape{}, inside, shape), n.b.scalar<int32_t>(1)), n(Reshape{}, moved, shape), x)};
 }
@@ -149,6 +154,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> slicing_rows() { return rows; }
+std::span<const OperatorRow> slicing_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

@@ -26,9 +26,15 @@ Value part(NodeContext& n, int64_t k) {
   const Value z = pairs(n);
   return n.gather(z, n.int_constant(k), static_cast<int64_t>(n.rank(z)) - 1);
 }
-Values real(NodeContext& n) { return {part(n, 0)}; }
-Values imaginary(NodeContext& n) { return {part(n, 1)}; }
-Values magnitude(NodeContext& n) { return {n(ReduceL2{false}, pairs(n), n.ints_constant({-1}))}; }
+Values real(NodeContext& n) {
+  return {part(n, 0)};
+}
+Values imaginary(NodeContext& n) {
+  return {part(n, 1)};
+}
+Values magnitude(NodeContext& n) {
+  return {n(ReduceL2{false}, pairs(n), n.ints_constant({-1}))};
+}
 Values complex(NodeContext& n) {
   const Value re = n.in(0), im = n.in(1);
   const auto axis = static_cast<int64_t>(n.rank(re));
@@ -36,11 +42,14 @@ Values complex(NodeContext& n) {
 }
 
 constexpr OperatorRow rows[] = {
-    {131, "RFFT2D", rfft2d}, {133, "IMAG", imaginary}, {134, "REAL", real}, {135, "COMPLEX_ABS", magnitude}, {207, "COMPLEX", complex},
+    {131, "RFFT2D", rfft2d},         {133, "IMAG", imaginary},  {134, "REAL", real},
+    {135, "COMPLEX_ABS", magnitude}, {207, "COMPLEX", complex},
 };
 
 }  // namespace
 
-std::span<const OperatorRow> spectral_rows() { return rows; }
+std::span<const OperatorRow> spectral_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

@@ -37,12 +37,24 @@ Values divide(NodeContext& n) {
   d.m_pythondiv = false;
   return {n(d, n.in(0), n.in(1))};
 }
-Values rsqrt(NodeContext& n) { return {n(Divide{}, n.like(n.in(0), 1), n(Sqrt{}, n.in(0)))}; }
-Values clamp(NodeContext& n) { return {n(Minimum{}, n(Maximum{}, n.in(1), n.in(0)), n.in(2))}; }
-Values select(NodeContext& n) { return {n(Select{}, n.in(0), n.in(1), n.in(2))}; }
-Values convert(NodeContext& n) { return {n.in(0)}; }
-Values reshape(NodeContext& n) { return {n.reshape(n.in(0), stated_shape(n))}; }
-Values transpose(NodeContext& n) { return {n.transpose(n.in(0), n.longs(0))}; }
+Values rsqrt(NodeContext& n) {
+  return {n(Divide{}, n.like(n.in(0), 1), n(Sqrt{}, n.in(0)))};
+}
+Values clamp(NodeContext& n) {
+  return {n(Minimum{}, n(Maximum{}, n.in(1), n.in(0)), n.in(2))};
+}
+Values select(NodeContext& n) {
+  return {n(Select{}, n.in(0), n.in(1), n.in(2))};
+}
+Values convert(NodeContext& n) {
+  return {n.in(0)};
+}
+Values reshape(NodeContext& n) {
+  return {n.reshape(n.in(0), stated_shape(n))};
+}
+Values transpose(NodeContext& n) {
+  return {n.transpose(n.in(0), n.longs(0))};
+}
 Values concatenate(NodeContext& n) {
   const Values v = n.all_in();
   if (v.empty()) n.fail("has no inputs");
@@ -52,13 +64,20 @@ Values concatenate(NodeContext& n) {
 Values compare(NodeContext& n) {
   const Value a = n.in(0), b = n.in(1);
   switch (n.op().options2.get<uint32_t>(0)) {
-    case 0: return {n(Equal{}, a, b)};
-    case 1: return {n(NotEqual{}, a, b)};
-    case 2: return {n(GreaterEqual{}, a, b)};
-    case 3: return {n(Greater{}, a, b)};
-    case 4: return {n(LessEqual{}, a, b)};
-    case 5: return {n(Less{}, a, b)};
-    default: n.fail("the direction does not exist");
+    case 0:
+      return {n(Equal{}, a, b)};
+    case 1:
+      return {n(NotEqual{}, a, b)};
+    case 2:
+      return {n(GreaterEqual{}, a, b)};
+    case 3:
+      return {n(Greater{}, a, b)};
+    case 4:
+      return {n(LessEqual{}, a, b)};
+    case 5:
+      return {n(Less{}, a, b)};
+    default:
+      n.fail("the direction does not exist");
   }
 }
 
@@ -71,7 +90,8 @@ Values broadcast_in_dim(NodeContext& n) {
   const Shape from = x.shape().to_shape();
   std::vector<int64_t> spread(target.size(), 1);
   for (size_t k = 0; k < dims.size(); ++k) {
-    if (dims[k] < 0 || dims[k] >= static_cast<int64_t>(target.size()) || (k > 0 && dims[k] <= dims[k - 1])) n.refuse("axes out of order");
+    if (dims[k] < 0 || dims[k] >= static_cast<int64_t>(target.size()) || (k > 0 && dims[k] <= dims[k - 1]))
+      n.refuse("axes out of order");
     spread[static_cast<size_t>(dims[k])] = from[k];
   }
   return {n(Broadcast{BroadcastMode::numpy}, n.reshape(x, spread), n.ints_constant(target))};
@@ -86,8 +106,10 @@ std::vector<int64_t> counted(size_t count) {
 Values slice(NodeContext& n) {
   const Value x = n.in(0);
   const auto start = n.longs(0), limit = n.longs(1), step = n.longs(2);
-  if (start.size() != n.rank(x) || limit.size() != start.size() || step.size() != start.size()) n.fail("wants a range for each axis");
-  return {n(Slice{}, x, n.ints_constant(start), n.ints_constant(limit), n.ints_constant(step), n.ints_constant(counted(start.size())))};
+  if (start.size() != n.rank(x) || limit.size() != start.size() || step.size() != start.size())
+    n.fail("wants a range for each axis");
+  return {n(Slice{}, x, n.ints_constant(start), n.ints_constant(limit), n.ints_constant(step),
+            n.ints_constant(counted(start.size())))};
 }
 
 // Starts are scalars, one an axis, moved so that the part fits.
@@ -101,14 +123,16 @@ Values dynamic_slice(NodeContext& n) {
   const auto sizes = n.longs(0);
   if (sizes.size() != n.rank(x) || sizes.empty()) n.fail("wants a size for each axis");
   const Value size = n.ints_constant(sizes), start = starts(n, 1, sizes.size(), n(Subtract{}, n.shape_of(x), size));
-  const Value part = n(Slice{}, x, start, n(Add{}, start, size), n.ints_constant(std::vector<int64_t>(sizes.size(), 1)), n.ints_constant(counted(sizes.size())));
+  const Value part = n(Slice{}, x, start, n(Add{}, start, size), n.ints_constant(std::vector<int64_t>(sizes.size(), 1)),
+                       n.ints_constant(counted(sizes.size())));
   return {n.reshape(part, sizes)};
 }
 Values dynamic_update_slice(NodeContext& n) {
   const Value x = n.in(0), update = n.in(1);
   const size_t rank = n.rank(x);
   if (rank == 0) return {update};
-  const Value shape = n.shape_of(x), room = n(Subtract{}, shape, n.shape_of(update)), start = starts(n, 2, rank, room), after = n(Subtract{}, room, start);
+  const Value shape = n.shape_of(x), room = n(Subtract{}, shape, n.shape_of(update)), start = starts(n, 2, rank, room),
+              after = n(Subtract{}, room, start);
   const Value ones = n(Broadcast{BroadcastMode::numpy}, n.b.scalar<int32_t>(1), n.shape_of(update));
   const Value inside = n(Reshape{}, n(Pad{}, ones, start, after, n.b.scalar<int32_t>(0)), shape);
   const Value moved = n(Reshape{}, n(Pad{}, update, start, after, n.like(update, 0)), shape);
@@ -128,10 +152,12 @@ Values pad(NodeContext& n) {
 Values iota(NodeContext& n) {
   const auto shape = stated_shape(n);
   const auto axis = n.op().options2.get<int64_t>(0);
-  if (axis < 0 || axis >= static_cast<int64_t>(shape.size())) n.fail("axis " + std::to_string(axis) + " is out of range");
+  if (axis < 0 || axis >= static_cast<int64_t>(shape.size()))
+    n.fail("axis " + std::to_string(axis) + " is out of range");
   std::vector<int64_t> line(shape.size(), 1);
   line[static_cast<size_t>(axis)] = shape[static_cast<size_t>(axis)];
-  const Value v = n(Range{ElementType::i64}, n.int_constant(0), n.int_constant(shape[static_cast<size_t>(axis)]), n.int_constant(1));
+  const Value v = n(Range{ElementType::i64}, n.int_constant(0), n.int_constant(shape[static_cast<size_t>(axis)]),
+                    n.int_constant(1));
   return {n(Broadcast{BroadcastMode::numpy}, n.reshape(v, line), n.ints_constant(shape))};
 }
 
@@ -147,7 +173,8 @@ Values dot_general(NodeContext& n) {
     std::vector<bool> used(shape.size(), false);
     const auto take = [&](const std::vector<int64_t>& axes, size_t part) {
       for (int64_t a : axes) {
-        if (a < 0 || a >= static_cast<int64_t>(shape.size()) || used[static_cast<size_t>(a)]) n.fail("an axis is out of range");
+        if (a < 0 || a >= static_cast<int64_t>(shape.size()) || used[static_cast<size_t>(a)])
+          n.fail("an axis is out of range");
         used[static_cast<size_t>(a)] = true;
         merged[part] *= shape[static_cast<size_t>(a)];
       }
@@ -203,6 +230,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> stablehlo_rows() { return rows; }
+std::span<const OperatorRow> stablehlo_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

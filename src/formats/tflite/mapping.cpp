@@ -12,8 +12,9 @@ namespace {
 const std::unordered_map<int32_t, const OperatorRow*>& table() {
   static const auto index = [] {
     std::unordered_map<int32_t, const OperatorRow*> t;
-    for (auto rows : {arithmetic_rows(), activation_rows(), convolution_rows(), image_rows(), shape_rows(), slicing_rows(), indexing_rows(), reduction_rows(),
-                      quantization_rows(), recurrent_rows(), control_rows(), random_rows(), spectral_rows(), detection_rows(), stablehlo_rows()}) {
+    for (auto rows : {arithmetic_rows(), activation_rows(), convolution_rows(), image_rows(), shape_rows(),
+                      slicing_rows(), indexing_rows(), reduction_rows(), quantization_rows(), recurrent_rows(),
+                      control_rows(), random_rows(), spectral_rows(), detection_rows(), stablehlo_rows()}) {
       for (const OperatorRow& r : rows) t.emplace(r.code, &r);
     }
     return t;
@@ -23,10 +24,22 @@ const std::unordered_map<int32_t, const OperatorRow*>& table() {
 
 // Operators of the schema without a row, so that messages can name them.
 constexpr std::pair<int32_t, std::string_view> others[] = {
-    {10, "HASHTABLE_LOOKUP"},        {15, "LSH_PROJECTION"},         {29, "CONCAT_EMBEDDINGS"},           {30, "SKIP_GRAM"},
-    {33, "EMBEDDING_LOOKUP_SPARSE"}, {51, "DELEGATE"},               {171, "STABLEHLO_CONVOLUTION"},      {173, "STABLEHLO_CUSTOM_CALL"},
-    {174, "STABLEHLO_REDUCE"},       {190, "STABLEHLO_SCATTER"},     {198, "STABLEHLO_REDUCE_WINDOW"},    {199, "STABLEHLO_SORT"},
-    {200, "STABLEHLO_WHILE"},        {201, "STABLEHLO_GATHER"},      {204, "STABLEHLO_RNG_BIT_GENERATOR"}, {205, "REDUCE_WINDOW"},
+    {10, "HASHTABLE_LOOKUP"},
+    {15, "LSH_PROJECTION"},
+    {29, "CONCAT_EMBEDDINGS"},
+    {30, "SKIP_GRAM"},
+    {33, "EMBEDDING_LOOKUP_SPARSE"},
+    {51, "DELEGATE"},
+    {171, "STABLEHLO_CONVOLUTION"},
+    {173, "STABLEHLO_CUSTOM_CALL"},
+    {174, "STABLEHLO_REDUCE"},
+    {190, "STABLEHLO_SCATTER"},
+    {198, "STABLEHLO_REDUCE_WINDOW"},
+    {199, "STABLEHLO_SORT"},
+    {200, "STABLEHLO_WHILE"},
+    {201, "STABLEHLO_GATHER"},
+    {204, "STABLEHLO_RNG_BIT_GENERATOR"},
+    {205, "REDUCE_WINDOW"},
 };
 
 }  // namespace

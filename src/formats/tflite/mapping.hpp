@@ -2,7 +2,8 @@
 //
 // To add an operator: write `Values my_op(NodeContext& n)` in the file of its family and give it a row there:
 //     {53, "MY_OP", my_op},
-// with its code in the schema. The values it returns are real numbers; the reader quantizes them as the output tensors say.
+// with its code in the schema. The values it returns are real numbers; the reader quantizes them as the output tensors
+// say.
 #pragma once
 #include <span>
 #include <string_view>

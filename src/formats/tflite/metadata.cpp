@@ -1,5 +1,5 @@
-// Metadata of a file: what its inputs expect and what its outputs mean. The description is a FlatBuffer among the model's buffers, label lists
-// are files in a zip archive that is appended to the model.
+// Metadata of a file: what its inputs expect and what its outputs mean. The description is a FlatBuffer among the
+// model's buffers, label lists are files in a zip archive that is appended to the model.
 #include <zlib.h>
 
 #include <algorithm>
@@ -50,12 +50,14 @@ std::string archived(Bytes file, std::string_view name) {
   at += shift;
   for (size_t i = 0; i < entries; ++i) {
     if (at + 46 > end || little<uint32_t>(file, at) != 0x02014b50) return {};
-    const size_t length = little<uint16_t>(file, at + 28), extra = little<uint16_t>(file, at + 30), comment = little<uint16_t>(file, at + 32);
+    const size_t length = little<uint16_t>(file, at + 28), extra = little<uint16_t>(file, at + 30),
+                 comment = little<uint16_t>(file, at + 32);
     if (at + 46 + length > end) return {};
     const std::string_view found(reinterpret_cast<const char*>(file.data()) + at + 46, length);
     if (found == name) {
       const uint16_t method = little<uint16_t>(file, at + 10);
-      const size_t packed = little<uint32_t>(file, at + 20), size = little<uint32_t>(file, at + 24), local = little<uint32_t>(file, at + 42) + shift;
+      const size_t packed = little<uint32_t>(file, at + 20), size = little<uint32_t>(file, at + 24),
+                   local = little<uint32_t>(file, at + 42) + shift;
       if (local + 30 > file.size() || little<uint32_t>(file, local) != 0x04034b50) return {};
       const size_t data = local + 30 + little<uint16_t>(file, local + 26) + little<uint16_t>(file, local + 28);
       if (data > file.size() || packed > file.size() - data || size > largest_label_file) return {};
@@ -80,7 +82,9 @@ std::vector<std::string> lines(const std::string& text) {
   return out;
 }
 
-std::string dumped(const nlohmann::json& j) { return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+std::string dumped(const nlohmann::json& j) {
+  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 struct Labels {
   std::vector<std::string> list;
@@ -119,7 +123,8 @@ void store_preprocessing(const Table& input, const SubgraphInfo& sub, Graph& g) 
   }
   const size_t channels = static_cast<size_t>(std::max(t.shape[3], 0));
   const auto fits = [&](const std::vector<double>& v) { return v.size() == 1 || v.size() == channels; };
-  if ((channels != 1 && channels != 3) || (!mean.empty() && !fits(mean)) || (!deviation.empty() && !fits(deviation))) return;
+  if ((channels != 1 && channels != 3) || (!mean.empty() && !fits(mean)) || (!deviation.empty() && !fits(deviation)))
+    return;
   if (std::any_of(deviation.begin(), deviation.end(), [](double v) { return !(v > 0); })) return;
   // Integers: q = x / scale + zero point, in the same two numbers.
   if (t.scales && t.scales.scale.size() == 1) {
@@ -134,7 +139,10 @@ void store_preprocessing(const Table& input, const SubgraphInfo& sub, Graph& g) 
       mean[k] -= zero * deviation[k];
     }
   }
-  nlohmann::json fields{{"resize", "stretch"}, {"width", std::to_string(t.shape[2])}, {"height", std::to_string(t.shape[1])}, {"layout", "nhwc"}};
+  nlohmann::json fields{{"resize", "stretch"},
+                        {"width", std::to_string(t.shape[2])},
+                        {"height", std::to_string(t.shape[1])},
+                        {"layout", "nhwc"}};
   fields["color"] = channels == 1 ? "grey" : "rgb";
   if (!mean.empty()) fields["mean"] = list_of(mean);
   if (!deviation.empty()) fields["scale"] = list_of(deviation);

@@ -35,14 +35,18 @@ class Budget {
 Scales scales_of(const Table& q, Budget& budget, std::string_view name) {
   Scales s;
   if (!q) return s;
-  if (q.get<uint8_t>(4) != 0) throw Error(ErrorCode::unsupported, "[tflite] custom and blockwise quantization are not supported", "tensor '" + std::string(name) + "'");
+  if (q.get<uint8_t>(4) != 0)
+    throw Error(ErrorCode::unsupported, "[tflite] custom and blockwise quantization are not supported",
+                "tensor '" + std::string(name) + "'");
   s.scale = budget.take(q.numbers<float>(2));
   s.zero = budget.take(q.numbers<int64_t>(3));
   s.axis = q.get<int32_t>(6);
   if (s.zero.empty()) s.zero.assign(s.scale.size(), 0);
   if (!s.zero.empty() && s.zero.size() != s.scale.size()) {
-    if (s.zero.size() == 1) s.zero.assign(s.scale.size(), s.zero[0]);
-    else if (!s.scale.empty()) unreadable("scales and zero points differ in number", name);
+    if (s.zero.size() == 1)
+      s.zero.assign(s.scale.size(), s.zero[0]);
+    else if (!s.scale.empty())
+      unreadable("scales and zero points differ in number", name);
   }
   for (float v : s.scale) {
     // Converters write zero for tensors that were never seen.
@@ -57,7 +61,9 @@ TensorInfo tensor_of(const Table& t, Budget& budget) {
   i.shape = budget.take(t.numbers<int32_t>(0));
   i.type = static_cast<TensorType>(t.get<int8_t>(1));
   if (i.type < TensorType::f32 || i.type > TensorType::u4) {
-    throw Error(ErrorCode::unsupported, "[tflite] tensor type " + std::to_string(static_cast<int>(i.type)) + " is not known", std::string(t.string(3)));
+    throw Error(ErrorCode::unsupported,
+                "[tflite] tensor type " + std::to_string(static_cast<int>(i.type)) + " is not known",
+                std::string(t.string(3)));
   }
   i.buffer = t.get<uint32_t>(2);
   i.name = t.string(3);
@@ -106,7 +112,8 @@ SubgraphInfo subgraph_of(const Table& t, const std::vector<Code>& codes, Budget&
   for (size_t i = 0; i < operators.size(); ++i) s.operators.push_back(operator_of(operators[i], codes, budget));
   const auto check = [&](const std::vector<int32_t>& list, bool may_lack) {
     for (int32_t i : list) {
-      if (i < (may_lack ? -1 : 0) || i >= static_cast<int64_t>(s.tensors.size())) unreadable("tensor " + std::to_string(i) + " does not exist", s.name);
+      if (i < (may_lack ? -1 : 0) || i >= static_cast<int64_t>(s.tensors.size()))
+        unreadable("tensor " + std::to_string(i) + " does not exist", s.name);
     }
   };
   check(s.inputs, false);
@@ -138,7 +145,8 @@ Model parse_model(Bytes file, std::shared_ptr<const void> owner) {
   const Table root = Table::root(file);
   const auto version = root.get<uint32_t>(0);
   if (version != 3) {
-    throw Error(ErrorCode::unsupported, "[tflite] schema version " + std::to_string(version) + " is not known", "", "convert the model again with a current converter");
+    throw Error(ErrorCode::unsupported, "[tflite] schema version " + std::to_string(version) + " is not known", "",
+                "convert the model again with a current converter");
   }
   Budget budget(file.size());
   std::vector<Code> codes;
@@ -171,41 +179,64 @@ Model parse_model(Bytes file, std::shared_ptr<const void> owner) {
   budget.count(signatures.size());
   for (size_t i = 0; i < signatures.size(); ++i) {
     const Table t = signatures[i];
-    m.signatures.push_back({t.string(2), t.get<uint32_t>(4), tensor_map(t.tables(0), budget), tensor_map(t.tables(1), budget)});
+    m.signatures.push_back(
+        {t.string(2), t.get<uint32_t>(4), tensor_map(t.tables(0), budget), tensor_map(t.tables(1), budget)});
   }
   return m;
 }
 
 ElementType element_type_of(TensorType t) {
   switch (t) {
-    case TensorType::f32: return ElementType::f32;
-    case TensorType::f16: return ElementType::f16;
-    case TensorType::i32: return ElementType::i32;
-    case TensorType::u8: return ElementType::u8;
-    case TensorType::i64: return ElementType::i64;
-    case TensorType::string: return ElementType::string;
-    case TensorType::boolean: return ElementType::boolean;
-    case TensorType::i16: return ElementType::i16;
-    case TensorType::complex64: return ElementType::f32;
-    case TensorType::i8: return ElementType::i8;
-    case TensorType::f64: return ElementType::f64;
-    case TensorType::complex128: return ElementType::f64;
-    case TensorType::u64: return ElementType::u64;
-    case TensorType::u32: return ElementType::u32;
-    case TensorType::u16: return ElementType::u16;
-    case TensorType::i4: return ElementType::i4;
-    case TensorType::bf16: return ElementType::bf16;
-    case TensorType::i2: return ElementType::i2;
-    case TensorType::u4: return ElementType::u4;
+    case TensorType::f32:
+      return ElementType::f32;
+    case TensorType::f16:
+      return ElementType::f16;
+    case TensorType::i32:
+      return ElementType::i32;
+    case TensorType::u8:
+      return ElementType::u8;
+    case TensorType::i64:
+      return ElementType::i64;
+    case TensorType::string:
+      return ElementType::string;
+    case TensorType::boolean:
+      return ElementType::boolean;
+    case TensorType::i16:
+      return ElementType::i16;
+    case TensorType::complex64:
+      return ElementType::f32;
+    case TensorType::i8:
+      return ElementType::i8;
+    case TensorType::f64:
+      return ElementType::f64;
+    case TensorType::complex128:
+      return ElementType::f64;
+    case TensorType::u64:
+      return ElementType::u64;
+    case TensorType::u32:
+      return ElementType::u32;
+    case TensorType::u16:
+      return ElementType::u16;
+    case TensorType::i4:
+      return ElementType::i4;
+    case TensorType::bf16:
+      return ElementType::bf16;
+    case TensorType::i2:
+      return ElementType::i2;
+    case TensorType::u4:
+      return ElementType::u4;
     case TensorType::resource:
-    case TensorType::variant: break;
+    case TensorType::variant:
+      break;
   }
   return ElementType::dynamic;
 }
 
 const char* name_of(TensorType t) {
-  static constexpr const char* names[] = {"FLOAT32", "FLOAT16", "INT32",   "UINT8",      "INT64",  "STRING",   "BOOL",    "INT16",  "COMPLEX64", "INT8", "FLOAT64",
-                                          "COMPLEX128", "UINT64", "RESOURCE", "VARIANT", "UINT32", "UINT16", "INT4", "BFLOAT16", "INT2", "UINT4"};
+  static constexpr const char* names[] = {"FLOAT32",  "FLOAT16",  "INT32",     "UINT8",  "INT64",   "STRING",
+                                          "BOOL",     "INT16",    "COMPLEX64", "INT8",   "FLOAT64", "COMPLEX128",
+                                          "UINT64",   "RESOURCE", "VARIANT",   "UINT32", "UINT16",  "INT4",
+                                          "BFLOAT16", "INT2",     "UINT4"};
   return names[static_cast<size_t>(t)];
 }
 

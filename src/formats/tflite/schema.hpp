@@ -9,7 +9,27 @@
 namespace hone::tflite {
 
 enum class TensorType : int8_t {
-  f32, f16, i32, u8, i64, string, boolean, i16, complex64, i8, f64, complex128, u64, resource, variant, u32, u16, i4, bf16, i2, u4,
+  f32,
+  f16,
+  i32,
+  u8,
+  i64,
+  string,
+  boolean,
+  i16,
+  complex64,
+  i8,
+  f64,
+  complex128,
+  u64,
+  resource,
+  variant,
+  u32,
+  u16,
+  i4,
+  bf16,
+  i2,
+  u4,
 };
 
 /// real = scale * (integer - zero point); one scale, or one for each index of `axis`.
@@ -35,7 +55,7 @@ struct TensorInfo {
 struct OperatorInfo {
   int32_t code = 0;
   int32_t version = 1;
-  std::string_view custom;  ///< name of a custom operator
+  std::string_view custom;                              ///< name of a custom operator
   std::vector<int32_t> inputs, outputs, intermediates;  ///< tensors; -1: absent
   Table options, options2;
   Bytes custom_options;
@@ -70,9 +90,12 @@ Model parse_model(Bytes file, std::shared_ptr<const void> owner);
 /// The element type; complex types have none, their tensors get a last axis of two f32.
 ElementType element_type_of(TensorType t);
 const char* name_of(TensorType t);
-inline bool is_complex(TensorType t) { return t == TensorType::complex64 || t == TensorType::complex128; }
+inline bool is_complex(TensorType t) {
+  return t == TensorType::complex64 || t == TensorType::complex128;
+}
 
-/// The content of a constant tensor, in the mapped file where it can stay there; empty where the tensor has none. Sparse ones are made dense.
+/// The content of a constant tensor, in the mapped file where it can stay there; empty where the tensor has none.
+/// Sparse ones are made dense.
 Tensor constant_of(const Model& m, const TensorInfo& t);
 
 }  // namespace hone::tflite
