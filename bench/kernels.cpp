@@ -113,6 +113,7 @@ void run_layer(const Layer& l, const Options& o, ThreadPool& pool, Sums* sums) {
   w.constant = true;
   bias.type = ElementType::f32;
   bias.shape = {l.columns};
+  bias.constant = true;
   if (int8) {
     auto a = std::make_shared<Quantization>(), b = std::make_shared<Quantization>();
     a->scales = {0.02f};

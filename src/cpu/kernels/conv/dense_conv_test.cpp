@@ -152,7 +152,10 @@ void check(const Case& k, int* rows_run) {
     d.type = ElementType::f32;
     d.layout = Layout::channels_last;
     if (o.spread == Spread::scalar) d.shape = {1};
-    if (o.spread == Spread::per_channel) d.shape = {k.o};
+    if (o.spread == Spread::per_channel) {
+      d.shape = {k.o};
+      d.constant = k.constant && k.h % 2 == 1;  // both kinds of bias
+    }
     if (o.spread == Spread::per_row) d.shape = {k.n, k.o, 1, 1};
     if (o.spread == Spread::full) {
       d.shape = y.shape;

@@ -1,6 +1,7 @@
 // Rows of depthwise convolution of bytes by dot products (see depthwise_dots_view.hpp), on CPUs with VNNI.
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -95,11 +96,14 @@ class DotsKernel : public PreparedKernel {
       dequant[c] = x.scale * q.inputs[1].quantization->scale(std::min(c, size_t(w_.channels - 1)));
     epilogue_.set_dequant(std::move(dequant), w_.kernel_h * w_.kernel_w);
     packed_bytes(w_, dots, &blocks_);
+    // Factors that no input changes are computed by the first run: a thread that writes them anew would take them from
+    // the caches of the others.
+    keeps_ = epilogue_.requantizes() && std::all_of(q.inputs.begin() + int64_t(q.num_op_inputs), q.inputs.end(),
+                                                    [](const TensorDesc& d) { return d.constant; });
+    if (keeps_) kept_ = Tensor(ElementType::u8, {factor_bytes()});
     comp_.assign(size_t(w_.channels) + 32, 0);
   }
-  size_t scratch_bytes() const override {
-    return epilogue_.requantizes() ? size_t(2 * columns() + blocks_ * 128) * sizeof(float) : 0;
-  }
+  size_t scratch_bytes() const override { return epilogue_.requantizes() && !keeps_ ? size_t(factor_bytes()) : 0; }
 
   void run(const KernelArgs& args) noexcept override {
     DotsView view = view_;
@@ -107,15 +111,13 @@ class DotsKernel : public PreparedKernel {
     view.w = static_cast<const uint8_t*>(args.inputs[1]);
     OperandView operands[EpiloguePlan::max_operands];
     EpilogueView epilogue = epilogue_.bind(args, operands, comp_.data());
-    if (epilogue_.requantizes()) {
-      float* scale = static_cast<float*>(args.scratch);
-      float* offset = scale + columns();
-      epilogue_.requantize(epilogue, scale, offset, w_.channels);
-      if (epilogue.requant.residual) {
-        epilogue.requant = {};  // that goes over tiles
-      } else {
-        view.factors = arrange(view.w, scale, offset, offset + columns());
-      }
+    if (keeps_) {
+      std::call_once(first_run_,
+                     [&] { kept_requant_ = requantize(epilogue, view.w, kept_.data<uint8_t>(), &kept_factors_); });
+      epilogue.requant = kept_requant_;
+      view.factors = kept_factors_;
+    } else if (epilogue_.requantizes()) {
+      epilogue.requant = requantize(epilogue, view.w, args.scratch, &view.factors);
     }
     view.epilogue = &epilogue;
     const int64_t items = (w_.out_h + view.rows - 1) / view.rows;
@@ -129,6 +131,15 @@ class DotsKernel : public PreparedKernel {
 
  private:
   int64_t columns() const { return (w_.channels + 15) / 16 * 16 + 64; }
+  int64_t factor_bytes() const { return (2 * columns() + blocks_ * 128) * int64_t(sizeof(float)); }
+  RequantView requantize(EpilogueView epilogue, const uint8_t* w, void* to, const float** factors) const {
+    float* scale = static_cast<float*>(to);
+    float* offset = scale + columns();
+    epilogue_.requantize(epilogue, scale, offset, w_.channels);
+    if (epilogue.requant.residual) return {};  // that goes over tiles
+    *factors = arrange(w, scale, offset, offset + columns());
+    return epilogue.requant;
+  }
   // Scales and offsets in the order of the dots; what sums begin with goes into the offsets.
   const float* arrange(const uint8_t* w, const float* scale, const float* offset, float* to) const {
     const int64_t quarter_bytes = packed_bytes(w_, dots_of(w_)) / (blocks_ * 4);
@@ -155,6 +166,11 @@ class DotsKernel : public PreparedKernel {
   DotsView view_{};
   int64_t blocks_ = 0;
   std::vector<int32_t> comp_;
+  bool keeps_ = false;
+  std::once_flag first_run_;
+  Tensor kept_;
+  RequantView kept_requant_{};
+  const float* kept_factors_ = nullptr;
 };
 
 struct DotsRow {
