@@ -170,7 +170,10 @@ void NonZero::eval(EvalCtx& ctx) const {
     const auto d = static_cast<size_t>(x.shape()[k]);
     const bool wide = output_type == ElementType::i64;
     for (size_t f = 0; f < n; ++f) {
-      const size_t rest = d == 1 || k == 0 ? 0 : found[f] / d, at = d == 1 ? 0 : found[f] - rest * d;
+      const size_t rest = d == 1 || k == 0         ? 0
+                          : x.size() <= UINT32_MAX ? static_cast<uint32_t>(found[f]) / static_cast<uint32_t>(d)
+                                                   : found[f] / d,
+                   at = d == 1 ? 0 : found[f] - rest * d;
       if (d != 1) found[f] = rest;
       if (wide)
         y.data<int64_t>()[k * n + f] = static_cast<int64_t>(at);

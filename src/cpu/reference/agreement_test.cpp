@@ -5,6 +5,8 @@
 #include "cpu/reference/reference.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
+#include "ops/pooling.hpp"
+#include "ops/resize.hpp"
 #include "ops/sampling.hpp"
 
 namespace hone::cpu::test {
@@ -289,6 +291,40 @@ TEST(ROIAlign, pools_boxes_in_all_modes) {
         expect_reference(node, 1e-5);
       }
     }
+  }
+}
+
+TEST(Interpolate, of_neighbouring_axes_in_the_plain_layout) {
+  struct Case {
+    Shape in, out;
+  };
+  for (const Case& c : std::vector<Case>{{{2, 3, 7, 9}, {2, 3, 14, 20}},
+                                         {{2, 7, 9, 5}, {2, 14, 6, 5}},
+                                         {{3, 40}, {3, 17}},
+                                         {{1, 6, 50, 2, 3}, {1, 6, 25, 2, 3}},
+                                         {{4, 5, 6}, {8, 10, 6}}}) {
+    for (InterpolateMode mode : {InterpolateMode::nearest, InterpolateMode::linear_onnx, InterpolateMode::cubic}) {
+      for (CoordinateMode coordinates :
+           {CoordinateMode::half_pixel, CoordinateMode::align_corners, CoordinateMode::asymmetric}) {
+        for (ElementType type : {f32, i32, u8}) {
+          if (type != f32 && mode != InterpolateMode::nearest) continue;
+          Node node(Interpolate{.mode = mode, .coordinate_transformation_mode = coordinates});
+          node.input(Node::desc(type, c.in));
+          node.constant(ints({c.out.begin(), c.out.end()}));
+          output(node, type, c.out);
+          expect_reference(node, 1e-5);
+        }
+      }
+    }
+  }
+}
+
+TEST(MaxPool, of_bytes_that_stand_for_no_real_numbers) {
+  for (ElementType type : {u8, i8}) {
+    Node node(MaxPool{.strides = {2, 2}, .pads_begin = {1, 1}, .pads_end = {1, 1}, .kernel = {3, 3}});
+    node.input(Node::desc(type, {2, 37, 12, 14}, last)).quantization = nullptr;
+    output(node, type, {2, 37, 6, 7}, last);
+    expect_reference(node);
   }
 }
 

@@ -143,6 +143,11 @@ struct PoolRow {
         (w.pad_top > (w.kernel_h - 1) * w.dilation_h || w.pad_left > (w.kernel_w - 1) * w.dilation_w)) {
       return Support::no("a window lies in the padding alone");
     }
+    // The largest byte is the same one whatever the bytes stand for.
+    const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
+    const bool bytes = x.type == ElementType::u8 || x.type == ElementType::i8;
+    if (p->op == ReduceOp::max && bytes && x.type == y.type && !x.quantization && !y.quantization)
+      return q.epilogue.empty() ? Support::yes() : Support::no("takes no epilogue");
     return supports_ends(q);
   }
   static KernelPlan plan(const KernelQuery& q) {

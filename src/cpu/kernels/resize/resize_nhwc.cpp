@@ -1,7 +1,8 @@
-// Rows of Interpolate over channels-last images: every mode is a sum with weights along the height, then along the
-// width. A row of the result is made from the rows of the data first, which gives one row in f32 that stays in L1 or
-// L2, and then from the pixels of that. Where every position is one element (nearest) bytes are copied. A result that
-// is wanted in planes is made from the same rows, turned first: the resized image is not read again to turn it.
+// Rows of Interpolate over channels-last images, and over neighbouring axes of the plain layout: every mode is a sum
+// with weights along the height, then along the width. A row of the result is made from the rows of the data first,
+// which gives one row in f32 that stays in L1 or L2, and then from the pixels of that. Where every position is one
+// element (nearest) bytes are copied. A result that is wanted in planes is made from the same rows, turned first: the
+// resized image is not read again to turn it.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -74,7 +75,9 @@ std::optional<Resize> resize_of(const KernelQuery& q, const char** why, bool tab
   const auto op = q.attrs<Interpolate>();
   const Shape &in = q.inputs[0].shape, &out = q.outputs[0].shape;
   const size_t rank = in.size();
-  if ((rank != 3 && rank != 4) || out.size() != rank) return *why = "takes one or two spatial dimensions", std::nullopt;
+  const bool last = q.inputs[0].layout == Layout::channels_last;
+  if (out.size() != rank || (last && rank != 3 && rank != 4))
+    return *why = "takes one or two spatial dimensions", std::nullopt;
   if (op.coordinate_transformation_mode == CoordinateMode::tf_crop_and_resize)
     return *why = "crops nothing", std::nullopt;
   for (const auto& pads : {op.pads_begin, op.pads_end}) {
@@ -100,31 +103,50 @@ std::optional<Resize> resize_of(const KernelQuery& q, const char** why, bool tab
     AxisSize& s = sizes[size_t(k)];
     s.scale = op.shape_calculation_mode == ShapeCalculation::sizes ? float(s.out) / float(s.in)
                                                                    : float(get_element(target.value, i));
-    if (k < 2 && (s.out != s.in || s.scale != 1)) return *why = "resizes images and channels not", std::nullopt;
   }
-  for (const AxisSize& s : sizes) {
-    if (s.in < 1 || s.out < 1) return *why = "nothing to resize", std::nullopt;
+  // The axes that change: in the plain layout any one or two neighbours, whose pixels hold what the axes behind count.
+  const auto changes = [&](size_t k) { return sizes[k].out != sizes[k].in || sizes[k].scale != 1; };
+  size_t first = last ? 2 : rank, end = last ? rank : 0;
+  for (size_t k = 0; k < rank; ++k) {
+    if (sizes[k].in < 1 || sizes[k].out < 1) return *why = "nothing to resize", std::nullopt;
+    if (last && k < 2 && changes(k)) return *why = "resizes images and channels not", std::nullopt;
+    if (last || !changes(k)) continue;
+    first = std::min(first, k);
+    end = k + 1;
   }
+  if (first >= end || end - first > 2) return *why = "takes one or two neighbouring dimensions", std::nullopt;
+  const bool two = end - first == 2;
   Resize r;
-  r.images = in[0];
-  r.channels = in[1];
-  r.in_h = rank == 4 ? in[2] : 1;
-  r.out_h = rank == 4 ? out[2] : 1;
-  r.in_w = in[rank - 1];
-  r.out_w = out[rank - 1];
+  r.images = r.channels = 1;
+  if (last) {
+    r.images = in[0];
+    r.channels = in[1];
+  } else {
+    for (size_t k = 0; k < rank; ++k) (k < first ? r.images : r.channels) *= k >= first && k < end ? 1 : in[k];
+  }
+  r.in_h = two ? in[first] : 1;
+  r.out_h = two ? out[first] : 1;
+  r.in_w = in[end - 1];
+  r.out_w = out[end - 1];
   if (!tables) return r;
-  if (rank == 4) {
-    r.rows.read(table_of(op, sizes[2]), r.in_w * r.channels);
+  if (two) {
+    r.rows.read(table_of(op, sizes[first]), r.in_w * r.channels);
   } else {
     r.rows.read({0, {{{0, 1.0}}}}, 0);
   }
-  r.pixels.read(table_of(op, sizes[rank - 1]), r.channels);
+  r.pixels.read(table_of(op, sizes[end - 1]), r.channels);
   return r;
 }
 
 bool same_numbers(const TensorDesc& a, const TensorDesc& b) {
   if (a.type != b.type || bool(a.quantization) != bool(b.quantization)) return false;
   return !a.quantization || *a.quantization == *b.quantization;
+}
+
+// Planes are made pixel by pixel of a line; single numbers as pixels are lines as well.
+bool in_planes(const KernelQuery& q, const Resize& r) {
+  if (q.outputs[0].layout != Layout::plain) return false;
+  return q.inputs[0].layout == Layout::channels_last || (r.channels == 1 && supports_real(q.inputs[0], ""));
 }
 
 template <size_t I>
@@ -135,7 +157,7 @@ struct Row {
         : bytes_(int64_t(byte_size(q.inputs[0].type, 1))), threads_(std::max(1, q.threads)) {
       const char* why = nullptr;
       r_ = *resize_of(q, &why, true);
-      planes_ = q.outputs[0].layout == Layout::plain;
+      planes_ = in_planes(q, r_);
       copies_ = !planes_ && r_.rows.copies && r_.pixels.copies && same_numbers(q.inputs[0], q.outputs[0]);
       if (copies_) return;
       x_ = real_input(q.inputs[0]);
@@ -210,11 +232,13 @@ struct Row {
 
   static Support supports(const KernelQuery& q) {
     if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
-    if (q.inputs[0].layout != Layout::channels_last) return Support::no("takes channels-last tensors only");
+    if (q.inputs[0].layout == Layout::plain && q.outputs[0].layout != Layout::plain)
+      return Support::no("changes the plain layout to no other");
     if (!q.epilogue.empty()) return Support::no("takes no epilogue");
     const char* why = nullptr;
-    if (!resize_of(q, &why, false)) return Support::no(why);
-    const bool planes = q.outputs[0].layout == Layout::plain;
+    const auto r = resize_of(q, &why, false);
+    if (!r) return Support::no(why);
+    const bool planes = in_planes(q, *r);
     if (!planes && q.attrs<Interpolate>().mode == InterpolateMode::nearest && same_numbers(q.inputs[0], q.outputs[0])) {
       const ElementType t = q.inputs[0].type;
       const bool whole = t != ElementType::string && byte_size(t, 2) == 2 * byte_size(t, 1);
@@ -225,7 +249,8 @@ struct Row {
   }
   static KernelPlan plan(const KernelQuery& q) {
     KernelPlan p;
-    p.cost = 1 + double(q.outputs[0].size() + q.inputs[0].size()) * 1.5e-4 * vector_isas[I].cost;
+    const double each = q.inputs[0].layout == Layout::plain ? 3e-4 : 1.5e-4;
+    p.cost = 1 + double(q.outputs[0].size() + q.inputs[0].size()) * each * vector_isas[I].cost;
     return p;
   }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return std::make_unique<Prepared>(q); }
