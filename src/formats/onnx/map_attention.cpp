@@ -38,7 +38,7 @@ Value repeat_heads(NodeContext& n, Value x, int64_t times) {
 int64_t heads_of(NodeContext& n, Value x, const char* attribute) {
   const int64_t given = n.i(attribute, 0);
   if (n.rank(x) == 3) return given;
-  if (x.shape()[1].is_dynamic()) n.refuse("needs to know the number of heads");
+  if (n.rank(x) != 4 || x.shape()[1].is_dynamic()) n.refuse("needs to know the number of heads");
   return x.shape()[1].get_length();
 }
 
@@ -160,7 +160,7 @@ Values linear_attention(NodeContext& n) {
   if (gated) decay = unpacked(n.in(4), kv_heads);
   if (delta) {
     const PartialShape& s = n.in(5).shape();
-    if (!s.rank_known() || s[2].is_dynamic()) n.refuse("needs to know the last size of beta");
+    if (n.rank(n.in(5)) != 3 || s[2].is_dynamic()) n.refuse("needs to know the last size of beta");
     beta = unpacked(n.in(5), s[2].get_length());
   }
   const ElementType state_type = n.has(3) ? n.in(3).element_type() : n.in(0).element_type();

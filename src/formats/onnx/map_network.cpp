@@ -85,7 +85,7 @@ Value transposed(NodeContext& n, Value x, Value w, size_t spatial) {
   Op op = windowed<Op>(n, spatial);
   op.output_padding = n.ints("output_padding", std::vector<int64_t>(spatial, 0));
   const bool same = op.auto_pad == AutoPad::same_upper || op.auto_pad == AutoPad::same_lower;
-  bool known = x.shape().rank_known() && w.shape().rank_known();
+  bool known = x.shape().rank_known() && x.shape().rank() == spatial + 2 && w.shape().rank_known() && w.shape().rank() == spatial + 2;
   for (size_t k = 0; known && k < spatial; ++k) known = x.shape()[k + 2].is_static() && w.shape()[w.shape().rank() - spatial + k].is_static();
   if (!n.has_attribute("output_shape") && !(same && known)) return n(op, x, w);
   auto shape = n.ints("output_shape");
@@ -174,6 +174,7 @@ Values lp_pool(NodeContext& n) {
   const int64_t p = n.version < 2 ? static_cast<int64_t>(n.f("p", 2)) : n.i("p", 2);
   auto op = windowed<Convolution>(n, kernel.size());
   if (rounding(n) != RoundingType::floor) {
+    if (n.rank(x) != kernel.size() + 2) n.fail("has a kernel of another rank than its input");
     for (size_t k = 0; k < kernel.size(); ++k) {
       if (x.shape()[k + 2].is_dynamic()) n.refuse("ceil_mode needs static sizes");
       const int64_t in = x.shape()[k + 2].get_length(), extent = (kernel[k] - 1) * op.dilations[k] + 1;
@@ -301,6 +302,7 @@ Values resize(NodeContext& n) {
       bool whole = scales && x.shape().is_static();
       for (size_t k = 0; whole && k < scales.size(); ++k) {
         const int64_t a = n.has_attribute("axes") ? n.axis(n.ints("axes").at(k), x) : static_cast<int64_t>(k);
+        if (static_cast<size_t>(a) >= x.shape().rank()) n.fail("axis " + std::to_string(a) + " is out of range");
         const double exact = get_element(scales, k) * static_cast<double>(x.shape()[static_cast<size_t>(a)].get_length());
         whole = exact == std::floor(exact);
       }

@@ -18,7 +18,7 @@ namespace {
 Values flex_attention(NodeContext& n) {
   const Value q = n.in(0);
   Value k = n.in(1), v = n.in(2);
-  if (n.rank(q) != 4 || q.shape()[1].is_dynamic() || !k.shape().rank_known() || k.shape()[1].is_dynamic()) n.refuse("needs to know the number of heads");
+  if (n.rank(q) != 4 || q.shape()[1].is_dynamic() || n.rank(k) != 4 || k.shape()[1].is_dynamic()) n.refuse("needs to know the number of heads");
   const int64_t heads = q.shape()[1].get_length(), kv_heads = k.shape()[1].get_length();
   if (kv_heads < 1 || heads % kv_heads != 0) n.fail("the number of query heads is no multiple of that of the keys");
   auto repeated = [&](Value x) {
