@@ -202,7 +202,9 @@ TEST(Session, a_callback_may_start_its_request_anew) {
   r->input(0).data<float>()[0] = 1;
   int left = 4;
   r->set_callback([&](const Status& s) {
-    if (s && --left > 0) ASSERT_TRUE(r->start());
+    if (s && --left > 0) {
+      ASSERT_TRUE(r->start());
+    }
   });
   ASSERT_TRUE(r->start());
   ASSERT_TRUE(r->wait());

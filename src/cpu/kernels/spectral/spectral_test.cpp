@@ -96,7 +96,9 @@ TEST(Spectral, other_axes_are_left_to_the_reference) {
   y.shape = {3, 8, 2};
   node.q.outputs = {y};
   for (const Kernel* row : kernels_for("RDFT")) {
-    if (std::string(row->provider) == "hone") EXPECT_FALSE(row->supports(node.q)) << row->name;
+    if (std::string(row->provider) == "hone") {
+      EXPECT_FALSE(row->supports(node.q)) << row->name;
+    }
   }
 }
 
