@@ -75,6 +75,8 @@ TEST(Reshape, infers_one_open_dimension_with_symbols) {
   EXPECT_EQ(reshaped("[N,4,6]", "[3]{0,0,-1}", true), "f32[N,4,6]");
   EXPECT_EQ(reshaped("[N,4,6]", "[3]{0,2,-1}", true), "f32[N,2,12]");
   EXPECT_EQ(reshaped("[2..4,6]", "[1]{-1}"), "f32[12..24]");
+  EXPECT_EQ(reshaped("[0,1,4]", "[2]{0,-1}", true), "f32[0,4]");
+  EXPECT_EQ(reshaped("[N,0,4]", "[3]{0,0,-1}", true), "f32[N,0,4]");
   EXPECT_EQ(reshaped("[2,6]", "[3]{3,-1,2}"), "f32[3,2,2]");
   EXPECT_THROW(reshaped("[2,6]", "[2]{5,3}"), Error);
   EXPECT_THROW(reshaped("[2,6]", "[2]{-1,-1}"), Error);

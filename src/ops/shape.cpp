@@ -48,6 +48,18 @@ Dimension remaining_dimension(std::vector<Dimension> in, std::vector<Dimension> 
                           : (rest * Dimension(factor)).max() / divisor);
 }
 
+// The same where the entries `copied` stand for the input's own, whatever they are: `[0, 1, 4] -> [copied, -1]` is
+// [0, 4].
+Dimension remaining_dimension(std::vector<Dimension> in, std::vector<Dimension> out, size_t open,
+                              const std::vector<size_t>& copied) {
+  for (auto i = copied.rbegin(); i != copied.rend(); ++i) {
+    in.erase(in.begin() + static_cast<std::ptrdiff_t>(*i));
+    out.erase(out.begin() + static_cast<std::ptrdiff_t>(*i));
+    if (*i < open) --open;
+  }
+  return remaining_dimension(std::move(in), std::move(out), open);
+}
+
 }  // namespace
 
 Types ShapeOf::infer(InferCtx& ctx) const {
@@ -77,6 +89,7 @@ Types Reshape::infer(InferCtx& ctx) const {
   std::vector<Dimension> out;
   std::optional<size_t> open;  // the entry that is -1, or the only one not known
   size_t unknown = 0;
+  std::vector<size_t> copied;  // entries that stand for the input's own, in order
   if (numbers) {
     const auto pattern = numbers.to_ints();
     for (size_t i = 0; i < pattern.size(); ++i) {
@@ -92,6 +105,7 @@ Types Reshape::infer(InferCtx& ctx) const {
           ctx.check(i < in.rank(),
                     "a zero in the target shape copies dimension " + std::to_string(i) + " of " + to_string(in));
           out.push_back(in[i]);
+          copied.push_back(i);
         }
       } else {
         ctx.check(pattern[i] >= 0, "target dimension " + std::to_string(pattern[i]));
@@ -101,7 +115,10 @@ Types Reshape::infer(InferCtx& ctx) const {
   } else if (auto content = ctx.content(1)) {
     out = std::move(*content);
     for (size_t i = 0; i < out.size(); ++i) {
-      if (special_zero && out[i] == Dimension(0) && in.rank_known() && i < in.rank()) out[i] = in[i];
+      if (special_zero && out[i] == Dimension(0) && in.rank_known() && i < in.rank()) {
+        out[i] = in[i];
+        copied.push_back(i);
+      }
       if (out[i].is_static() ||
           (in.rank_known() && std::any_of(in.begin(), in.end(), [&](const Dimension& d) { return d.same(out[i]); })))
         continue;
@@ -120,7 +137,7 @@ Types Reshape::infer(InferCtx& ctx) const {
     if (out.size() != 1) return {Type(ctx.element(0), PartialShape(out))};
     open = 0;
   }
-  if (open && in.rank_known() && unknown == 0) out[*open] = remaining_dimension(in.dims(), out, *open);
+  if (open && in.rank_known() && unknown == 0) out[*open] = remaining_dimension(in.dims(), out, *open, copied);
   const PartialShape shape(out);
   if (shape.is_static() && in.is_static()) {
     ctx.check(element_count(shape.to_shape()) == element_count(in.to_shape()),
@@ -132,11 +149,14 @@ void Reshape::eval(EvalCtx& ctx) const {
   const Tensor& x = ctx.input(0);
   Shape shape = ctx.input(1).to_ints();
   int64_t known = 1, open = -1;
+  Shape rest = x.shape();  // 1 where a dimension is copied: on both sides it leaves -1 as it is
   for (size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] == 0 && special_zero) {
       if (i >= x.rank())
         ctx.fail("a zero in the target shape copies dimension " + std::to_string(i) + " of " + to_string(x.shape()));
       shape[i] = x.shape()[i];
+      rest[i] = 1;
+      continue;
     }
     if (shape[i] == -1 && open < 0)
       open = static_cast<int64_t>(i);
@@ -145,7 +165,7 @@ void Reshape::eval(EvalCtx& ctx) const {
     else
       known = checked_mul(known, shape[i]);
   }
-  if (open >= 0) shape[static_cast<size_t>(open)] = known == 0 ? 0 : static_cast<int64_t>(x.size()) / known;
+  if (open >= 0) shape[static_cast<size_t>(open)] = known == 0 ? 0 : element_count(rest) / known;
   if (element_count(shape) != static_cast<int64_t>(x.size()))
     ctx.fail(to_string(x.shape()) + " cannot become " + to_string(shape));
   ctx.set_output(0, x.reshaped(shape));
@@ -160,7 +180,8 @@ Samples Reshape::samples() {
       sample(Reshape{true}, {random_tensor({2, 3, 4}, 3), int_tensor({0, -1})}),
       sample(Reshape{}, {random_tensor({1, 1}, 4), int_tensor({})}),
       sample(Reshape{}, {random_tensor({0, 3}, 5), int_tensor({3, 0})}),
-      sample(Reshape{true}, {random_tensor({0, 3}, 5), int_tensor({0, -1})}),
+      sample(Reshape{true}, {random_tensor({0, 3}, 5), int_tensor({0, -1})}, {Tensor(ElementType::f32, {0, 3})}),
+      sample(Reshape{true}, {random_tensor({0, 1, 4}, 5), int_tensor({0, -1})}, {Tensor(ElementType::f32, {0, 4})}),
       sample(Reshape{}, {Tensor::strings({2}, {"a", "b"}), int_tensor({2, 1})}, {Tensor::strings({2, 1}, {"a", "b"})})};
 }
 HONE_DEFINE_OP(Reshape)

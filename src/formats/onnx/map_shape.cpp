@@ -57,7 +57,11 @@ Values flatten(NodeContext& n) {
   }
   if (axis == 1) return {n.reshape(x, {0, -1}, true)};
   const Value rows = n(ReduceProd{true}, n.dims(x, 0, axis), n.ints_constant({0}));
-  return {n(Reshape{}, x, n.concat({rows, n.ints_constant({-1})}, 0))};
+  // There may be no rows, which would leave a -1 open.
+  const auto rank = static_cast<int64_t>(n.rank(x));
+  const Value columns =
+      axis == rank ? n.ints_constant({1}) : n(ReduceProd{true}, n.dims(x, axis, rank), n.ints_constant({0}));
+  return {n(Reshape{}, x, n.concat({rows, columns}, 0))};
 }
 
 Values transpose(NodeContext& n) { return {n.transpose(n.in(0), n.ints("perm"))}; }
