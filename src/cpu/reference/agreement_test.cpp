@@ -5,6 +5,7 @@
 #include "cpu/reference/reference.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
+#include "ops/normalization.hpp"
 #include "ops/pooling.hpp"
 #include "ops/resize.hpp"
 #include "ops/sampling.hpp"
@@ -298,7 +299,7 @@ TEST(Interpolate, of_neighbouring_axes_in_the_plain_layout) {
   struct Case {
     Shape in, out;
   };
-  for (const Case& c : std::vector<Case>{{{2, 3, 7, 9}, {2, 3, 14, 20}},
+  for (const Case& c : std::vector<Case>{{{2, 1, 7, 9}, {2, 1, 14, 20}},
                                          {{2, 7, 9, 5}, {2, 14, 6, 5}},
                                          {{3, 40}, {3, 17}},
                                          {{1, 6, 50, 2, 3}, {1, 6, 25, 2, 3}},
@@ -324,6 +325,53 @@ TEST(MaxPool, of_bytes_that_stand_for_no_real_numbers) {
     Node node(MaxPool{.strides = {2, 2}, .pads_begin = {1, 1}, .pads_end = {1, 1}, .kernel = {3, 3}});
     node.input(Node::desc(type, {2, 37, 12, 14}, last)).quantization = nullptr;
     output(node, type, {2, 37, 6, 7}, last);
+    expect_reference(node);
+  }
+}
+
+TEST(LRN, along_one_axis_of_both_layouts) {
+  struct Case {
+    Shape shape;
+    int64_t axis, size;
+    double beta;
+  };
+  for (const Case& c : std::vector<Case>{{{2, 37, 9, 31}, 1, 5, 0.75},
+                                         {{1, 300, 3, 4}, 1, 4, 0.5},
+                                         {{2, 3, 5, 4}, 1, 7, 0.6},
+                                         {{3, 700}, -1, 9, 0.75},
+                                         {{2, 4, 30, 5}, 2, 1, 1}}) {
+    for (Layout layout : {plain, last}) {
+      if (layout == last && c.shape.size() < 3) continue;
+      Node node(LRN{0.02, c.beta, 1.5, c.size});
+      node.input(Node::desc(f32, c.shape, layout));
+      node.constant(ints({c.axis}));
+      output(node, f32, c.shape, layout);
+      expect_reference(node, 1e-5);
+    }
+  }
+}
+
+TEST(Reverse, turns_axes) {
+  for (const std::vector<int64_t>& axes : {std::vector<int64_t>{0}, {-1}, {1, 2}, {0, 1, 2, 3}, {}}) {
+    for (ElementType type : {f32, u8, i64}) {
+      for (Layout layout : {plain, last}) {
+        Node node(Reverse{axes});
+        node.input(Node::desc(type, {3, 5, 4, 6}, layout));
+        output(node, type, {3, 5, 4, 6}, layout);
+        expect_reference(node);
+      }
+    }
+  }
+}
+
+TEST(Tile, repeats_every_axis) {
+  for (const std::vector<int64_t>& times : {std::vector<int64_t>{2, 1, 3, 2, 2}, {1, 1, 1, 5, 1}, {3, 2, 1, 1, 4}}) {
+    Node node(Tile{});
+    Shape shape = {3, 5, 4, 6, 2};
+    node.input(Node::desc(f32, shape));
+    node.constant(ints(times));
+    for (size_t i = 0; i < shape.size(); ++i) shape[i] *= times[i];
+    output(node, f32, shape);
     expect_reference(node);
   }
 }

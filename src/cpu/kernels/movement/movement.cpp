@@ -240,6 +240,27 @@ Why plan_strided_slice(const KernelQuery& q, MovePlan& p) {
   return nullptr;
 }
 
+Why plan_reverse(const KernelQuery& q, MovePlan& p) {
+  const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
+  auto from = logical_strides(x.shape, x.layout);
+  const auto rank = int64_t(x.shape.size());
+  std::vector<bool> turned(size_t(rank), false);
+  for (int64_t a : q.attrs<Reverse>().axes) {
+    if (a < 0) a += rank;
+    if (a < 0 || a >= rank) return "an axis lies outside of the shape";
+    turned[size_t(a)] = true;
+  }
+  int64_t offset = 0;
+  for (size_t a = 0; a < size_t(rank); ++a) {
+    if (!turned[a]) continue;
+    offset += (x.shape[a] - 1) * from[a];
+    from[a] = -from[a];
+  }
+  if (y.size() > 0)
+    p.moves.push_back({0, 0, box(x.type, y.shape, from, logical_strides(y.shape, y.layout), offset, 0)});
+  return nullptr;
+}
+
 // Channel `c * group + g` of the result is channel `g * (channels / group) + c`.
 Why plan_shuffle(const KernelQuery& q, MovePlan& p) {
   const auto op = q.attrs<ShuffleChannels>();
@@ -335,7 +356,8 @@ constexpr Operator operators[] = {{"Transpose", plan_transpose}, {"Reorder", pla
                                   {"Split", plan_split},         {"VariadicSplit", plan_split},
                                   {"Slice", plan_slice},         {"Pad", plan_pad},
                                   {"Broadcast", plan_broadcast}, {"StridedSlice", plan_strided_slice},
-                                  {"Tile", plan_tile},           {"ShuffleChannels", plan_shuffle}};
+                                  {"Tile", plan_tile},           {"ShuffleChannels", plan_shuffle},
+                                  {"Reverse", plan_reverse}};
 
 Why plan_move(const KernelQuery& q, MovePlan& p) {
   for (const Operator& o : operators) {
@@ -398,6 +420,9 @@ struct MoveRow {
     }
     MovePlan p;
     if (Why why = plan_move(q, p)) return Support::no(why);
+    for (const Move& m : p.moves) {
+      if (m.copy.dims.size() > StridedCopy::max_rank) return Support::no("has too many dimensions");
+    }
     return Support::yes();
   }
   static KernelPlan plan(const KernelQuery& q) {

@@ -87,8 +87,8 @@ int64_t interleave(const T* s, T* t, int64_t rows, int64_t cols, int64_t from_co
   return r;
 }
 
-// Three lines into one, their elements in turns: the planes of a picture. Words of 32 bits hold one, two or four elements
-// (little-endian).
+// Three lines into one, their elements in turns: the planes of a picture. Words of 32 bits hold one, two or four
+// elements (little-endian).
 template <class T>
 int64_t interleave_three(const T* s, T* t, int64_t rows, int64_t from_col) {
   using W = Pack<uint32_t>::V;
@@ -309,23 +309,31 @@ void StridedCopy::run_outer(const uint8_t* from, uint8_t* to, int64_t begin, int
         return typed(uint64_t{});
     }
   };
-  // The innermost of the outer dimensions is walked by its strides, the others by division.
+  // The innermost of the outer dimensions is walked by its strides, those before it by counters.
   const int64_t line = outer_rank > 0 ? dims[outer_rank - 1] : 1;
   const int64_t from_bytes = outer_rank > 0 ? from_strides[outer_rank - 1] * element : 0;
   const int64_t to_bytes = outer_rank > 0 ? to_strides[outer_rank - 1] * element : 0;
-  for (int64_t o = begin; o < end;) {
-    const int64_t at = o % line, n = std::min(line - at, end - o);
-    int64_t rest = o / line, f = 0, t = 0;
-    for (size_t d = outer_rank; d-- > 1;) {
-      const int64_t i = rest % dims[d - 1];
-      rest /= dims[d - 1];
-      f += i * from_strides[d - 1];
-      t += i * to_strides[d - 1];
-    }
+  int64_t counters[max_rank] = {}, rest = begin / line, at = begin % line, f = 0, t = 0;
+  for (size_t d = outer_rank; d-- > 1;) {
+    counters[d - 1] = rest % dims[d - 1];
+    rest /= dims[d - 1];
+    f += counters[d - 1] * from_strides[d - 1];
+    t += counters[d - 1] * to_strides[d - 1];
+  }
+  for (int64_t o = begin; o < end; at = 0) {
+    const int64_t n = std::min(line - at, end - o);
     const uint8_t* s = from + f * element + at * from_bytes;
     uint8_t* p = to + t * element + at * to_bytes;
     for (int64_t i = 0; i < n; ++i, s += from_bytes, p += to_bytes) one(s, p);
     o += n;
+    for (size_t d = outer_rank; d-- > 1;) {
+      f += from_strides[d - 1];
+      t += to_strides[d - 1];
+      if (++counters[d - 1] < dims[d - 1]) break;
+      f -= dims[d - 1] * from_strides[d - 1];
+      t -= dims[d - 1] * to_strides[d - 1];
+      counters[d - 1] = 0;
+    }
   }
 }
 

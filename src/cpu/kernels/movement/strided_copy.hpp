@@ -11,6 +11,7 @@ namespace hone::cpu {
 /// A box of elements of `element` bytes (1, 2, 4 or 8); strides and offsets count elements. Strides of the source may
 /// be 0 or negative.
 struct StridedCopy {
+  static constexpr size_t max_rank = 24;  ///< dimensions after `simplify` that `run` can walk
   int64_t element = 4;
   std::vector<int64_t> dims, from_strides, to_strides;
   int64_t from_offset = 0, to_offset = 0;

@@ -115,6 +115,9 @@ std::optional<Resize> resize_of(const KernelQuery& q, const char** why, bool tab
     end = k + 1;
   }
   if (first >= end || end - first > 2) return *why = "takes one or two neighbouring dimensions", std::nullopt;
+  // Lines of single numbers gather: turning images of several channels costs less.
+  if (!last && first >= 2 && (rank == 3 || rank == 4) && in[1] > 1)
+    return *why = "images of several channels are resized channels-last", std::nullopt;
   const bool two = end - first == 2;
   Resize r;
   r.images = r.channels = 1;
