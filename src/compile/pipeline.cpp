@@ -111,6 +111,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   passes.insert(passes.begin() + 1, group_norms_to_rows_pass());
   passes.insert(passes.begin() + 2, compressed_weights_pass({precision.accepts}));
   passes.push_back(transposed_convolutions_pass());
+  passes.push_back(split_channel_multipliers_pass());
   const bool volumes = has_volumes(g);
   if (volumes) {
     passes.push_back(volumes_to_images_pass());

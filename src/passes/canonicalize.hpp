@@ -20,6 +20,9 @@ Pass group_norms_to_rows_pass();
 Pass recognize_attention_pass();
 /// Split, one convolution a part, Concat: one grouped convolution.
 Pass recognize_group_convolution_pass();
+/// Depthwise convolutions that give several results a channel: one convolution for each, shuffled. Not part of
+/// `canonicalize_passes`: for devices with a depthwise kernel.
+Pass split_channel_multipliers_pass();
 /// BatchNormInference becomes Multiply and Add; per-channel Multiply moves into the weights of the operator before or
 /// behind it.
 Pass fold_batch_norm_pass();

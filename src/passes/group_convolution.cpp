@@ -1,6 +1,7 @@
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/convolution.hpp"
+#include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "passes/canonicalize.hpp"
 #include "passes/facts.hpp"
@@ -98,7 +99,59 @@ Rule one_group() {
   });
 }
 
+// Groups of one channel with a few results each: a depthwise convolution for the first results of all groups, one for
+// the second ones..., then the channels in their order. Nobody computes a lone input channel with full vectors
+// otherwise.
+Value split_results(Builder& b, Node n, Value bias) {
+  const Value w = n.input(1);
+  const PartialShape out = n.output().shape();
+  if (!w.node().is<Constant>() || !w.shape().is_static() || n.graph->node(n.id).epilogue || !out.rank_known())
+    return {};
+  const Shape s = w.shape().to_shape();
+  const int64_t results = s[1];
+  if (results < 2 || results > 4 || s[2] != 1 || s[0] < 16) return {};
+  if (bias && (!bias.node().is<Constant>() || element_count(bias.shape().to_shape()) != s[0] * results)) return {};
+  Values parts;
+  for (int64_t r = 0; r < results; ++r) {
+    const auto part_of = [&](Value v, int64_t axis) -> Value {
+      return b(Gather{}, v, b.ints({r}), b.constant(Tensor::scalar<int64_t>(axis)));
+    };
+    Value y = b.add(n.op(), b.graph().node(n.id).attributes, {n.input(0), part_of(w, 1)}).output(0);
+    if (bias) {
+      const Value own = part_of(b(Reshape{}, bias, b.ints({s[0], results})), 1);
+      y = b(Add{}, y, on_axis(b, b(Reshape{}, own, b.ints({s[0]})), 1, out.rank()));
+    }
+    parts.push_back(y);
+  }
+  return b(ShuffleChannels{1, results}, b(Concat{1}, parts));
+}
+
+Rule channel_multiplier() {
+  const auto conv = op<GroupConvolution>();
+  return rule("channel_multiplier", conv, [=](const Match& m, Builder& b) -> Value {
+    // With its bias, if it has one.
+    const auto& uses = m.root().output(0).uses();
+    const Node reader = uses.size() == 1 ? Node{m.root().graph, uses[0].node} : Node{};
+    if (reader && reader.is<Add>() && reader.input(1 - uses[0].index).node().is<Constant>() &&
+        spreads_along(reader.input(1 - uses[0].index), m.root().output(0).shape(), 1))
+      return {};
+    return split_results(b, m.root(), {});
+  });
+}
+Rule channel_multiplier_with_bias() {
+  const auto conv = op<GroupConvolution>().one_use();
+  const auto bias = constant();
+  return rule("channel_multiplier_with_bias", op<Add>(conv, bias), [=](const Match& m, Builder& b) -> Value {
+    if (!spreads_along(m[bias], m[conv].shape(), 1)) return {};
+    return split_results(b, m.node(conv), m[bias]);
+  });
+}
+
 }  // namespace
+
+Pass split_channel_multipliers_pass() {
+  return rules_pass("split_channel_multipliers", {channel_multiplier_with_bias(), channel_multiplier()});
+}
 
 Pass recognize_group_convolution_pass() {
   return rules_pass("recognize_group_convolution", {split_convolve_concat(), one_group()}, true);

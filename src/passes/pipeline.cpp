@@ -33,6 +33,7 @@ std::vector<Pass> all() {
           recognize_attention_pass(),
           strided_attention_pass(),
           recognize_group_convolution_pass(),
+          split_channel_multipliers_pass(),
           integer_products_pass(),
           compressed_weights_pass(),
           channel_quantizers_pass(),
