@@ -168,15 +168,19 @@ void NonZero::eval(EvalCtx& ctx) const {
   // From the last axis to the first: what is left of a place after one axis is the place among the axes before it.
   for (size_t k = x.rank(); k-- > 0;) {
     const auto d = static_cast<size_t>(x.shape()[k]);
-    const bool wide = output_type == ElementType::i64;
+    int64_t* wide = output_type == ElementType::i64 ? y.data<int64_t>() + k * n : nullptr;
+    size_t* places = found.data();
+    const bool narrow = x.size() <= UINT32_MAX;
     for (size_t f = 0; f < n; ++f) {
-      const size_t rest = d == 1 || k == 0         ? 0
-                          : x.size() <= UINT32_MAX ? static_cast<uint32_t>(found[f]) / static_cast<uint32_t>(d)
-                                                   : found[f] / d,
-                   at = d == 1 ? 0 : found[f] - rest * d;
-      if (d != 1) found[f] = rest;
+      size_t at = 0;
+      if (d != 1) {
+        const size_t p = places[f];
+        const size_t rest = k == 0 ? 0 : narrow ? static_cast<uint32_t>(p) / static_cast<uint32_t>(d) : p / d;
+        at = p - rest * d;
+        places[f] = rest;
+      }
       if (wide)
-        y.data<int64_t>()[k * n + f] = static_cast<int64_t>(at);
+        wide[f] = static_cast<int64_t>(at);
       else
         set_integer(y, k * n + f, static_cast<int64_t>(at));
     }
