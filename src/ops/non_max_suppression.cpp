@@ -62,7 +62,8 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
   const auto number = [&](size_t i, double otherwise) {
     return ctx.has(i) && ctx.input(i).size() > 0 ? get_element(ctx.input(i), 0) : otherwise;
   };
-  const auto limit = static_cast<int64_t>(number(2, 0));
+  // "All of them" is written as the largest integer, which no double holds.
+  const int64_t limit = ctx.has(2) && ctx.input(2).size() > 0 ? get_integer(ctx.input(2), 0) : 0;
   const auto iou_threshold = static_cast<float>(number(3, 0)), sigma = static_cast<float>(number(5, 0));
   const auto score_threshold = static_cast<float>(ctx.has(4) ? number(4, 0) : -std::numeric_limits<double>::infinity());
   const int64_t batches = scores.shape()[0], classes = scores.shape()[1], count = scores.shape()[2];

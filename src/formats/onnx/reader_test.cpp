@@ -379,6 +379,14 @@ TEST(OnnxReader, rows_of_quantized_tables_are_made_real_after_they_were_picked) 
   EXPECT_EQ(get_element(y, 31), 3 * 20);
 }
 
+TEST(OnnxReader, suppression_without_a_bound_keeps_all_that_do_not_overlap) {
+  File f;
+  f.constant("boxes", Tensor::of<float>({1, 2, 4}, {0, 0, 1, 1, 2, 2, 3, 3})).constant("scores", Tensor::of<float>({1, 1, 2}, {0.5f, 0.7f}));
+  f.constant("most", Tensor::of<int64_t>({1}, {std::numeric_limits<int64_t>::max()})).constant("overlap", Tensor::of<float>({1}, {0.5f}));
+  f.add(File::node("NonMaxSuppression", {"boxes", "scores", "most", "overlap"}, {"y"})).output("y");
+  EXPECT_EQ(evaluate(f.read(), {})[0].tensor().to_ints(), (std::vector<int64_t>{0, 0, 1, 0, 0, 0}));
+}
+
 TEST(OnnxReader, means_of_integers_are_integers) {
   File f;
   f.constant("x", Tensor::of<uint8_t>({2, 3}, {10, 12, 20, 0, 0, 9})).constant("s", Tensor::scalar<float>(0.5f)).constant("z", Tensor::scalar<uint8_t>(4));
