@@ -4,24 +4,12 @@
 #include <functional>
 
 #include "cpu/kernels/isa_choice.hpp"
+#include "cpu/kernels/search/lines.hpp"
 #include "ops/indexing.hpp"
 #include "ops/reduce.hpp"
 
 namespace hone::cpu {
 namespace {
-
-// A line: n elements that lie `inner` apart.
-struct Lines {
-  int64_t outer = 1, n = 1, inner = 1;
-};
-std::optional<Lines> lines_of(const Shape& shape, int64_t axis) {
-  const auto rank = int64_t(shape.size());
-  if (axis < 0) axis += rank;
-  if (axis < 0 || axis >= rank) return std::nullopt;
-  Lines l;
-  for (int64_t i = 0; i < rank; ++i) (i < axis ? l.outer : i == axis ? l.n : l.inner) *= shape[size_t(i)];
-  return l;
-}
 
 Support supports_plain(const KernelQuery& q) {
   if (!q.epilogue.empty()) return Support::no("takes no epilogue");

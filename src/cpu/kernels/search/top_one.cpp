@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/kernels/isa_choice.hpp"
+#include "cpu/kernels/search/lines.hpp"
 #include "ops/indexing.hpp"
 
 namespace hone::cpu {
@@ -29,18 +30,6 @@ void update(const int32_t* x, int64_t n, int32_t flip, int32_t e, int32_t* best,
     best[c] = more ? order : best[c];
     at[c] = more ? e : at[c];
   }
-}
-
-struct TopOne {
-  int64_t outer = 1, n = 1, inner = 1;
-};
-std::optional<TopOne> lines_of(const Shape& shape, int64_t axis) {
-  const auto rank = int64_t(shape.size());
-  if (axis < 0) axis += rank;
-  if (axis < 0 || axis >= rank) return std::nullopt;
-  TopOne l;
-  for (int64_t i = 0; i < rank; ++i) (i < axis ? l.outer : i == axis ? l.n : l.inner) *= shape[size_t(i)];
-  return l;
 }
 
 class Prepared : public PreparedKernel {
@@ -97,7 +86,7 @@ class Prepared : public PreparedKernel {
       std::copy_n(at, count, static_cast<int32_t*>(args.outputs[1]) + to);
   }
 
-  TopOne lines_;
+  Lines lines_;
   int32_t flip_;
   bool floats_, wide_;
 };
