@@ -77,8 +77,9 @@ class HONE_API PartialShape {
   bool is_dynamic() const { return !is_static(); }  ///< is any dimension, or the rank, not known?
   /// Number of dimensions; throws `Error` for an unknown rank.
   size_t rank() const;
-  const Dimension& operator[](size_t i) const { return dims_[i]; }  ///< `i` below `rank()`; not checked
-  Dimension& operator[](size_t i) { return dims_[i]; }  ///< `i` below `rank()`; not checked
+  /// Dimension `i`; throws `Error` for an unknown rank and where `i` is not below it.
+  const Dimension& operator[](size_t i) const { return i < dims_.size() ? dims_[i] : refuse_index(i); }
+  Dimension& operator[](size_t i) { return i < dims_.size() ? dims_[i] : refuse_index(i); }  ///< the same, to write
   const std::vector<Dimension>& dims() const { return dims_; }  ///< empty for an unknown rank
   auto begin() const { return dims_.begin(); }  ///< of the dimensions
   auto end() const { return dims_.end(); }  ///< of the dimensions
@@ -90,6 +91,8 @@ class HONE_API PartialShape {
   static PartialShape merge(const PartialShape& a, const PartialShape& b);  ///< what both allow; throws `Error` where nothing is left
 
  private:
+  [[noreturn]] Dimension& refuse_index(size_t i) const;
+
   bool ranked_ = false;
   std::vector<Dimension> dims_;
 };

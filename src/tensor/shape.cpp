@@ -143,6 +143,10 @@ bool PartialShape::is_static() const {
   return ranked_ && std::all_of(dims_.begin(), dims_.end(), [](const Dimension& d) { return d.is_static(); });
 }
 
+Dimension& PartialShape::refuse_index(size_t i) const {
+  throw Error(ErrorCode::failed, "[shape] " + to_string(*this) + " has no dimension " + std::to_string(i));
+}
+
 size_t PartialShape::rank() const {
   if (!ranked_) throw Error(ErrorCode::failed, "[shape] the rank is not known");
   return dims_.size();

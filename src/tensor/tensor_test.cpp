@@ -19,6 +19,8 @@ TEST(Shape, parses_prints_and_merges_symbolic_dimensions) {
   EXPECT_EQ(to_string(PartialShape::merge(s, PartialShape::parse("[4,?,7,3]"))), "[4,3,7,3]");
   EXPECT_THROW(PartialShape::merge(s, PartialShape::parse("[9,3,1,3]")), Error);
   EXPECT_EQ(to_string(PartialShape::parse("...")), "[...]");
+  EXPECT_THROW(s[4], Error);
+  EXPECT_THROW(PartialShape::dynamic()[0], Error);
 }
 
 TEST(Shape, broadcasts_like_numpy) {
