@@ -31,7 +31,8 @@ Work setup_compare(CLI::App& app) {
     for (const std::string& text : o->shapes) o->compare.shapes.insert(parse_shape(text));
     const bool peer = o->b.size() > 1 && o->b.back() == ':';
     const Core core;
-    const CompareResult r = peer ? compare_with_peer(o->a, o->b.substr(0, o->b.size() - 1), o->compare) : compare(core.read_model(o->a), core.read_model(o->b), o->compare);
+    const CompareResult r = peer ? compare_with_peer(o->a, o->b.substr(0, o->b.size() - 1), o->compare)
+                                 : compare(core.read_model(o->a), core.read_model(o->b), o->compare);
     nlohmann::json outputs = nlohmann::json::array();
     std::vector<std::vector<std::string>> rows{{"output", "largest difference", "relative", ""}};
     for (const OutputDifference& d : r.outputs) {
@@ -44,7 +45,10 @@ Work setup_compare(CLI::App& app) {
     out.table(rows);
     for (const std::string& note : r.notes) out.line(note);
     if (!r.first_difference.empty()) out.line("first difference: " + r.first_difference);
-    out.result({{"outputs", outputs}, {"first_difference", r.first_difference.empty() ? nlohmann::json() : nlohmann::json(r.first_difference)}, {"equal", r.equal}});
+    out.result(
+        {{"outputs", outputs},
+         {"first_difference", r.first_difference.empty() ? nlohmann::json() : nlohmann::json(r.first_difference)},
+         {"equal", r.equal}});
     return r.equal ? 0 : 1;
   };
 }

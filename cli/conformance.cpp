@@ -14,9 +14,12 @@ Work setup_conformance(CLI::App& app) {
   app.add_option("--network", *network, "Network of the zoo for files of weights alone; without it the one that fits");
   return [folder, network](Output& out) {
     const auto progress = out.progress();
-    const auto cases = conformance(*folder, [&](size_t done, size_t of) {
-      return progress({"conformance", static_cast<double>(done), static_cast<double>(of), "cases", "", -1});
-    }, *network);
+    const auto cases = conformance(
+        *folder,
+        [&](size_t done, size_t of) {
+          return progress({"conformance", static_cast<double>(done), static_cast<double>(of), "cases", "", -1});
+        },
+        *network);
     std::map<std::string, int64_t> count{{"pass", 0}, {"fail", 0}, {"refused", 0}, {"crash", 0}};
     nlohmann::json list = nlohmann::json::array();
     for (const ConformanceCase& c : cases) {
@@ -26,9 +29,13 @@ Work setup_conformance(CLI::App& app) {
       list.push_back(j);
       if (c.status != "pass") out.line(c.status + " " + c.name + ": " + c.reason);
     }
-    out.line(std::to_string(count["pass"]) + " pass, " + std::to_string(count["fail"]) + " fail, " + std::to_string(count["refused"]) + " refused, " +
-             std::to_string(count["crash"]) + " crash");
-    out.result({{"pass", count["pass"]}, {"fail", count["fail"]}, {"refused", count["refused"]}, {"crash", count["crash"]}, {"cases", list}});
+    out.line(std::to_string(count["pass"]) + " pass, " + std::to_string(count["fail"]) + " fail, " +
+             std::to_string(count["refused"]) + " refused, " + std::to_string(count["crash"]) + " crash");
+    out.result({{"pass", count["pass"]},
+                {"fail", count["fail"]},
+                {"refused", count["refused"]},
+                {"crash", count["crash"]},
+                {"cases", list}});
     return count["fail"] + count["crash"] > 0 ? 1 : 0;
   };
 }

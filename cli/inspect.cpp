@@ -17,13 +17,16 @@ Work setup_inspect(CLI::App& app) {
   };
   auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->model, "Model file, or with --verify the folder of a package")->required();
-  app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
+  app.add_option("--network", o->network,
+                 "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_flag("--trainable", o->trainable, "Say whether the model can be trained and what is in the way");
   app.add_option("--svg", o->svg, "Draw the graph into this file");
   app.add_flag("--flops", o->flops, "Operations (always part of the result; kept for scripts)");
   app.add_flag("--text", o->text, "Print the graph as text");
   app.add_flag("--force", o->force, "Overwrite an existing drawing");
-  app.add_option("--verify", o->verify, "Ed25519 public key (PEM): check the signature and the files of a package; `openssl pkey -in sign.pem -pubout -out sign.pub.pem`");
+  app.add_option("--verify", o->verify,
+                 "Ed25519 public key (PEM): check the signature and the files of a package; `openssl pkey -in sign.pem "
+                 "-pubout -out sign.pub.pem`");
   app.add_option("--key", o->key, "Key file of an encrypted model (or HONE_KEY_FILE)");
   return [o](Output& out) {
     if (!o->verify.empty()) {
@@ -46,7 +49,8 @@ Work setup_inspect(CLI::App& app) {
       j[key] = nlohmann::json::array();
       for (const Port& p : ports) {
         j[key].push_back({{"name", p.name}, {"type", name_of(p.element_type)}, {"shape", to_string(p.partial_shape)}});
-        out.line(std::string(key).substr(0, std::string(key).size() - 1) + " " + p.name + " " + name_of(p.element_type) + to_string(p.partial_shape));
+        out.line(std::string(key).substr(0, std::string(key).size() - 1) + " " + p.name + " " +
+                 name_of(p.element_type) + to_string(p.partial_shape));
       }
     }
     const auto operators = model.operators();
@@ -57,7 +61,8 @@ Work setup_inspect(CLI::App& app) {
     std::vector<std::vector<std::string>> rows{{"operator", "count"}};
     for (const auto& [name, count] : operators) rows.push_back({name, std::to_string(count)});
     out.table(rows);
-    out.line("parameters " + std::to_string(model.parameter_count()) + ", " + short_number(static_cast<double>(model.flops()) / 1e9) + " GFLOP");
+    out.line("parameters " + std::to_string(model.parameter_count()) + ", " +
+             short_number(static_cast<double>(model.flops()) / 1e9) + " GFLOP");
     if (o->text) out.line(model.to_text());
     if (o->trainable) {
       nlohmann::json blocking = nlohmann::json::array();
@@ -72,7 +77,8 @@ Work setup_inspect(CLI::App& app) {
       std::ofstream f(o->svg + ".tmp");
       f << to_svg(model);
       f.close();
-      if (!f || std::rename((o->svg + ".tmp").c_str(), o->svg.c_str()) != 0) throw Error(ErrorCode::failed, "[inspect] cannot write the drawing", o->svg, "check the path");
+      if (!f || std::rename((o->svg + ".tmp").c_str(), o->svg.c_str()) != 0)
+        throw Error(ErrorCode::failed, "[inspect] cannot write the drawing", o->svg, "check the path");
       j["svg"] = o->svg;
     }
     out.result(j);

@@ -13,21 +13,45 @@ namespace {
 constexpr Verb verbs[] = {
     {"auto", "Train, test, quantize, compile, measure and package a classifier from a folder of labelled pictures",
      "  hone auto photos --out out\n  hone auto photos --model resnet20 --time-budget 10m --max-drop 0.3", setup_auto},
-    {"train", "Train or fine-tune a network on labelled pictures", "  hone train photos --model resnet20 --epochs 8 --out run\n  hone train photos --resume run", setup_train},
-    {"test", "Measure a model on labelled pictures", "  hone test run/model.hone --data photos\n  hone test run/model.hone --data photos --split val --precision bf16", setup_test},
+    {"train", "Train or fine-tune a network on labelled pictures",
+     "  hone train photos --model resnet20 --epochs 8 --out run\n  hone train photos --resume run", setup_train},
+    {"test", "Measure a model on labelled pictures",
+     "  hone test run/model.hone --data photos\n  hone test run/model.hone --data photos --split val --precision bf16",
+     setup_test},
     {"predict", "Classify pictures", "  hone predict run/model.hone cat.jpg dog.png --top 3", setup_predict},
     {"quantize", "Make an INT8 model from a float model and some pictures",
-     "  hone quantize run/model.hone --data photos --out int8.hone\n  hone quantize net.onnx --data photos --out net.int8.xml --max-drop 0.3", setup_quantize},
-    {"convert", "Read a model in one form and write it in another", "  hone convert net.onnx net.xml\n  hone convert net.xml net.onnx --opset 17\n"
-     "  hone convert net.onnx camera.xml --input 0:u8 --layout 'NCHW->NHWC' --mean 123.7,116.3,103.5 --scale 58.4,57.1,57.4", setup_convert, true},
-    {"compare", "Run two models on the same inputs and compare their outputs", "  hone compare net.onnx net.xml\n  hone compare a.onnx b.onnx --input x=x.npy --rtol 1e-3\n  hone compare net.onnx onnxruntime: --shape x[1,3,224,224]", setup_compare, true},
-    {"run", "Run a model on tensors or pictures and write its outputs", "  hone run net.onnx --input x=x.npy --output-dir out", setup_run, true},
-    {"benchmark", "Measure latency, throughput, loading and memory of a model", "  hone benchmark net.onnx --threads 2 -t 2\n  hone benchmark net.xml --hint throughput --json\n  hone benchmark net.onnx --threads 2 --peer openvino,onnxruntime", setup_benchmark, true},
-    {"inspect", "Show inputs, outputs, operators, parameters and operations of a model", "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg\n  hone inspect app --verify sign.pub.pem --key model.key", setup_inspect, true},
-    {"package", "Make a folder with the compiled model and a small program around it", "  hone package run/model.hone --out app\n  openssl rand -hex 32 > model.key; openssl genpkey -algorithm ed25519 -out sign.pem\n  hone package run/model.hone --out app --encrypt model.key --sign sign.pem", setup_package},
+     "  hone quantize run/model.hone --data photos --out int8.hone\n  hone quantize net.onnx --data photos --out "
+     "net.int8.xml --max-drop 0.3",
+     setup_quantize},
+    {"convert", "Read a model in one form and write it in another",
+     "  hone convert net.onnx net.xml\n  hone convert net.xml net.onnx --opset 17\n"
+     "  hone convert net.onnx camera.xml --input 0:u8 --layout 'NCHW->NHWC' --mean 123.7,116.3,103.5 --scale "
+     "58.4,57.1,57.4",
+     setup_convert, true},
+    {"compare", "Run two models on the same inputs and compare their outputs",
+     "  hone compare net.onnx net.xml\n  hone compare a.onnx b.onnx --input x=x.npy --rtol 1e-3\n  hone compare "
+     "net.onnx onnxruntime: --shape x[1,3,224,224]",
+     setup_compare, true},
+    {"run", "Run a model on tensors or pictures and write its outputs",
+     "  hone run net.onnx --input x=x.npy --output-dir out", setup_run, true},
+    {"benchmark", "Measure latency, throughput, loading and memory of a model",
+     "  hone benchmark net.onnx --threads 2 -t 2\n  hone benchmark net.xml --hint throughput --json\n  hone benchmark "
+     "net.onnx --threads 2 --peer openvino,onnxruntime",
+     setup_benchmark, true},
+    {"inspect", "Show inputs, outputs, operators, parameters and operations of a model",
+     "  hone inspect net.onnx\n  hone inspect net.onnx --trainable --svg net.svg\n  hone inspect app --verify "
+     "sign.pub.pem --key model.key",
+     setup_inspect, true},
+    {"package", "Make a folder with the compiled model and a small program around it",
+     "  hone package run/model.hone --out app\n  openssl rand -hex 32 > model.key; openssl genpkey -algorithm ed25519 "
+     "-out sign.pem\n  hone package run/model.hone --out app --encrypt model.key --sign sign.pem",
+     setup_package},
     {"tune", "Measure which kernel is the fastest for each layer of a model on this machine",
-     "  hone tune net.onnx --out records.json; hone benchmark net.onnx --records records.json\n  hone tune net.onnx --out tuned.hone --threads 2 --precision bf16", setup_tune, true},
-    {"conformance", "Check models against their stored expected outputs", "  hone conformance cases", setup_conformance, true},
+     "  hone tune net.onnx --out records.json; hone benchmark net.onnx --records records.json\n  hone tune net.onnx "
+     "--out tuned.hone --threads 2 --precision bf16",
+     setup_tune, true},
+    {"conformance", "Check models against their stored expected outputs", "  hone conformance cases", setup_conformance,
+     true},
 };
 
 const Verb* find_verb(int argc, char** argv) {
@@ -60,7 +84,8 @@ int run(int argc, char** argv) {
     sub->footer(std::string("examples:\n") + v.examples);
     sub->option_defaults()->always_capture_default(false);
     work = v.setup(*sub);
-    if (v.extensions) sub->add_option("--extension", extensions, "Shared library with operators of your own; may be repeated");
+    if (v.extensions)
+      sub->add_option("--extension", extensions, "Shared library with operators of your own; may be repeated");
   }
   try {
     app.parse(argc, argv);
@@ -74,7 +99,8 @@ int run(int argc, char** argv) {
     if (out.json) {
       out.json = false;
       std::string text;
-      for (char c : what) text += c == '"' || c == '\\' ? std::string("\\") + c : c == '\n' ? std::string(" ") : std::string(1, c);
+      for (char c : what)
+        text += c == '"' || c == '\\' ? std::string("\\") + c : c == '\n' ? std::string(" ") : std::string(1, c);
       std::printf("{\"error\": {\"code\": \"usage\", \"message\": \"%s\", \"where\": \"\"}}\n", text.c_str());
     }
     return 2;
@@ -97,4 +123,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace hone::cli
 
-int main(int argc, char** argv) { return hone::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  return hone::cli::run(argc, argv);
+}

@@ -10,7 +10,9 @@
 namespace hone::cli {
 namespace {
 
-[[noreturn]] void usage(const std::string& what, const std::string& text) { throw Error(ErrorCode::usage, "[options] " + what, "'" + text + "'"); }
+[[noreturn]] void usage(const std::string& what, const std::string& text) {
+  throw Error(ErrorCode::usage, "[options] " + what, "'" + text + "'");
+}
 
 // The number and the unit behind it.
 std::pair<double, std::string> split_unit(const std::string& text, const char* what) {
@@ -25,7 +27,11 @@ std::pair<double, std::string> split_unit(const std::string& text, const char* w
 double parse_seconds(const std::string& text) {
   static constexpr const char* what = "a time like 5ms, 2s, 10m or 1h is expected";
   const auto [v, unit] = split_unit(text, what);
-  const double factor = unit.empty() || unit == "s" ? 1 : unit == "ms" ? 1e-3 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  const double factor = unit.empty() || unit == "s" ? 1
+                        : unit == "ms"              ? 1e-3
+                        : unit == "m"               ? 60
+                        : unit == "h"               ? 3600
+                                                    : 0;
   if (factor == 0 || v < 0) usage(what, text);
   return v * factor;
 }
@@ -59,7 +65,8 @@ void check_choice(const std::string& option, const std::string& value, const std
 }
 
 void check_overwrite(const std::string& path, bool force) {
-  if (!force && std::filesystem::exists(path)) throw Error(ErrorCode::failed, "[out] the result exists already", path, "choose another --out or add --force");
+  if (!force && std::filesystem::exists(path))
+    throw Error(ErrorCode::failed, "[out] the result exists already", path, "choose another --out or add --force");
 }
 
 }  // namespace hone::cli

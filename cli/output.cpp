@@ -22,15 +22,20 @@ void on_signal(int) {
 std::string duration(double seconds) {
   const auto s = static_cast<long>(seconds + 0.5);
   char text[32];
-  if (s >= 3600) std::snprintf(text, sizeof text, "%ldh%02ldm", s / 3600, s / 60 % 60);
-  else if (s >= 60) std::snprintf(text, sizeof text, "%ldm%02lds", s / 60, s % 60);
-  else std::snprintf(text, sizeof text, "%lds", s);
+  if (s >= 3600)
+    std::snprintf(text, sizeof text, "%ldh%02ldm", s / 3600, s / 60 % 60);
+  else if (s >= 60)
+    std::snprintf(text, sizeof text, "%ldm%02lds", s / 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%lds", s);
   return text;
 }
 
 }  // namespace
 
-bool interrupted() { return interrupts > 0; }
+bool interrupted() {
+  return interrupts > 0;
+}
 
 void catch_interrupts() {
   struct sigaction action {};
@@ -94,7 +99,8 @@ ProgressCallback Output::progress() {
       if (now - last_drawn_ > std::chrono::milliseconds(100) || share >= 1) {
         last_drawn_ = now;
         const auto filled = static_cast<size_t>(share * 24);
-        std::fprintf(stderr, "\r\033[K[%s%s] %s", std::string(filled, '=').c_str(), std::string(24 - filled, ' ').c_str(), text.c_str());
+        std::fprintf(stderr, "\r\033[K[%s%s] %s", std::string(filled, '=').c_str(),
+                     std::string(24 - filled, ' ').c_str(), text.c_str());
         bar_shown_ = true;
       }
     } else {

@@ -22,7 +22,8 @@ class Output {
   void line(const std::string& text);
   /// Columns padded to their widest cell; the first row is the heading.
   void table(const std::vector<std::vector<std::string>>& rows);
-  /// A callback that draws a bar on a terminal and prints a line per step elsewhere, and that stops when the user pressed Ctrl-C.
+  /// A callback that draws a bar on a terminal and prints a line per step elsewhere, and that stops when the user
+  /// pressed Ctrl-C.
   ProgressCallback progress();
   /// `hone VERB: WHAT: WHERE: what to do`, and the error object with --json. Returns the exit code.
   int error(const Error& e);

@@ -16,8 +16,11 @@ Work setup_package(CLI::App& app) {
   app.add_option("MODEL", o->job.model, "Model made by auto, train or quantize")->required();
   app.add_option("--out", o->job.out, "Folder to make")->required();
   app.add_flag("--no-verify", o->no_verify, "Do not measure again: the data are gone");
-  app.add_option("--encrypt", o->job.encrypt, "Key file: encrypt the model (AES-256-GCM); make one with `openssl rand -hex 32 > model.key`");
-  app.add_option("--sign", o->job.sign, "Ed25519 private key (PEM): sign the manifest; make one with `openssl genpkey -algorithm ed25519 -out sign.pem`");
+  app.add_option("--encrypt", o->job.encrypt,
+                 "Key file: encrypt the model (AES-256-GCM); make one with `openssl rand -hex 32 > model.key`");
+  app.add_option(
+      "--sign", o->job.sign,
+      "Ed25519 private key (PEM): sign the manifest; make one with `openssl genpkey -algorithm ed25519 -out sign.pem`");
   app.add_flag("--force", o->job.force, "Overwrite an existing folder");
   return [o](Output& out) {
     o->job.verify = !o->no_verify;

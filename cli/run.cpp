@@ -51,9 +51,12 @@ Work setup_run(CLI::App& app) {
   app.add_option("--input", o->inputs, "NAME=FILE: .npy or a picture; may be repeated; inputs not named are random");
   app.add_option("--shape", o->shapes, "NAME[1,3,224,224]: shape of a random input; may be repeated");
   app.add_option("--output-dir", o->dir, "Folder for the outputs")->required();
-  app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
-  app.add_option("--repeat", o->run.repeat, "Runs in one session; the outputs of the last are written")->check(CLI::Range(1, 1000000));
-  app.add_option("--precision", o->run.precision, "f32, bf16, int8 or auto (default: f32; a quantized file: its own arithmetic)");
+  app.add_option("--network", o->network,
+                 "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
+  app.add_option("--repeat", o->run.repeat, "Runs in one session; the outputs of the last are written")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--precision", o->run.precision,
+                 "f32, bf16, int8 or auto (default: f32; a quantized file: its own arithmetic)");
   app.add_option("--threads", o->run.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_option("--seed", o->seed, "Seed of random inputs");
   o->run.cache = true;

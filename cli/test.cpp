@@ -12,8 +12,10 @@ Work setup_test(CLI::App& app) {
   app.add_option("MODEL", o->model, "Model file")->required();
   app.add_option("--data", o->data, "Labelled pictures")->required();
   app.add_option("--split", o->split, "train, val, test or all (default: test)");
-  app.add_option("--precision", o->precision, "f32, bf16, int8 or auto (default: f32; a quantized file: its own arithmetic)");
-  app.add_option("--network", o->network, "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
+  app.add_option("--precision", o->precision,
+                 "f32, bf16, int8 or auto (default: f32; a quantized file: its own arithmetic)");
+  app.add_option("--network", o->network,
+                 "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_option("--threads", o->threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_flag("!--no-cache", o->cache, "Compile afresh");
   return [o](Output& out) {
@@ -33,13 +35,16 @@ Work setup_test(CLI::App& app) {
       int64_t n = 0;
       for (int64_t k : r.confusion[i]) n += k;
       rows.push_back({r.labels[i], short_number(r.precision[i]), short_number(r.recall[i]), std::to_string(n)});
-      classes.push_back({{"label", r.labels[i]}, {"precision", r.precision[i]}, {"recall", r.recall[i]}, {"samples", n}});
+      classes.push_back(
+          {{"label", r.labels[i]}, {"precision", r.precision[i]}, {"recall", r.recall[i]}, {"samples", n}});
     }
     out.table(rows);
+    // clang-format off
     out.result({{"metrics", {{"accuracy", r.accuracy}, {"top5", r.top5}, {"loss", r.loss}}},
                 {"ci95", {r.ci95_low, r.ci95_high}},
                 {"samples", r.samples},
                 {"classes", classes},
+                // clang-format on
                 {"confusion", r.confusion}});
     return 0;
   };

@@ -10,25 +10,34 @@ namespace hone::cli {
 
 void add_train_options(CLI::App& app, TrainOptions& o) {
   app.add_option("DATA", o.data, "Folder of labelled pictures (a folder a class) or of IDX files")->required();
-  app.add_option("--model", o.model, "A network of the zoo, or a model file to fine-tune (default: chosen from the data)");
+  app.add_option("--model", o.model,
+                 "A network of the zoo, or a model file to fine-tune (default: chosen from the data)");
   app.add_option("--out", o.out, "Folder for the results (default: out)");
   app.add_option("--epochs", o.epochs, "Passes over the training data (default: chosen)")->check(CLI::Range(1, 100000));
   app.add_option("--batch", o.batch, "Pictures a step (default: chosen)")->check(CLI::Range(1, 65536));
   app.add_option("--lr", o.learning_rate, "Peak learning rate (default: chosen)")->check(CLI::PositiveNumber);
   app.add_option("--optimizer", o.optimizer, "sgd or adamw");
-  app.add_option("--weight-decay", o.weight_decay, "Of weights; norms and biases are left out")->check(CLI::NonNegativeNumber);
+  app.add_option("--weight-decay", o.weight_decay, "Of weights; norms and biases are left out")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--label-smoothing", o.label_smoothing, "0 to 1")->check(CLI::Range(0.0, 1.0));
-  app.add_option("--ema", o.ema_decay, "Decay of a moving average of the weights; 0 is off")->check(CLI::Range(0.0, 1.0));
-  app.add_option("--clip", o.clip_norm, "Largest global norm of the gradients; 0 is off")->check(CLI::NonNegativeNumber);
+  app.add_option("--ema", o.ema_decay, "Decay of a moving average of the weights; 0 is off")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--clip", o.clip_norm, "Largest global norm of the gradients; 0 is off")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--warmup", o.warmup_epochs, "Epochs of rising learning rate")->check(CLI::NonNegativeNumber);
-  app.add_option("--patience", o.patience, "Stop after so many epochs without improvement; 0 is off")->check(CLI::NonNegativeNumber);
+  app.add_option("--patience", o.patience, "Stop after so many epochs without improvement; 0 is off")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--precision", o.precision, "f32, bf16, or auto");
   app.add_option("--threads", o.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_option("--seed", o.seed, "Seed of weights, order and augmentation");
-  app.add_option("--size", o.input_size, "Side of the network's input (default: the data's own)")->check(CLI::Range(8, 2048));
-  app.add_option("--augment", o.augmentation, "Comma-separated: flip,crop,rotate,colour,cutout,mixup, or none (default: chosen)");
-  app.add_option("--group", o.split_group, "Regular expression on file names whose first group keeps samples together in the split");
-  app.add_option("--time", o.split_time, "Regular expression on file names whose first group orders samples in time for the split");
+  app.add_option("--size", o.input_size, "Side of the network's input (default: the data's own)")
+      ->check(CLI::Range(8, 2048));
+  app.add_option("--augment", o.augmentation,
+                 "Comma-separated: flip,crop,rotate,colour,cutout,mixup, or none (default: chosen)");
+  app.add_option("--group", o.split_group,
+                 "Regular expression on file names whose first group keeps samples together in the split");
+  app.add_option("--time", o.split_time,
+                 "Regular expression on file names whose first group orders samples in time for the split");
   app.add_option("--freeze", o.freeze, "Leave weights whose name begins so as they are");
   app.add_flag("--force", o.force, "Overwrite an existing result");
 }
@@ -47,12 +56,15 @@ Work setup_train(CLI::App& app) {
     if (!o->resume.empty()) o->out = o->resume;
     o->progress = out.progress();
     const TrainResult r = train(*o);
-    out.line(r.model + ": " + r.metric_name + " " + short_number(r.metric * 100) + " % on validation, " + std::to_string(r.epochs) + " epochs, " +
-             short_number(r.images_per_s) + " images/s, " + short_number(r.seconds) + " s");
+    out.line(r.model + ": " + r.metric_name + " " + short_number(r.metric * 100) + " % on validation, " +
+             std::to_string(r.epochs) + " epochs, " + short_number(r.images_per_s) + " images/s, " +
+             short_number(r.seconds) + " s");
+    // clang-format off
     out.result({{"metric", {{"name", r.metric_name}, {"value", r.metric}}},
                 {"epochs", r.epochs},
                 {"images_per_s", r.images_per_s},
                 {"seconds", r.seconds},
+                // clang-format on
                 {"model", r.model}});
     return 0;
   };

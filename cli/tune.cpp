@@ -34,12 +34,17 @@ Work setup_tune(CLI::App& app) {
     nlohmann::json changed = nlohmann::json::array();
     for (const TunedNode& n : r.changed) {
       rows.push_back({n.layer, n.kernel, short_number(n.ms), n.before, short_number(n.before_ms)});
-      changed.push_back({{"layer", n.layer}, {"kernel", n.kernel}, {"ms", n.ms}, {"before", n.before}, {"before_ms", n.before_ms}});
+      changed.push_back(
+          {{"layer", n.layer}, {"kernel", n.kernel}, {"ms", n.ms}, {"before", n.before}, {"before_ms", n.before_ms}});
     }
     if (!r.changed.empty()) out.table(rows);
-    out.line(std::to_string(r.tuned_nodes) + " nodes measured, " + std::to_string(r.changed.size()) + " kernels changed, " + short_number(r.speedup) + " times as fast, " +
-             short_number(r.seconds) + " s");
-    out.result({{"tuned_nodes", r.tuned_nodes}, {"changed", changed}, {"seconds", r.seconds}, {"speedup", r.speedup}, {"out", o->job.out}});
+    out.line(std::to_string(r.tuned_nodes) + " nodes measured, " + std::to_string(r.changed.size()) +
+             " kernels changed, " + short_number(r.speedup) + " times as fast, " + short_number(r.seconds) + " s");
+    out.result({{"tuned_nodes", r.tuned_nodes},
+                {"changed", changed},
+                {"seconds", r.seconds},
+                {"speedup", r.speedup},
+                {"out", o->job.out}});
     return 0;
   };
 }

@@ -1,4 +1,5 @@
-// What a verb is: a name, a sentence, examples, and a function that adds its options to a CLI11 command and returns what to run.
+// What a verb is: a name, a sentence, examples, and a function that adds its options to a CLI11 command and returns
+// what to run.
 #pragma once
 #include <functional>
 #include <string>

@@ -12,7 +12,8 @@ int main(int argc, char** argv) try {
   const auto x = b.parameter("x", hone::ElementType::f32, {1, 1, 4, 4});
   hone::Tensor weights(hone::ElementType::f32, {2, 1, 3, 3});
   for (size_t i = 0; i < weights.size(); ++i) weights.data<float>()[i] = 0.1f * static_cast<float>(i) - 0.8f;
-  const auto y = b.add("Convolution", {x, b.constant(weights)}, {{"strides", "[1,1]"}, {"pads_begin", "[1,1]"}, {"pads_end", "[1,1]"}, {"dilations", "[1,1]"}});
+  const auto y = b.add("Convolution", {x, b.constant(weights)},
+                       {{"strides", "[1,1]"}, {"pads_begin", "[1,1]"}, {"pads_end", "[1,1]"}, {"dilations", "[1,1]"}});
   b.result("y", b.add("Relu", {y}));
   const hone::Model model = b.build();
 

@@ -26,8 +26,8 @@ int main(int argc, char** argv) try {
   second.wait();
 
   const hone::Tensor a = first.get_output_tensor(), b = second.get_output_tensor();
-  std::printf("%s: %s%s, both runs %s\n", compiled.outputs()[0].name.c_str(), hone::name_of(a.element_type()), hone::to_string(a.shape()).c_str(),
-              a.identical(b) ? "equal" : "differ");
+  std::printf("%s: %s%s, both runs %s\n", compiled.outputs()[0].name.c_str(), hone::name_of(a.element_type()),
+              hone::to_string(a.shape()).c_str(), a.identical(b) ? "equal" : "differ");
   return a.identical(b) ? 0 : 1;
 } catch (const hone::Error& e) {
   std::fprintf(stderr, "infer: %s\n", e.what());

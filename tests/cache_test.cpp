@@ -34,7 +34,8 @@ class ModelCaching : public testing_command::CommandTest {
     return hone("benchmark " + at("net.onnx") + " --json -t 10ms --threads 1 " + options, environment() + " " + more);
   }
   Outcome run(const std::string& options) const {
-    return hone("run " + at("net.onnx") + " --output-dir " + at("out") + " --seed 3 --threads 1 --json " + options, environment());
+    return hone("run " + at("net.onnx") + " --output-dir " + at("out") + " --seed 3 --threads 1 --json " + options,
+                environment());
   }
   std::vector<double> result(const Outcome& o) const {
     EXPECT_EQ(o.code, 0) << o.err;
@@ -97,8 +98,10 @@ TEST_F(ModelCaching, survives_damage_with_one_warning) {
     if (how[0] == 'e') fs::resize_file(path, 0);
     if (how[0] == 'f') {
       std::string bytes = read_text_file(path);
-      if (how[1] == 'l') bytes[bytes.size() - 3000] ^= 1;
-      else bytes[8] ^= 2;  // the version of the container
+      if (how[1] == 'l')
+        bytes[bytes.size() - 3000] ^= 1;
+      else
+        bytes[8] ^= 2;  // the version of the container
       const int fd = ::open(path.c_str(), O_WRONLY);
       ASSERT_EQ(::pwrite(fd, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
       ::close(fd);
@@ -120,8 +123,8 @@ TEST_F(ModelCaching, goes_on_without_a_usable_folder) {
   fs::remove(at("cache"));
   const Outcome wrong = benchmark("--precision f32", "HONE_CACHE_SIZE=lots");
   EXPECT_EQ(wrong.code, 2) << wrong.err;
-  const Outcome full = shell("ulimit -f 8; " + environment() + " " + std::string(HONE_BINARY) + " run " + at("net.onnx") + " --output-dir " + at("out") +
-                             " --seed 3 --threads 1 --json");
+  const Outcome full = shell("ulimit -f 8; " + environment() + " " + std::string(HONE_BINARY) + " run " +
+                             at("net.onnx") + " --output-dir " + at("out") + " --seed 3 --threads 1 --json");
   EXPECT_EQ(result(full), plain);
   EXPECT_EQ(warnings(full.err), 1u) << full.err;
 }
@@ -137,7 +140,8 @@ TEST_F(ModelCaching, compiles_for_the_isa_at_hand) {
 
 TEST_F(ModelCaching, two_processes_may_share_the_folder) {
   const auto plain = result(run("--no-cache"));
-  const std::string one = environment() + " " + std::string(HONE_BINARY) + " run " + at("net.onnx") + " --seed 3 --threads 1 --output-dir ";
+  const std::string one =
+      environment() + " " + std::string(HONE_BINARY) + " run " + at("net.onnx") + " --seed 3 --threads 1 --output-dir ";
   std::string all;
   for (int i = 0; i < 4; ++i) all += one + at("p" + std::to_string(i)) + " & ";
   const Outcome o = shell(all + "wait");
@@ -163,7 +167,8 @@ TEST_F(ModelCaching, is_off_in_the_api_unless_asked_for) {
     r.infer();
     return r.get_output_tensor(0).to_doubles();
   };
-  const Properties with{{"CACHE_DIR", at("cache")}, {"INFERENCE_NUM_THREADS", "1"}}, without{{"INFERENCE_NUM_THREADS", "1"}};
+  const Properties with{{"CACHE_DIR", at("cache")}, {"INFERENCE_NUM_THREADS", "1"}},
+      without{{"INFERENCE_NUM_THREADS", "1"}};
   const CompiledModel plain = core.compile_model(at("net.onnx"), "CPU", without);
   EXPECT_FALSE(fs::exists(at("cache")));
   for (int i = 0; i < 2; ++i) {
@@ -186,8 +191,10 @@ TEST_F(ModelCaching, is_off_in_the_api_unless_asked_for) {
   const Model model = core.read_model(at("net.onnx"));
   for (int i = 0; i < 2; ++i) EXPECT_EQ(infer(core.compile_model(model, "CPU", without)), infer(plain));
   EXPECT_NE(only_entry(), "");
-  if (own) setenv("HONE_CACHE_DIR", before.c_str(), 1);
-  else unsetenv("HONE_CACHE_DIR");
+  if (own)
+    setenv("HONE_CACHE_DIR", before.c_str(), 1);
+  else
+    unsetenv("HONE_CACHE_DIR");
 }
 
 }  // namespace

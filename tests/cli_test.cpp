@@ -22,7 +22,8 @@ TEST(Cli, trains_tests_and_predicts) {
   const json t = hone_run("test " + model() + " --data " + at("photos") + " --json").parsed();
   EXPECT_GT(t["metrics"]["accuracy"].get<double>(), 0.7);
   EXPECT_GT(t["samples"].get<int>(), 10);
-  const Outcome p = hone_run("predict " + model() + " " + at("photos/disc/0.png") + " " + at("photos/cross/1.png") + " --top 2 --precision f32 --json");
+  const Outcome p = hone_run("predict " + model() + " " + at("photos/disc/0.png") + " " + at("photos/cross/1.png") +
+                             " --top 2 --precision f32 --json");
   ASSERT_EQ(p.code, 0) << p.err;
   ASSERT_EQ(p.parsed()["results"].size(), 2u);
   EXPECT_EQ(p.parsed()["results"][0]["predictions"].size(), 2u);
@@ -30,13 +31,15 @@ TEST(Cli, trains_tests_and_predicts) {
 }
 
 TEST(Cli, quantizes_within_the_accepted_drop) {
-  const Outcome q = hone_run("quantize " + model() + " --data " + at("photos") + " --samples 40 --max-drop 5 --out " + at("int8.hone") + " --force --json");
+  const Outcome q = hone_run("quantize " + model() + " --data " + at("photos") + " --samples 40 --max-drop 5 --out " +
+                             at("int8.hone") + " --force --json");
   ASSERT_EQ(q.code, 0) << q.err;
   const json j = q.parsed();
   EXPECT_GT(j["quantized_nodes"].get<int>(), 5);
   EXPECT_LE(j["drop"].get<double>(), 5);
   for (const char* key : {"out", "kept_nodes", "seconds", "peak_rss_mb"}) EXPECT_TRUE(j.contains(key)) << key;
-  const Outcome again = hone_run("quantize " + at("int8.hone") + " --data " + at("photos") + " --out " + at("twice.hone"));
+  const Outcome again =
+      hone_run("quantize " + at("int8.hone") + " --data " + at("photos") + " --out " + at("twice.hone"));
   expect_refused(again, 1, "quantized already");
   EXPECT_FALSE(fs::exists(at("twice.hone")));
 }
@@ -50,12 +53,16 @@ TEST(Cli, converts_and_compares) {
     EXPECT_EQ(d.code, 0) << form << ": " << d.err << d.out;
     EXPECT_TRUE(d.parsed()["equal"].get<bool>());
   }
-  const Outcome other = hone_run("train " + at("photos") + " --model resnet8 --epochs 1 --batch 16 --seed 5 --threads 1 --precision f32 --out " + at("other") + " --force");
+  const Outcome other = hone_run("train " + at("photos") +
+                                 " --model resnet8 --epochs 1 --batch 16 --seed 5 --threads 1 --precision f32 --out " +
+                                 at("other") + " --force");
   ASSERT_EQ(other.code, 0) << other.err;
   const Outcome d = hone_run("compare " + model() + " " + at("other/model.hone") + " --json");
   EXPECT_EQ(d.code, 1);
-  expect_refused(hone_run("compare " + model() + " " + model() + " --shape depth[1,2]"), 2, "no input 'depth' to give a shape to");
-  expect_refused(hone_run("run " + model() + " --shape 0[1,2] --output-dir " + at("shaped")), 2, "does not fit input '0'");
+  expect_refused(hone_run("compare " + model() + " " + model() + " --shape depth[1,2]"), 2,
+                 "no input 'depth' to give a shape to");
+  expect_refused(hone_run("run " + model() + " --shape 0[1,2] --output-dir " + at("shaped")), 2,
+                 "does not fit input '0'");
   EXPECT_FALSE(d.parsed()["equal"].get<bool>());
 }
 
@@ -83,7 +90,8 @@ TEST(Cli, outputs_of_one_value_have_names_and_files_of_their_own) {
 TEST(Cli, runs_on_tensors_and_writes_them) {
   Tensor x(ElementType::f32, {2, 3, 16, 16});
   write_npy(at("x.npy"), x);
-  const Outcome o = hone_run("run " + model() + " --input input=" + at("x.npy") + " --output-dir " + at("results") + " --json");
+  const Outcome o =
+      hone_run("run " + model() + " --input input=" + at("x.npy") + " --output-dir " + at("results") + " --json");
   ASSERT_EQ(o.code, 0) << o.err;
   const json out = json::parse(read_text_file(at("results/outputs.json")));
   EXPECT_EQ(out, o.parsed());
@@ -94,7 +102,8 @@ TEST(Cli, runs_on_tensors_and_writes_them) {
 TEST(Cli, benchmarks_and_inspects) {
   const Outcome b = hone_run("benchmark " + model() + " -t 100ms --threads 1 --precision f32 --json");
   ASSERT_EQ(b.code, 0) << b.err;
-  for (const char* key : {"latency_ms", "throughput_fps", "load_ms", "first_inference_ms", "peak_rss_mb", "precision", "threads"}) {
+  for (const char* key :
+       {"latency_ms", "throughput_fps", "load_ms", "first_inference_ms", "peak_rss_mb", "precision", "threads"}) {
     EXPECT_TRUE(b.parsed().contains(key)) << key;
   }
   const Outcome i = hone_run("inspect " + model() + " --trainable --flops --svg " + at("net.svg") + " --force --json");
@@ -105,14 +114,16 @@ TEST(Cli, benchmarks_and_inspects) {
 }
 
 TEST(Cli, goes_the_whole_way_by_itself) {
-  const Outcome o = hone_run("auto " + at("photos") + " --model resnet8 --epochs 6 --batch 16 --max-drop 20 --out " + at("auto") + " --force --json");
+  const Outcome o = hone_run("auto " + at("photos") + " --model resnet8 --epochs 6 --batch 16 --max-drop 20 --out " +
+                             at("auto") + " --force --json");
   ASSERT_EQ(o.code, 0) << o.err;
   const json r = o.parsed();
   EXPECT_EQ(r, json::parse(read_text_file(at("auto/report.json"))));
   EXPECT_EQ(r["data"]["classes"], 3);
   EXPECT_GE(r["rows"].size(), 2u);
   for (const json& row : r["rows"]) {
-    for (const char* key : {"precision", "metric", "file", "size_bytes", "latency_ms", "throughput_fps", "peak_rss_mb"}) EXPECT_TRUE(row.contains(key)) << key;
+    for (const char* key : {"precision", "metric", "file", "size_bytes", "latency_ms", "throughput_fps", "peak_rss_mb"})
+      EXPECT_TRUE(row.contains(key)) << key;
     EXPECT_EQ(row["metric"]["ci95"].size(), 2u);
   }
   EXPECT_TRUE(fs::exists(r["chosen"].get<std::string>()));
@@ -122,7 +133,8 @@ TEST(Cli, goes_the_whole_way_by_itself) {
 }
 
 TEST(Cli, says_whether_targets_are_met) {
-  const std::string job = "auto " + at("photos") + " --model resnet8 --epochs 1 --batch 16 --max-drop 100 --out " + at("target") + " --force --json ";
+  const std::string job = "auto " + at("photos") + " --model resnet8 --epochs 1 --batch 16 --max-drop 100 --out " +
+                          at("target") + " --force --json ";
   const Outcome met = hone_run(job + "--target latency=10s --target size=50M");
   ASSERT_EQ(met.code, 0) << met.err;
   EXPECT_TRUE(met.parsed()["target"]["met"].get<bool>());
@@ -142,12 +154,14 @@ TEST(Cli, says_whether_targets_are_met) {
   EXPECT_NE(missed.err.find("no precision meets the target size=1k: the nearest is "), std::string::npos) << missed.err;
   EXPECT_TRUE(fs::exists(r["chosen"].get<std::string>()));
   EXPECT_TRUE(fs::exists(at("target/package/bin/classify")));
-  for (const char* wrong : {"--target speed=3", "--target latency", "--target size=big", "--target latency=0"}) EXPECT_EQ(hone_run(job + wrong).code, 2) << wrong;
+  for (const char* wrong : {"--target speed=3", "--target latency", "--target size=big", "--target latency=0"})
+    EXPECT_EQ(hone_run(job + wrong).code, 2) << wrong;
 }
 
 TEST(Cli, answers_wrong_usage_with_two_lines_and_code_2) {
-  for (const std::string& a : {std::string("fly"), std::string("train"), "train " + at("photos") + " --speed 3", "benchmark " + model() + " -t soon",
-                               "train " + at("photos") + " --model resnet21", "train " + at("photos") + " --precision f7"}) {
+  for (const std::string& a : {std::string("fly"), std::string("train"), "train " + at("photos") + " --speed 3",
+                               "benchmark " + model() + " -t soon", "train " + at("photos") + " --model resnet21",
+                               "train " + at("photos") + " --precision f7"}) {
     const Outcome o = hone_run(a);
     EXPECT_EQ(o.code, 2) << a << ": " << o.err;
     EXPECT_NE(o.err.find("see: hone"), std::string::npos) << a << ": " << o.err;
@@ -175,7 +189,8 @@ TEST(Cli, refuses_bad_input_with_one_line) {
 }
 
 TEST(Cli, says_once_that_an_instruction_set_cannot_be_had) {
-  const std::string call = std::string(HONE_BINARY) + " predict " + model() + " " + at("photos/disc/0.png") + " --precision f32 --json";
+  const std::string call =
+      std::string(HONE_BINARY) + " predict " + model() + " " + at("photos/disc/0.png") + " --precision f32 --json";
   const Outcome plain = shell(call), odd = shell("HONE_ISA=sse9 " + call);
   ASSERT_EQ(odd.code, 0) << odd.err;
   EXPECT_EQ(odd.parsed()["results"], plain.parsed()["results"]);
@@ -190,21 +205,24 @@ TEST(Cli, keeps_existing_results_unless_forced) {
 }
 
 TEST(Cli, leaves_nothing_half_written_where_space_runs_out) {
-  const Outcome o = shell("sh -c 'ulimit -f 8; exec " + std::string(HONE_BINARY) + " convert " + model() + " " + at("small.hone") + "'");
+  const Outcome o = shell("sh -c 'ulimit -f 8; exec " + std::string(HONE_BINARY) + " convert " + model() + " " +
+                          at("small.hone") + "'");
   expect_refused(o, 1, "small.hone");
-  for (const auto& e : fs::directory_iterator(Workspace::root())) EXPECT_EQ(e.path().filename().string().find("small"), std::string::npos) << e.path();
+  for (const auto& e : fs::directory_iterator(Workspace::root()))
+    EXPECT_EQ(e.path().filename().string().find("small"), std::string::npos) << e.path();
 }
 
 TEST(Cli, stops_on_interrupt_with_everything_saved_and_goes_on) {
   const pid_t child = fork();
   if (child == 0) {
     if (!freopen(at("stdout").c_str(), "w", stdout) || !freopen(at("stderr").c_str(), "w", stderr)) _exit(1);
-    execl(HONE_BINARY, "hone", "train", at("photos").c_str(), "--model", "resnet8", "--epochs", "400", "--batch", "16", "--precision", "f32", "--threads", "1", "--out",
-          at("stopped").c_str(), static_cast<char*>(nullptr));
+    execl(HONE_BINARY, "hone", "train", at("photos").c_str(), "--model", "resnet8", "--epochs", "400", "--batch", "16",
+          "--precision", "f32", "--threads", "1", "--out", at("stopped").c_str(), static_cast<char*>(nullptr));
     _exit(1);
   }
   // The first epochs write the checkpoint.
-  for (int i = 0; i < 600 && !fs::exists(at("stopped/checkpoint.safetensors")); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 0; i < 600 && !fs::exists(at("stopped/checkpoint.safetensors")); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   kill(child, SIGINT);
   int status = 0;
   waitpid(child, &status, 0);
@@ -213,7 +231,9 @@ TEST(Cli, stops_on_interrupt_with_everything_saved_and_goes_on) {
   EXPECT_NE(read_text_file(at("stderr")).find("--resume"), std::string::npos);
   EXPECT_TRUE(fs::exists(at("stopped/checkpoint.safetensors")));
   EXPECT_FALSE(fs::exists(at("stopped/model.hone")));
-  const Outcome other = hone_run("train " + at("photos") + " --model resnet8 --epochs 3 --batch 16 --precision f32 --threads 1 --resume " + at("stopped"));
+  const Outcome other =
+      hone_run("train " + at("photos") +
+               " --model resnet8 --epochs 3 --batch 16 --precision f32 --threads 1 --resume " + at("stopped"));
   expect_refused(other, 2, "another run");
 }
 

@@ -15,20 +15,24 @@ namespace {
 // What `hone run` gives for one tensor, as numbers.
 std::vector<double> run_on(const std::string& file, const std::string& input, const Tensor& x) {
   write_npy(at("value.npy"), x);
-  const Outcome o = hone_run("run " + file + " --input " + input + "=" + at("value.npy") + " --output-dir " + at("values") + " --json");
+  const Outcome o = hone_run("run " + file + " --input " + input + "=" + at("value.npy") + " --output-dir " +
+                             at("values") + " --json");
   EXPECT_EQ(o.code, 0) << o.err;
-  return o.code == 0 ? read_npy(at("values/" + o.parsed()["outputs"][0]["file"].get<std::string>())).to_doubles() : std::vector<double>{};
+  return o.code == 0 ? read_npy(at("values/" + o.parsed()["outputs"][0]["file"].get<std::string>())).to_doubles()
+                     : std::vector<double>{};
 }
 
 void expect_close(const std::vector<double>& a, const std::vector<double>& b) {
   ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4) << i;  // sums of a few thousand f32 products in another order
+  for (size_t i = 0; i < a.size(); ++i)
+    EXPECT_NEAR(a[i], b[i], 1e-4) << i;  // sums of a few thousand f32 products in another order
 }
 
 TEST(Convert, builds_picture_steps_into_the_model) {
   // Bytes, blue first, channels last; the model takes RGB planes that are centred and scaled.
   const Outcome c = hone_run("convert " + model() + " " + at("camera.onnx") +
-                             " --input input:u8 --layout 'NCHW->NHWC' --reverse-channels --mean 10,20,30 --scale 50,60,70 --rename input=camera --batch 2 --force --json");
+                             " --input input:u8 --layout 'NCHW->NHWC' --reverse-channels --mean 10,20,30 --scale "
+                             "50,60,70 --rename input=camera --batch 2 --force --json");
   ASSERT_EQ(c.code, 0) << c.err;
   const json i = hone_run("inspect " + at("camera.onnx") + " --json").parsed();
   EXPECT_EQ(i["inputs"][0]["name"], "camera");
@@ -60,10 +64,13 @@ TEST(Convert, takes_the_stored_preprocessing_along) {
     std::replace(v.begin(), v.end(), ' ', ',');
     return v;
   };
-  const Outcome c = hone_run("convert " + model() + " " + at("inside.hone") + " --input input:u8 --layout 'NCHW->NHWC' --mean " + stored("mean_values") + " --scale " + stored("scale_values") + " --force");
+  const Outcome c =
+      hone_run("convert " + model() + " " + at("inside.hone") + " --input input:u8 --layout 'NCHW->NHWC' --mean " +
+               stored("mean_values") + " --scale " + stored("scale_values") + " --force");
   ASSERT_EQ(c.code, 0) << c.err;
   const auto scores = [&](const std::string& file) {
-    const json p = hone_run("predict " + file + " " + at("photos/disc/3.png") + " --top 3 --precision f32 --json").parsed()["results"][0]["predictions"];
+    const json p = hone_run("predict " + file + " " + at("photos/disc/3.png") + " --top 3 --precision f32 --json")
+                       .parsed()["results"][0]["predictions"];
     std::map<std::string, double> by_label;
     for (const json& e : p) by_label[e["label"]] = e["score"];
     return by_label;
@@ -122,10 +129,13 @@ TEST(Convert, cuts_freezes_and_renames) {
 </layers><edges><edge from-layer="0" from-port="0" to-layer="2" to-port="0"/><edge from-layer="1" from-port="0" to-layer="2" to-port="1"/>
 <edge from-layer="2" from-port="2" to-layer="3" to-port="0"/><edge from-layer="1" from-port="0" to-layer="3" to-port="1"/><edge from-layer="3" from-port="2" to-layer="4" to-port="0"/></edges></net>)");
   write_file(at("two.bin"), "");
-  const auto convert = [](const std::string& options) { return hone_run("convert " + at("two.xml") + " " + at("part.onnx") + " --force " + options); };
+  const auto convert = [](const std::string& options) {
+    return hone_run("convert " + at("two.xml") + " " + at("part.onnx") + " --force " + options);
+  };
   ASSERT_EQ(convert("--input b=3,4").code, 0);
   expect_close(run_on(at("part.onnx"), "a", Tensor::of<float>({2}, {1, 2})), {12, 24});
-  ASSERT_EQ(convert("--input sum --input b=[3,4] --rename product=scaled --rename sum=in").code, 0);  // cut: `a` disappears
+  ASSERT_EQ(convert("--input sum --input b=[3,4] --rename product=scaled --rename sum=in").code,
+            0);  // cut: `a` disappears
   const json i = hone_run("inspect " + at("part.onnx") + " --json").parsed();
   ASSERT_EQ(i["inputs"].size(), 1u);
   EXPECT_EQ(i["inputs"][0]["name"], "in");
@@ -138,28 +148,40 @@ TEST(Convert, cuts_freezes_and_renames) {
 TEST(Convert, reports_what_it_did_node_by_node) {
   // An operator of an old set, a sum of constants, a BatchNorm behind a convolution, and an Add of nothing.
   const auto port = [](const char* id, const char* dims, const std::string& name = {}) {
-    std::string s = "<port id=\"" + std::string(id) + "\" precision=\"FP32\"" + (name.empty() ? "" : " names=\"" + name + "\"") + ">";
+    std::string s = "<port id=\"" + std::string(id) + "\" precision=\"FP32\"" +
+                    (name.empty() ? "" : " names=\"" + name + "\"") + ">";
     for (const char* d = dims; *d; ++d) s += "<dim>" + std::string(1, *d) + "</dim>";
     return s + "</port>";
   };
   const auto constant = [&](int id, int offset, const char* dims, const char* shape) {
-    return "<layer id=\"" + std::to_string(id) + "\" name=\"c" + std::to_string(id) + "\" type=\"Const\" version=\"opset1\"><data element_type=\"f32\" shape=\"" + shape +
-           "\" offset=\"" + std::to_string(offset) + "\" size=\"4\"/><output>" + port("0", dims) + "</output></layer>";
+    return "<layer id=\"" + std::to_string(id) + "\" name=\"c" + std::to_string(id) +
+           "\" type=\"Const\" version=\"opset1\"><data element_type=\"f32\" shape=\"" + shape + "\" offset=\"" +
+           std::to_string(offset) + "\" size=\"4\"/><output>" + port("0", dims) + "</output></layer>";
   };
   std::string net = "<?xml version=\"1.0\"?><net name=\"old\" version=\"11\"><layers>";
-  net += "<layer id=\"0\" name=\"x\" type=\"Parameter\" version=\"opset1\"><data shape=\"1,1,2,2\" element_type=\"f32\"/><output>" + port("0", "1122", "x") + "</output></layer>";
+  net +=
+      "<layer id=\"0\" name=\"x\" type=\"Parameter\" version=\"opset1\"><data shape=\"1,1,2,2\" "
+      "element_type=\"f32\"/><output>" +
+      port("0", "1122", "x") + "</output></layer>";
   net += constant(1, 0, "1111", "1,1,1,1");
-  net += "<layer id=\"2\" name=\"doubled\" type=\"Add\" version=\"opset1\"><data auto_broadcast=\"numpy\"/><input>" + port("0", "1111") + port("1", "1111") + "</input><output>" +
-         port("2", "1111") + "</output></layer>";
-  net += "<layer id=\"3\" name=\"conv\" type=\"Convolution\" version=\"opset1\"><data strides=\"1,1\" pads_begin=\"0,0\" pads_end=\"0,0\" dilations=\"1,1\"/><input>" + port("0", "1122") +
-         port("1", "1111") + "</input><output>" + port("2", "1122") + "</output></layer>";
+  net += "<layer id=\"2\" name=\"doubled\" type=\"Add\" version=\"opset1\"><data auto_broadcast=\"numpy\"/><input>" +
+         port("0", "1111") + port("1", "1111") + "</input><output>" + port("2", "1111") + "</output></layer>";
+  net +=
+      "<layer id=\"3\" name=\"conv\" type=\"Convolution\" version=\"opset1\"><data strides=\"1,1\" pads_begin=\"0,0\" "
+      "pads_end=\"0,0\" dilations=\"1,1\"/><input>" +
+      port("0", "1122") + port("1", "1111") + "</input><output>" + port("2", "1122") + "</output></layer>";
   net += constant(4, 4, "1", "1");
-  net += "<layer id=\"5\" name=\"norm\" type=\"BatchNormInference\" version=\"opset1\"><data epsilon=\"0.001\"/><input>" + port("0", "1") + port("1", "1") + port("2", "1122") +
-         port("3", "1") + port("4", "1") + "</input><output>" + port("5", "1122", "y") + "</output></layer>";
-  net += "<layer id=\"6\" name=\"out\" type=\"Result\" version=\"opset1\"><input>" + port("0", "1122") + "</input></layer></layers><edges>";
-  const int edges[][4] = {{1, 0, 2, 0}, {1, 0, 2, 1}, {0, 0, 3, 0}, {2, 2, 3, 1}, {4, 0, 5, 0}, {4, 0, 5, 1}, {3, 2, 5, 2}, {4, 0, 5, 3}, {4, 0, 5, 4}, {5, 5, 6, 0}};
+  net +=
+      "<layer id=\"5\" name=\"norm\" type=\"BatchNormInference\" version=\"opset1\"><data epsilon=\"0.001\"/><input>" +
+      port("0", "1") + port("1", "1") + port("2", "1122") + port("3", "1") + port("4", "1") + "</input><output>" +
+      port("5", "1122", "y") + "</output></layer>";
+  net += "<layer id=\"6\" name=\"out\" type=\"Result\" version=\"opset1\"><input>" + port("0", "1122") +
+         "</input></layer></layers><edges>";
+  const int edges[][4] = {{1, 0, 2, 0}, {1, 0, 2, 1}, {0, 0, 3, 0}, {2, 2, 3, 1}, {4, 0, 5, 0},
+                          {4, 0, 5, 1}, {3, 2, 5, 2}, {4, 0, 5, 3}, {4, 0, 5, 4}, {5, 5, 6, 0}};
   for (const auto& e : edges) {
-    net += "<edge from-layer=\"" + std::to_string(e[0]) + "\" from-port=\"" + std::to_string(e[1]) + "\" to-layer=\"" + std::to_string(e[2]) + "\" to-port=\"" + std::to_string(e[3]) + "\"/>";
+    net += "<edge from-layer=\"" + std::to_string(e[0]) + "\" from-port=\"" + std::to_string(e[1]) + "\" to-layer=\"" +
+           std::to_string(e[2]) + "\" to-port=\"" + std::to_string(e[3]) + "\"/>";
   }
   write_file(at("old.xml"), net + "</edges></net>");
   const float numbers[] = {2, 1};
@@ -176,30 +198,31 @@ TEST(Convert, reports_what_it_did_node_by_node) {
   EXPECT_EQ(r["fused"][0]["operator"], "Convolution");
   EXPECT_EQ(r["fused"][0]["from"], (json{"conv", "norm"}));
   const Outcome text = hone_run("convert " + at("old.xml") + " " + at("reported.onnx") + " --force --report");
-  for (const char* part : {"upgraded (1):\n  norm: ", "folded (1):\n  doubled: ", "(Convolution) <- conv norm", "passes:"}) {
+  for (const char* part :
+       {"upgraded (1):\n  norm: ", "folded (1):\n  doubled: ", "(Convolution) <- conv norm", "passes:"}) {
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in\n" << text.out;
   }
 }
 
 TEST(Convert, refuses_wrong_switches_with_one_line_and_writes_nothing) {
-  for (const auto& [options, part] : std::vector<std::pair<std::string, std::string>>{
-           {"--mean a", "--mean wants numbers"},
-           {"--mean 1,2", "2 values for 3 channels"},
-           {"--mean x=1", "the inputs are input"},
-           {"--scale 0", "divides by 0"},
-           {"--resize 3", "HEIGHTxWIDTH"},
-           {"--resize 3x3:fast", "linear, cubic and nearest"},
-           {"--layout NCHW-", "in quotes"},
-           {"--layout NHW", "does not fit a tensor of 4 dimensions"},
-           {"--rename a=b", "--rename names no tensor"},
-           {"--rename input", "OLD=NEW"},
-           {"--batch 1,2", "--batch wants"},
-           {"--input 'input[1,3'", "NAME[SHAPE]:TYPE=VALUE"},
-           {"--input input[1,3,16,16]:f99", "no element type"},
-           {"--input nothing", "the inputs are input"},
-           {"--input input[1,3,16,16]=3,4", "has a value that is no"},
-           {"--output nowhere", "--output names no tensor"},
-           {"--reverse-channels=z", "the inputs are input"}}) {
+  for (const auto& [options, part] :
+       std::vector<std::pair<std::string, std::string>>{{"--mean a", "--mean wants numbers"},
+                                                        {"--mean 1,2", "2 values for 3 channels"},
+                                                        {"--mean x=1", "the inputs are input"},
+                                                        {"--scale 0", "divides by 0"},
+                                                        {"--resize 3", "HEIGHTxWIDTH"},
+                                                        {"--resize 3x3:fast", "linear, cubic and nearest"},
+                                                        {"--layout NCHW-", "in quotes"},
+                                                        {"--layout NHW", "does not fit a tensor of 4 dimensions"},
+                                                        {"--rename a=b", "--rename names no tensor"},
+                                                        {"--rename input", "OLD=NEW"},
+                                                        {"--batch 1,2", "--batch wants"},
+                                                        {"--input 'input[1,3'", "NAME[SHAPE]:TYPE=VALUE"},
+                                                        {"--input input[1,3,16,16]:f99", "no element type"},
+                                                        {"--input nothing", "the inputs are input"},
+                                                        {"--input input[1,3,16,16]=3,4", "has a value that is no"},
+                                                        {"--output nowhere", "--output names no tensor"},
+                                                        {"--reverse-channels=z", "the inputs are input"}}) {
     const Outcome o = hone_run("convert " + model() + " " + at("refused.xml") + " " + options);
     expect_refused(o, 2, part);
     EXPECT_EQ(lines(o.err), 2u) << options << ": " << o.err;  // the error and where to read on

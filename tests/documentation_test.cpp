@@ -31,8 +31,10 @@ TEST(Documentation, commands_work_as_written) {
 }
 
 TEST(Documentation, lists_the_verbs_that_exist) {
-  const std::string help = hone_run("--help").out, contract = read_text_file(std::string(HONE_SOURCE_DIR) + "/docs/cli.md");
-  for (const char* verb : {"auto", "train", "test", "predict", "quantize", "convert", "compare", "run", "benchmark", "inspect", "package", "tune", "conformance"}) {
+  const std::string help = hone_run("--help").out,
+                    contract = read_text_file(std::string(HONE_SOURCE_DIR) + "/docs/cli.md");
+  for (const char* verb : {"auto", "train", "test", "predict", "quantize", "convert", "compare", "run", "benchmark",
+                           "inspect", "package", "tune", "conformance"}) {
     EXPECT_NE(help.find(std::string("  ") + verb + " "), std::string::npos) << verb;
     EXPECT_NE(contract.find(std::string("| ") + verb + " |"), std::string::npos) << verb;
     const Outcome o = hone_run(std::string(verb) + " --help");

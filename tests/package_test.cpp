@@ -10,7 +10,8 @@ using namespace workspace;
 TEST(Package, packages_a_program_that_classifies) {
   const Outcome p = hone_run("package " + model() + " --out " + at("app") + " --no-verify --force --json");
   ASSERT_EQ(p.code, 0) << p.err;
-  for (const char* f : {"model.hone", "labels.txt", "model_card.json", "model_card.md", "manifest.json", "classify.cpp", "CMakeLists.txt", "bin/classify"}) {
+  for (const char* f : {"model.hone", "labels.txt", "model_card.json", "model_card.md", "manifest.json", "classify.cpp",
+                        "CMakeLists.txt", "bin/classify"}) {
     EXPECT_TRUE(fs::exists(at("app/" + std::string(f)))) << f;
   }
   const Outcome c = shell(at("app/bin/classify") + " --top 3 " + at("photos/disc/0.png"));
@@ -23,10 +24,16 @@ TEST(Package, packages_a_program_that_classifies) {
 }
 
 TEST(Package, encrypts_and_signs_packages) {
-  if (shell("openssl version && ls /usr/lib/*/libcrypto.so.3").code != 0) GTEST_SKIP() << "needs openssl and libcrypto.so.3 (Debian: openssl)";
+  if (shell("openssl version && ls /usr/lib/*/libcrypto.so.3").code != 0)
+    GTEST_SKIP() << "needs openssl and libcrypto.so.3 (Debian: openssl)";
   const std::string key = at("model.key"), other = at("other.key"), sign = at("sign.pem"), open = at("sign.pub.pem");
-  ASSERT_EQ(shell("openssl rand -hex 32 > " + key + "; openssl rand -hex 32 > " + other + "; openssl genpkey -algorithm ed25519 -out " + sign + "; openssl pkey -in " + sign + " -pubout -out " + open).code, 0);
-  const Outcome p = hone_run("package " + model() + " --out " + at("sealed") + " --no-verify --force --json --encrypt " + key + " --sign " + sign);
+  ASSERT_EQ(shell("openssl rand -hex 32 > " + key + "; openssl rand -hex 32 > " + other +
+                  "; openssl genpkey -algorithm ed25519 -out " + sign + "; openssl pkey -in " + sign +
+                  " -pubout -out " + open)
+                .code,
+            0);
+  const Outcome p = hone_run("package " + model() + " --out " + at("sealed") +
+                             " --no-verify --force --json --encrypt " + key + " --sign " + sign);
   ASSERT_EQ(p.code, 0) << p.err;
   EXPECT_EQ(p.parsed()["files"].back()["path"], "manifest.sig");
   const std::string classify = at("sealed/bin/classify") + " " + at("photos/disc/0.png");
@@ -44,9 +51,13 @@ TEST(Package, encrypts_and_signs_packages) {
   ASSERT_EQ(v.code, 0) << v.err;
   EXPECT_TRUE(v.parsed()["verified"].get<bool>());
   // The signature is plain Ed25519: other tools read it too.
-  EXPECT_EQ(shell("openssl pkeyutl -verify -pubin -inkey " + open + " -rawin -in " + at("sealed/manifest.json") + " -sigfile " + at("sealed/manifest.sig")).code, 0);
+  EXPECT_EQ(shell("openssl pkeyutl -verify -pubin -inkey " + open + " -rawin -in " + at("sealed/manifest.json") +
+                  " -sigfile " + at("sealed/manifest.sig"))
+                .code,
+            0);
   expect_refused(hone_run(inspect + " --key " + other), 1, "the key does not fit");
-  const std::string manifest = read_text_file(at("sealed/manifest.json")), sealed = read_text_file(at("sealed/model.hone"));
+  const std::string manifest = read_text_file(at("sealed/manifest.json")),
+                    sealed = read_text_file(at("sealed/model.hone"));
   write_file(at("sealed/manifest.json"), manifest + " ");
   expect_refused(hone_run(inspect), 1, "the signature does not fit");
   write_file(at("sealed/manifest.json"), manifest);
@@ -64,7 +75,8 @@ TEST(Package, encrypts_and_signs_packages) {
   fs::remove(at("sealed/manifest.sig"));
   expect_refused(hone_run(inspect), 1, "not signed");
   // Key files that are none are refused before any work.
-  expect_refused(hone_run("package " + model() + " --out " + at("none") + " --encrypt " + open), 3, "64 hexadecimal digits");
+  expect_refused(hone_run("package " + model() + " --out " + at("none") + " --encrypt " + open), 3,
+                 "64 hexadecimal digits");
   expect_refused(hone_run("package " + model() + " --out " + at("none") + " --sign " + key), 3, "Ed25519");
   EXPECT_FALSE(fs::exists(at("none")));
 }

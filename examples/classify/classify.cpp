@@ -2,8 +2,6 @@
 // Needs libhone_runtime, libjpeg and libpng only.
 //
 //   classify [--top K] [--model DIR] [--key FILE] IMAGE...
-#include <hone/runtime.hpp>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <hone/runtime.hpp>
 #include <string>
 #include <vector>
 
@@ -40,7 +39,8 @@ picture::Preprocessing rule_of(const hone::runtime::Model& model, const std::str
   rule.height = dimension(last ? 1 : 2);
   rule.width = dimension(last ? 2 : 3);
   rule.validate();
-  if (dimension(0) != 1 || dimension(last ? 3 : 1) != rule.channels()) fail(file + ": the model does not take one picture of its stored colours");
+  if (dimension(0) != 1 || dimension(last ? 3 : 1) != rule.channels())
+    fail(file + ": the model does not take one picture of its stored colours");
   return rule;
 }
 
@@ -63,14 +63,19 @@ int main(int argc, char** argv) try {
   for (int i = 1; i < argc; ++i) {
     const std::string a = argv[i];
     if (a == "--help" || a == "-h") {
-      std::printf("usage: classify [--top K] [--model DIR] [--key FILE] IMAGE...\n  prints LABEL<TAB>SCORE lines, best first; JPEG, PNG and BMP\n  --key FILE: key of an encrypted model (or HONE_KEY_FILE)\n");
+      std::printf(
+          "usage: classify [--top K] [--model DIR] [--key FILE] IMAGE...\n  prints LABEL<TAB>SCORE lines, best first; "
+          "JPEG, PNG and BMP\n  --key FILE: key of an encrypted model (or HONE_KEY_FILE)\n");
       return 0;
     }
     if ((a == "--top" || a == "--model" || a == "--key") && i + 1 < argc) {
       const char* value = argv[++i];
-      if (a == "--top") top = size_t(std::max(1, std::atoi(value)));
-      else if (a == "--key") options.key_file = value;
-      else folder = value;
+      if (a == "--top")
+        top = size_t(std::max(1, std::atoi(value)));
+      else if (a == "--key")
+        options.key_file = value;
+      else
+        folder = value;
     } else if (a.rfind("--", 0) == 0) {
       std::fprintf(stderr, "classify: unknown option %s\nsee: classify --help\n", a.c_str());
       return 2;
@@ -113,7 +118,8 @@ int main(int argc, char** argv) try {
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return score[a] > score[b]; });
     if (files.size() > 1) std::printf("%s\n", file.c_str());
     for (size_t k = 0; k < std::min(top, n); ++k) {
-      std::printf("%s\t%.4f\n", order[k] < labels.size() ? labels[order[k]].c_str() : std::to_string(order[k]).c_str(), score[order[k]]);
+      std::printf("%s\t%.4f\n", order[k] < labels.size() ? labels[order[k]].c_str() : std::to_string(order[k]).c_str(),
+                  score[order[k]]);
     }
   }
   return 0;

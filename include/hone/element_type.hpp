@@ -11,12 +11,32 @@ namespace hone {
 /// What the elements of a tensor are.
 enum class ElementType : uint8_t {
   dynamic,  ///< not known yet
-  f64, f32, f16, bf16, f8e4m3, f8e5m2, f8e8m0, f4e2m1, nf4,
-  i64, i32, i16, i8, i4, i2,
-  u64, u32, u16, u8, u4, u2, u1,
+  f64,
+  f32,
+  f16,
+  bf16,
+  f8e4m3,
+  f8e5m2,
+  f8e8m0,
+  f4e2m1,
+  nf4,
+  i64,
+  i32,
+  i16,
+  i8,
+  i4,
+  i2,
+  u64,
+  u32,
+  u16,
+  u8,
+  u4,
+  u2,
+  u1,
   boolean,  ///< one byte, 0 or 1
   string,   ///< std::string elements, stored outside of the byte buffer
-  f8e4m3fnuz, f8e5m2fnuz,  ///< finite, one zero: NaN is the bit pattern of minus zero, exponents lie one lower
+  f8e4m3fnuz,
+  f8e5m2fnuz,  ///< finite, one zero: NaN is the bit pattern of minus zero, exponents lie one lower
 };
 
 namespace element {

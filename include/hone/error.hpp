@@ -25,13 +25,15 @@ HONE_API int exit_code(ErrorCode code);
 /// Thrown by every function of the toolkit that can fail. Thread-safe to copy and rethrow.
 class HONE_API Error : public std::runtime_error {
  public:
-  /// `message` begins with `[operator]`, `[pass]` or `[verb]`; `where` names file, node or line; `hint` says what to do.
+  /// `message` begins with `[operator]`, `[pass]` or `[verb]`; `where` names file, node or line; `hint` says what to
+  /// do.
   Error(ErrorCode code, const std::string& message, std::string where = {}, std::string hint = {});
 
   ErrorCode code() const { return code_; }  ///< what kind of failure
-  const std::string& message() const { return message_; }  ///< what failed, beginning with `[operator]`, `[pass]` or `[verb]`
+  /// What failed, beginning with `[operator]`, `[pass]` or `[verb]`.
+  const std::string& message() const { return message_; }
   const std::string& where() const { return where_; }  ///< file, node or line; may be empty
-  const std::string& hint() const { return hint_; }  ///< what to do; may be empty
+  const std::string& hint() const { return hint_; }    ///< what to do; may be empty
   /// The same error with a place added in front of the one it has (file, then node).
   Error at(const std::string& place) const;
 

@@ -16,10 +16,10 @@ class Graph;
 
 /// An input or output of a model.
 struct Port {
-  std::string name;                ///< the first tensor name, else the node's
-  std::vector<std::string> names;  ///< all tensor names of the source file
+  std::string name;                                 ///< the first tensor name, else the node's
+  std::vector<std::string> names;                   ///< all tensor names of the source file
   ElementType element_type = ElementType::dynamic;  ///< `dynamic` where it is known only when the model runs
-  PartialShape partial_shape;      ///< of unknown rank for what is no tensor
+  PartialShape partial_shape;                       ///< of unknown rank for what is no tensor
 };
 
 /// A model. Copies share the graph; `clone` does not. One thread at a time may change a model, any number may read it.
@@ -29,8 +29,8 @@ class HONE_API Model {
   /// For the library.
   explicit Model(std::shared_ptr<Graph> graph);
   ~Model();
-  Model(const Model&);      ///< shares the graph
-  Model(Model&&) noexcept;  ///< leaves an object that can only be assigned or destroyed
+  Model(const Model&);                 ///< shares the graph
+  Model(Model&&) noexcept;             ///< leaves an object that can only be assigned or destroyed
   Model& operator=(const Model&);      ///< shares the graph
   Model& operator=(Model&&) noexcept;  ///< takes the graph over
 
@@ -40,16 +40,17 @@ class HONE_API Model {
   std::vector<Port> inputs() const;
   /// In the model's order.
   std::vector<Port> outputs() const;
-  /// Sets input shapes by name (or "0", "1"... for positions) and infers all others. Throws `Error` naming the node that refuses; the
-  /// model is then as before.
+  /// Sets input shapes by name (or "0", "1"... for positions) and infers all others. Throws `Error` naming the node
+  /// that refuses; the model is then as before.
   void reshape(const std::map<std::string, PartialShape>& shapes);
-  /// Sets the first dimension of every input; where the first dimensions differ, of those whose first dimension is dynamic. Throws `Error`
-  /// naming the node that refuses; the model is then as before.
+  /// Sets the first dimension of every input; where the first dimensions differ, of those whose first dimension is
+  /// dynamic. Throws `Error` naming the node that refuses; the model is then as before.
   void set_batch(Dimension batch);
   /// A model of its own; weights are shared.
   Model clone() const;
 
-  /// Key/value information carried with the model: `model_info/labels`, `model_info/mean_values`, and what the file had.
+  /// Key/value information carried with the model: `model_info/labels`, `model_info/mean_values`, and what the file
+  /// had.
   const std::map<std::string, std::string>& rt_info() const;
   /// Adds or replaces an entry.
   void set_rt_info(const std::string& key, const std::string& value);
@@ -58,7 +59,8 @@ class HONE_API Model {
   std::map<std::string, int64_t> operators() const;
   /// Elements of weights.
   int64_t parameter_count() const;
-  /// 2 x multiply-accumulates of convolutions and matrix products; dynamic dimensions count as their minimum, at least 1.
+  /// 2 x multiply-accumulates of convolutions and matrix products; dynamic dimensions count as their minimum, at
+  /// least 1.
   int64_t flops() const;
   /// The graph as text (see docs/architecture.md); constants above `max_elements` elements print a hash.
   std::string to_text(size_t max_elements = 16) const;
@@ -90,12 +92,15 @@ class HONE_API ModelBuilder {
   Value parameter(const std::string& name, ElementType type, const PartialShape& shape);
   /// Adds a constant; the tensor's memory is shared, not copied.
   Value constant(const Tensor& value, const std::string& name = {});
-  /// Adds an operator of OpenVINO opset 16 (or one of Hone's own) with attributes as text; its outputs. Throws `Error` for unknown names,
-  /// unknown attributes and types that do not fit.
-  std::vector<Value> add_all(const std::string& op, const std::vector<Value>& inputs, const std::map<std::string, std::string>& attributes = {}, const std::string& name = {});
+  /// Adds an operator of OpenVINO opset 16 (or one of Hone's own) with attributes as text; its outputs. Throws `Error`
+  /// for unknown names, unknown attributes and types that do not fit.
+  std::vector<Value> add_all(const std::string& op, const std::vector<Value>& inputs,
+                             const std::map<std::string, std::string>& attributes = {}, const std::string& name = {});
   /// The same; its first output.
-  Value add(const std::string& op, const std::vector<Value>& inputs, const std::map<std::string, std::string>& attributes = {}, const std::string& name = {});
-  /// Adds an output; outputs keep the order in which they are added. Throws `Error` where `v` is no value of this model.
+  Value add(const std::string& op, const std::vector<Value>& inputs,
+            const std::map<std::string, std::string>& attributes = {}, const std::string& name = {});
+  /// Adds an output; outputs keep the order in which they are added. Throws `Error` where `v` is no value of this
+  /// model.
   void result(const std::string& name, Value v);
   /// The model so far. Throws `Error` where it has no result.
   Model build();

@@ -207,9 +207,9 @@ class HONE_API PrePostProcessor {
   /// By position, from 0, or by tensor name. Throws `Error` (usage) where there is none. References stay valid as long
   /// as the processor.
   InputInfo& input(size_t index);
-  InputInfo& input(const std::string& name);   ///< by tensor name
-  OutputInfo& output(size_t index);            ///< by position
-  OutputInfo& output(const std::string& name); ///< by tensor name
+  InputInfo& input(const std::string& name);    ///< by tensor name
+  OutputInfo& output(size_t index);             ///< by position
+  OutputInfo& output(const std::string& name);  ///< by tensor name
   /// Builds the steps into the model's graph as operators and returns the model. Inputs and outputs keep their names
   /// and places. Throws `Error` (usage) naming the input or output and the step; the model is then as before. Steps are
   /// built once.

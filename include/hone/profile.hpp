@@ -1,4 +1,5 @@
-// Where the time of a model goes: what the machine can do, what each layer does, which kernels were measured to be the fastest.
+// Where the time of a model goes: what the machine can do, what each layer does, which kernels were measured to be the
+// fastest.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -25,8 +26,10 @@ HONE_API HostSpeed measure_host(int threads = 0);
 HONE_API double gflops(const LayerTime& layer);
 /// What of the measured peak of its arithmetic a layer reaches, 1 for all; 0 where that is not known.
 HONE_API double share_of_peak(const LayerTime& layer, const HostSpeed& speed);
-/// One page from a benchmark with `per_layer`: header, timeline, roofline, table, reasons. Nothing is loaded from elsewhere.
-HONE_API std::string profile_html(const std::string& model, const BenchmarkResult& result, const HostInfo& host, const HostSpeed& speed);
+/// One page from a benchmark with `per_layer`: header, timeline, roofline, table, reasons. Nothing is loaded from
+/// elsewhere.
+HONE_API std::string profile_html(const std::string& model, const BenchmarkResult& result, const HostInfo& host,
+                                  const HostSpeed& speed);
 
 /// What `tune` is told.
 struct TuneOptions {
@@ -35,8 +38,8 @@ struct TuneOptions {
   int threads = 0;                             ///< 0: all cores; records serve this number of threads
   double time_budget = 60;                     ///< seconds
   std::map<std::string, PartialShape> shapes;  ///< by input name
-  std::string out;                             ///< `.hone`: the model with its records, else a file of records; empty: none
-  ProgressCallback progress;                   ///< answers false to stop
+  std::string out;            ///< `.hone`: the model with its records, else a file of records; empty: none
+  ProgressCallback progress;  ///< answers false to stop
 };
 /// A node whose kernel changed.
 struct TunedNode {
@@ -54,7 +57,8 @@ struct TuneResult {
   double speedup = 1;              ///< of the whole model, measured in turns
   std::string records;             ///< JSON: by question to a kernel, so they serve every model with such layers
 };
-/// Measures the kernels of each node in its place in the model. Throws `Error`: unsupported where the model has no program of its own.
+/// Measures the kernels of each node in its place in the model. Throws `Error`: unsupported where the model has no
+/// program of its own.
 HONE_API TuneResult tune(const TuneOptions& options);
 
 }  // namespace hone

@@ -18,8 +18,8 @@ namespace hone::runtime {
 
 /// Success, or a message that says what failed, where, and what to do. Fixed size: making one allocates nothing.
 struct [[nodiscard]] Status {
-  bool ok = true;          ///< success
-  char message[512] = {};  ///< what failed; empty after a success
+  bool ok = true;                                         ///< success
+  char message[512] = {};                                 ///< what failed; empty after a success
   explicit operator bool() const noexcept { return ok; }  ///< success
 };
 
@@ -39,16 +39,17 @@ struct LoadOptions {
   const char* precision = nullptr;  ///< "f32", "bf16", "int8"; null: the first program of the file that fits this CPU
   bool check = true;                ///< verify the checksum of the weights
   bool profile = false;             ///< time every step
-  const char* key_file = nullptr;   ///< key of an encrypted model (needs libcrypto.so.3); null: HONE_KEY_FILE of the environment
+  const char* key_file =
+      nullptr;  ///< key of an encrypted model (needs libcrypto.so.3); null: HONE_KEY_FILE of the environment
 };
 
 /// A loaded model with one request. A model belongs to one thread at a time; models of one file share its mapped
 /// weights.
 class HONE_API Model {
  public:
-  Model() noexcept;         ///< empty: to be loaded
+  Model() noexcept;  ///< empty: to be loaded
   ~Model();
-  Model(Model&&) noexcept;  ///< leaves an empty model
+  Model(Model&&) noexcept;             ///< leaves an empty model
   Model& operator=(Model&&) noexcept;  ///< ends what was loaded
 
   /// Maps the file and prepares its program for this CPU. Refuses files that are damaged or hold no fitting program.

@@ -20,14 +20,16 @@ HONE_API std::string to_string(const Shape& shape);  ///< `[1,3]`
 /// One dimension: a number, or an interval with an optional symbol. Two dimensions with the same symbol are equal.
 class HONE_API Dimension {
  public:
-  static constexpr int64_t unbounded = std::numeric_limits<int64_t>::max();  ///< `max()` of a dimension without an upper bound
+  /// `max()` of a dimension without an upper bound.
+  static constexpr int64_t unbounded = std::numeric_limits<int64_t>::max();
 
-  constexpr Dimension() = default;                           ///< unknown
+  constexpr Dimension() = default;                                                      ///< unknown
   constexpr Dimension(int64_t n) : min_(n < 0 ? 0 : n), max_(n < 0 ? unbounded : n) {}  ///< -1 means unknown
   constexpr Dimension(int64_t min, int64_t max) : min_(min), max_(max) {}  ///< an interval, both ends included
-  static Dimension symbolic(std::string_view name, int64_t min = 0, int64_t max = unbounded);  ///< the symbol of that name, the same for all models of the process
+  /// The symbol of that name, the same for all models of the process.
+  static Dimension symbolic(std::string_view name, int64_t min = 0, int64_t max = unbounded);
 
-  constexpr bool is_static() const { return min_ == max_; }  ///< one number
+  constexpr bool is_static() const { return min_ == max_; }   ///< one number
   constexpr bool is_dynamic() const { return min_ != max_; }  ///< more than one number
   /// The number; throws `Error` for a dynamic dimension.
   int64_t get_length() const;
@@ -63,17 +65,18 @@ HONE_API std::string to_string(const Dimension& d);  ///< `3`, `?`, `2..8` or th
 /// Known or unknown rank; each dimension may be dynamic.
 class HONE_API PartialShape {
  public:
-  PartialShape() = default;  ///< unknown rank
-  PartialShape(std::initializer_list<Dimension> dims) : ranked_(true), dims_(dims) {}  ///< these dimensions
-  PartialShape(std::vector<Dimension> dims) : ranked_(true), dims_(std::move(dims)) {}  ///< these dimensions
+  PartialShape() = default;                                                               ///< unknown rank
+  PartialShape(std::initializer_list<Dimension> dims) : ranked_(true), dims_(dims) {}     ///< these dimensions
+  PartialShape(std::vector<Dimension> dims) : ranked_(true), dims_(std::move(dims)) {}    ///< these dimensions
   PartialShape(const Shape& shape) : ranked_(true), dims_(shape.begin(), shape.end()) {}  ///< these numbers
-  static PartialShape dynamic() { return {}; }  ///< of unknown rank
-  static PartialShape dynamic(size_t rank) { return PartialShape(std::vector<Dimension>(rank)); }  ///< unknown dimensions
+  static PartialShape dynamic() { return {}; }                                            ///< of unknown rank
+  /// Unknown dimensions.
+  static PartialShape dynamic(size_t rank) { return PartialShape(std::vector<Dimension>(rank)); }
   /// Parses `[1,3,?,N,2..8]`, `...` for an unknown rank. Throws `Error`.
   static PartialShape parse(std::string_view text);
 
-  bool rank_known() const { return ranked_; }  ///< is the number of dimensions known?
-  bool is_static() const;  ///< is every dimension a number?
+  bool rank_known() const { return ranked_; }       ///< is the number of dimensions known?
+  bool is_static() const;                           ///< is every dimension a number?
   bool is_dynamic() const { return !is_static(); }  ///< is any dimension, or the rank, not known?
   /// Number of dimensions; throws `Error` for an unknown rank.
   size_t rank() const;
@@ -81,14 +84,15 @@ class HONE_API PartialShape {
   const Dimension& operator[](size_t i) const { return i < dims_.size() ? dims_[i] : refuse_index(i); }
   Dimension& operator[](size_t i) { return i < dims_.size() ? dims_[i] : refuse_index(i); }  ///< the same, to write
   const std::vector<Dimension>& dims() const { return dims_; }  ///< empty for an unknown rank
-  auto begin() const { return dims_.begin(); }  ///< of the dimensions
-  auto end() const { return dims_.end(); }  ///< of the dimensions
+  auto begin() const { return dims_.begin(); }                  ///< of the dimensions
+  auto end() const { return dims_.end(); }                      ///< of the dimensions
   /// The concrete shape; throws `Error` where a dimension is dynamic.
   Shape to_shape() const;
 
-  bool compatible(const PartialShape& o) const;  ///< could both stand for the same shape?
+  bool compatible(const PartialShape& o) const;            ///< could both stand for the same shape?
   bool operator==(const PartialShape& o) const = default;  ///< structural equality
-  static PartialShape merge(const PartialShape& a, const PartialShape& b);  ///< what both allow; throws `Error` where nothing is left
+  static PartialShape merge(const PartialShape& a,
+                            const PartialShape& b);  ///< what both allow; throws `Error` where nothing is left
 
  private:
   [[noreturn]] Dimension& refuse_index(size_t i) const;

@@ -1,4 +1,5 @@
-// The jobs around a model: train, test, predict, quantize, package, and all of them in one. Each verb of the command line is one of these.
+// The jobs around a model: train, test, predict, quantize, package, and all of them in one. Each verb of the command
+// line is one of these.
 #pragma once
 #include <functional>
 #include <optional>
@@ -9,47 +10,50 @@
 
 namespace hone {
 
-/// Reports of long work. Called from the working thread; return false to stop: the work ends with `Error` (interrupted) after saving what it has.
+/// Reports of long work. Called from the working thread; return false to stop: the work ends with `Error` (interrupted)
+/// after saving what it has.
 struct ProgressEvent {
-  std::string stage;       ///< "train", "calibrate", "benchmark"...
-  double done = 0;         ///< in `unit`
-  double of = 0;           ///< the whole; 0: not known
-  std::string unit;        ///< "steps", "images"...
-  std::string detail;      ///< "loss 0.31, 1180 images/s"
-  double eta_seconds = -1; ///< -1: not known
+  std::string stage;        ///< "train", "calibrate", "benchmark"...
+  double done = 0;          ///< in `unit`
+  double of = 0;            ///< the whole; 0: not known
+  std::string unit;         ///< "steps", "images"...
+  std::string detail;       ///< "loss 0.31, 1180 images/s"
+  double eta_seconds = -1;  ///< -1: not known
 };
 /// May be empty. Returns whether to go on.
 using ProgressCallback = std::function<bool(const ProgressEvent&)>;
 
 /// What `train` is told.
 struct TrainOptions {
-  std::string data;                  ///< folder of labelled pictures or IDX files
-  std::string model = "auto";        ///< a network of the zoo, or a file to fine-tune
-  std::string out = "out";           ///< folder for model.hone, checkpoint.hone, log.jsonl, split.json
-  std::string resume;                ///< folder of an interrupted run
-  int epochs = 0;                    ///< 0: chosen from the size of the data
-  int batch = 0;                     ///< 0: chosen
-  double learning_rate = 0;          ///< 0: chosen
-  std::string optimizer = "sgd";     ///< sgd | adamw
-  double weight_decay = 5e-4;        ///< of weights; norms and biases have none
-  double label_smoothing = 0.1;      ///< in [0, 1)
-  double ema_decay = 0;              ///< of averaged weights, in [0, 1); 0: off
-  double clip_norm = 0;              ///< largest norm of the gradient; 0: off
-  double warmup_epochs = 1;          ///< with a rising learning rate
-  std::string precision = "auto";    ///< f32 | bf16 | auto: bf16 where the CPU has it
-  int threads = 0;                   ///< 0: all cores
-  uint64_t seed = 0;                 ///< of weights, split, order and augmentation
-  int input_size = 0;                ///< 0: the data's own
-  bool augment = true;               ///< in training only
-  std::string augmentation;          ///< empty: chosen; else "flip,crop,rotate,colour,cutout,mixup"
-  int patience = 0;                  ///< epochs without improvement on validation before stopping; 0: off
-  bool deterministic = true;         ///< the same bits on any number of threads
-  std::string split_group;              ///< keeps pictures of one key together: regular expression on the file name whose first group is the key
-  std::string split_time;               ///< the latest keys become the test split: regular expression on the file name whose first group is the key
-  std::vector<std::string> freeze;      ///< weights whose name begins with one of these
-  double time_budget_seconds = 0;       ///< 0: none
-  bool force = false;                   ///< overwrite the result
-  ProgressCallback progress;            ///< may be empty
+  std::string data;                ///< folder of labelled pictures or IDX files
+  std::string model = "auto";      ///< a network of the zoo, or a file to fine-tune
+  std::string out = "out";         ///< folder for model.hone, checkpoint.hone, log.jsonl, split.json
+  std::string resume;              ///< folder of an interrupted run
+  int epochs = 0;                  ///< 0: chosen from the size of the data
+  int batch = 0;                   ///< 0: chosen
+  double learning_rate = 0;        ///< 0: chosen
+  std::string optimizer = "sgd";   ///< sgd | adamw
+  double weight_decay = 5e-4;      ///< of weights; norms and biases have none
+  double label_smoothing = 0.1;    ///< in [0, 1)
+  double ema_decay = 0;            ///< of averaged weights, in [0, 1); 0: off
+  double clip_norm = 0;            ///< largest norm of the gradient; 0: off
+  double warmup_epochs = 1;        ///< with a rising learning rate
+  std::string precision = "auto";  ///< f32 | bf16 | auto: bf16 where the CPU has it
+  int threads = 0;                 ///< 0: all cores
+  uint64_t seed = 0;               ///< of weights, split, order and augmentation
+  int input_size = 0;              ///< 0: the data's own
+  bool augment = true;             ///< in training only
+  std::string augmentation;        ///< empty: chosen; else "flip,crop,rotate,colour,cutout,mixup"
+  int patience = 0;                ///< epochs without improvement on validation before stopping; 0: off
+  bool deterministic = true;       ///< the same bits on any number of threads
+  std::string split_group;  ///< keeps pictures of one key together: regular expression on the file name whose first
+                            ///< group is the key
+  std::string split_time;   ///< the latest keys become the test split: regular expression on the file name whose first
+                            ///< group is the key
+  std::vector<std::string> freeze;  ///< weights whose name begins with one of these
+  double time_budget_seconds = 0;   ///< 0: none
+  bool force = false;               ///< overwrite the result
+  ProgressCallback progress;        ///< may be empty
 };
 
 /// One epoch of training.
@@ -65,13 +69,13 @@ struct EpochLog {
 
 /// What `train` made.
 struct TrainResult {
-  std::string model;         ///< file
+  std::string model;                     ///< file
   std::string metric_name = "accuracy";  ///< in [0, 1]
-  double metric = 0;         ///< on the validation split
-  int epochs = 0;            ///< trained in all, earlier runs included
-  double images_per_s = 0;   ///< of training steps, data loading included, validation not
-  double seconds = 0;        ///< wall clock
-  std::vector<EpochLog> log; ///< one an epoch
+  double metric = 0;                     ///< on the validation split
+  int epochs = 0;                        ///< trained in all, earlier runs included
+  double images_per_s = 0;               ///< of training steps, data loading included, validation not
+  double seconds = 0;                    ///< wall clock
+  std::vector<EpochLog> log;             ///< one an epoch
 };
 /// Trains or fine-tunes. Throws `Error`: unusable data, wrong options, interrupted (a checkpoint is there).
 HONE_API TrainResult train(const TrainOptions& options);
@@ -96,17 +100,17 @@ struct SamplePrediction {
 };
 /// What `test` measured.
 struct TestResult {
-  size_t samples = 0;                             ///< measured
-  double accuracy = 0;                            ///< in [0, 1]
-  double top5 = 0;                                ///< share of samples whose class is among the five best, in [0, 1]
-  double loss = 0;                                ///< mean cross entropy, in nats
-  double ci95_low = 0;                            ///< lower end of the 95 % Wilson score interval of the accuracy
-  double ci95_high = 0;                           ///< upper end
-  std::vector<std::string> labels;                ///< by class
-  std::vector<std::vector<int64_t>> confusion;    ///< [true][predicted]
-  std::vector<double> precision;                  ///< by class, in [0, 1]
-  std::vector<double> recall;                     ///< by class, in [0, 1]
-  std::vector<SamplePrediction> worst;            ///< lowest probability of the true label first
+  size_t samples = 0;                           ///< measured
+  double accuracy = 0;                          ///< in [0, 1]
+  double top5 = 0;                              ///< share of samples whose class is among the five best, in [0, 1]
+  double loss = 0;                              ///< mean cross entropy, in nats
+  double ci95_low = 0;                          ///< lower end of the 95 % Wilson score interval of the accuracy
+  double ci95_high = 0;                         ///< upper end
+  std::vector<std::string> labels;              ///< by class
+  std::vector<std::vector<int64_t>> confusion;  ///< [true][predicted]
+  std::vector<double> precision;                ///< by class, in [0, 1]
+  std::vector<double> recall;                   ///< by class, in [0, 1]
+  std::vector<SamplePrediction> worst;          ///< lowest probability of the true label first
 };
 /// Measures a model on labelled pictures. Throws `Error`.
 HONE_API TestResult test(const TestOptions& options);
@@ -136,11 +140,11 @@ HONE_API std::vector<FilePredictions> predict(const PredictOptions& options);
 
 /// What `quantize` is told.
 struct QuantizeJob {
-  std::string model;          ///< file
-  std::string data;           ///< folder of pictures: calibration, and with `max_drop` validation
-  std::string out;            ///< result file
-  size_t samples = 300;       ///< pictures for calibration
-  double max_drop = -1;       ///< accuracy, as a fraction: 0.003 = 0.3 points; negative: not measured
+  std::string model;                   ///< file
+  std::string data;                    ///< folder of pictures: calibration, and with `max_drop` validation
+  std::string out;                     ///< result file
+  size_t samples = 300;                ///< pictures for calibration
+  double max_drop = -1;                ///< accuracy, as a fraction: 0.003 = 0.3 points; negative: not measured
   std::string preset = "performance";  ///< performance (symmetric activations) | mixed
   std::vector<std::string> ignore;     ///< regular expressions on node names
   int threads = 0;                     ///< 0: all cores
@@ -175,8 +179,9 @@ struct BenchmarkOptions {
   std::map<std::string, PartialShape> shapes;  ///< by input name
   bool per_layer = false;                      ///< fills `layers`
   std::string records;                         ///< file of tuning records; empty: what the model carries
-  std::vector<std::string> peers;  ///< "openvino", "onnxruntime": measured in turns with Hone, each in a process of its own
-  int rounds = 3;                  ///< with peers: turns, which share `seconds` for each engine
+  std::vector<std::string>
+      peers;       ///< "openvino", "onnxruntime": measured in turns with Hone, each in a process of its own
+  int rounds = 3;  ///< with peers: turns, which share `seconds` for each engine
 };
 /// Time of one node.
 struct LayerTime {
@@ -190,8 +195,9 @@ struct LayerTime {
   std::string why;          ///< that kernel, in a few words
   std::vector<std::string> refused = {};  ///< the other kernels, each with its reason: `KERNEL: REASON`
 };
-/// Another runtime on the same model, inputs, threads and precision. A ratio above 1 says that Hone is faster (latency, or requests a second
-/// where throughput was asked for); it is the median over the rounds, each of which compares neighbours in time.
+/// Another runtime on the same model, inputs, threads and precision. A ratio above 1 says that Hone is faster (latency,
+/// or requests a second where throughput was asked for); it is the median over the rounds, each of which compares
+/// neighbours in time.
 struct PeerBenchmark {
   std::string name;               ///< "openvino", "onnxruntime"
   std::string version;            ///< as it says itself
@@ -229,24 +235,27 @@ HONE_API BenchmarkResult benchmark(const BenchmarkOptions& options);
 
 /// What `package` is told.
 struct PackageOptions {
-  std::string model;    ///< file made by `auto_build`, `train` or `quantize`
-  std::string out;      ///< folder
-  bool verify = true;   ///< measure again with the packaged program
-  bool force = false;   ///< overwrite the result
-  std::string encrypt;  ///< key file (32 bytes or 64 hexadecimal digits): model.hone is encrypted with AES-256-GCM; empty: not
-  std::string sign;     ///< Ed25519 private key (PEM): manifest.sig signs manifest.json; empty: not
+  std::string model;   ///< file made by `auto_build`, `train` or `quantize`
+  std::string out;     ///< folder
+  bool verify = true;  ///< measure again with the packaged program
+  bool force = false;  ///< overwrite the result
+  std::string
+      encrypt;  ///< key file (32 bytes or 64 hexadecimal digits): model.hone is encrypted with AES-256-GCM; empty: not
+  std::string sign;  ///< Ed25519 private key (PEM): manifest.sig signs manifest.json; empty: not
 };
 /// A file of a package.
 struct PackagedFile {
-  std::string path;     ///< below the package's folder
-  uint64_t bytes = 0;   ///< its size
-  std::string sha256;   ///< 64 hexadecimal digits
+  std::string path;    ///< below the package's folder
+  uint64_t bytes = 0;  ///< its size
+  std::string sha256;  ///< 64 hexadecimal digits
 };
 /// Makes a folder with the compiled model and a small program around it. The files. Throws `Error`.
 HONE_API std::vector<PackagedFile> package(const PackageOptions& options);
-/// Checks that `manifest.sig` signs the manifest of the folder, by an Ed25519 public key (PEM), and that the folder holds exactly what the
-/// manifest says; with a key file also that the model can be decrypted. The files. Throws `Error` (failed) naming the first that differs.
-HONE_API std::vector<PackagedFile> verify_package(const std::string& folder, const std::string& public_key_file, const std::string& key_file = {});
+/// Checks that `manifest.sig` signs the manifest of the folder, by an Ed25519 public key (PEM), and that the folder
+/// holds exactly what the manifest says; with a key file also that the model can be decrypted. The files. Throws
+/// `Error` (failed) naming the first that differs.
+HONE_API std::vector<PackagedFile> verify_package(const std::string& folder, const std::string& public_key_file,
+                                                  const std::string& key_file = {});
 
 /// What `auto_build` is told.
 struct AutoOptions {
@@ -255,8 +264,8 @@ struct AutoOptions {
   double target_latency_ms = 0;   ///< median latency of a run that the chosen model must not exceed; 0: none
   int64_t target_size_bytes = 0;  ///< size of its file that it must not exceed; 0: none
 };
-/// Train, test, quantize, compile, benchmark, package, report. Returns the content of `out/report.json`. Where no precision reaches the
-/// targets, the nearest is packaged and the report's `target.met` is false. Throws `Error`.
+/// Train, test, quantize, compile, benchmark, package, report. Returns the content of `out/report.json`. Where no
+/// precision reaches the targets, the nearest is packaged and the report's `target.met` is false. Throws `Error`.
 HONE_API std::string auto_build(const AutoOptions& options);
 
 /// `{"cpu", "cores", "isa"}` of this machine.

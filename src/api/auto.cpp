@@ -23,7 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-json metric_json(const MeasuredMetric& m) { return {{"name", m.name}, {"value", m.value}, {"ci95", {m.low, m.high}}}; }
+json metric_json(const MeasuredMetric& m) {
+  return {{"name", m.name}, {"value", m.value}, {"ci95", {m.low, m.high}}};
+}
 
 MeasuredMetric metric_of(const ClassificationMetrics& m) {
   const auto [low, high] = wilson_interval(m.accuracy(), m.samples());
@@ -39,14 +41,18 @@ struct Row {
 };
 
 json row_json(const Row& r) {
-  return {{"precision", name_of(r.precision)}, {"metric", metric_json(r.metric)},
-          {"file", r.file},                    {"size_bytes", r.size},
-          {"latency_ms", r.speed.median_ms},   {"throughput_fps", r.speed.throughput_fps},
+  return {{"precision", name_of(r.precision)},
+          {"metric", metric_json(r.metric)},
+          {"file", r.file},
+          {"size_bytes", r.size},
+          {"latency_ms", r.speed.median_ms},
+          {"throughput_fps", r.speed.throughput_fps},
           {"peak_rss_mb", r.speed.peak_rss_mb}};
 }
 
 // The file that a precision is deployed from, with its program for batch 1.
-void save_deployed(const Graph& model, const ModelInfo& info, Precision precision, int threads, const std::string& path) {
+void save_deployed(const Graph& model, const ModelInfo& info, Precision precision, int threads,
+                   const std::string& path) {
   Graph g = model;
   store_info(g, info);
   g.reshape({{g.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
@@ -58,16 +64,18 @@ void save_deployed(const Graph& model, const ModelInfo& info, Precision precisio
   save_compiled_model(stored, compile_model(g, c), path);
 }
 
-// How far a row is from the targets: the largest ratio of what it takes to what it may take, at most 1 where all are met.
+// How far a row is from the targets: the largest ratio of what it takes to what it may take, at most 1 where all are
+// met.
 double excess(const Row& r, const AutoOptions& o) {
   double worst = 0;
   if (o.target_latency_ms > 0) worst = std::max(worst, r.speed.median_ms / o.target_latency_ms);
-  if (o.target_size_bytes > 0) worst = std::max(worst, static_cast<double>(r.size) / static_cast<double>(o.target_size_bytes));
+  if (o.target_size_bytes > 0)
+    worst = std::max(worst, static_cast<double>(r.size) / static_cast<double>(o.target_size_bytes));
   return worst;
 }
 
-// INT8 where it holds the accuracy, else the fastest that does. Of those that meet the targets; where only rows meet them that lose more than
-// the drop, the most accurate of these; where none does, the nearest.
+// INT8 where it holds the accuracy, else the fastest that does. Of those that meet the targets; where only rows meet
+// them that lose more than the drop, the most accurate of these; where none does, the nearest.
 const Row* choose(const std::vector<Row>& rows, const AutoOptions& o) {
   const auto holds = [&](const Row& r) { return rows.front().metric.value - r.metric.value <= o.max_drop + 1e-12; };
   const Row *best = nullptr, *accurate = nullptr, *nearest = &rows.front();
@@ -75,7 +83,9 @@ const Row* choose(const std::vector<Row>& rows, const AutoOptions& o) {
     if (excess(r, o) < excess(*nearest, o)) nearest = &r;
     if (excess(r, o) > 1) continue;
     if (!accurate || r.metric.value > accurate->metric.value) accurate = &r;
-    if (holds(r) && (!best || r.precision == Precision::int8 || (best->precision != Precision::int8 && r.speed.median_ms < best->speed.median_ms))) best = &r;
+    if (holds(r) && (!best || r.precision == Precision::int8 ||
+                     (best->precision != Precision::int8 && r.speed.median_ms < best->speed.median_ms)))
+      best = &r;
   }
   return best ? best : accurate ? accurate : nearest;
 }
@@ -93,7 +103,9 @@ std::string auto_build(const AutoOptions& given) {
   AutoOptions o = given;
   TrainOptions& t = o.train;
   const auto in_out = [&](const std::string& name) { return (fs::path(t.out) / name).string(); };
-  if (!t.force && fs::exists(in_out("report.json"))) throw Error(ErrorCode::failed, "[auto] the result exists already", in_out("report.json"), "choose another --out or add --force");
+  if (!t.force && fs::exists(in_out("report.json")))
+    throw Error(ErrorCode::failed, "[auto] the result exists already", in_out("report.json"),
+                "choose another --out or add --force");
   const auto data = data::open_dataset(t.data);
   const data::Duplicates duplicates = data->size() <= 200000 ? data::find_duplicates(*data) : data::Duplicates{};
   const TrainedModel trained = run_training(t, *data);
@@ -116,7 +128,8 @@ std::string auto_build(const AutoOptions& given) {
   std::vector<Row> rows;
   std::map<std::string, ClassificationMetrics> metrics;
   const auto add = [&](const Graph& g, Precision p) {
-    ClassificationMetrics m = measure(g, *data, judged, info.preprocessing, p, t.threads, std::string("test ") + name_of(p), t.progress);
+    ClassificationMetrics m =
+        measure(g, *data, judged, info.preprocessing, p, t.threads, std::string("test ") + name_of(p), t.progress);
     Row r;
     r.precision = p;
     r.metric = metric_of(m);
@@ -130,7 +143,8 @@ std::string auto_build(const AutoOptions& given) {
   if (f.avx512_bf16 || f.amx_bf16) add(deployed, Precision::bf16);
   add(quantized.graph, Precision::int8);
   for (Row& r : rows) {
-    if (t.progress && !t.progress({"benchmark", 0, 0, "", name_of(r.precision), -1})) throw Error(ErrorCode::interrupted, "[auto] stopped; the trained model is saved", t.out);
+    if (t.progress && !t.progress({"benchmark", 0, 0, "", name_of(r.precision), -1}))
+      throw Error(ErrorCode::interrupted, "[auto] stopped; the trained model is saved", t.out);
     const Graph& g = r.precision == Precision::int8 ? quantized.graph : deployed;
     save_deployed(g, info, r.precision, t.threads, in_out(r.file));
     r.size = fs::file_size(in_out(r.file));
@@ -159,11 +173,13 @@ std::string auto_build(const AutoOptions& given) {
                {{"seconds", trained.result.train_seconds},
                 {"epochs", trained.result.epochs.size()},
                 {"images_per_s", trained.result.images_per_s},
+                // clang-format off
                 {"metric", {{"name", "accuracy"}, {"value", trained.result.best_accuracy}, {"split", "val"}}},
                 {"network", trained.recipe.network},
                 {"batch", trained.recipe.batch},
                 {"precision", name_of(trained.precision)},
                 {"log", json::array()}}},
+              // clang-format on
               {"quantization",
                {{"quantized_nodes", quantized.report.quantized_nodes},
                 {"kept_nodes", quantized.report.kept_nodes},
@@ -176,7 +192,10 @@ std::string auto_build(const AutoOptions& given) {
               {"target", target},
               {"host", {{"cpu", host.cpu}, {"cores", host.cores}, {"isa", host.isa}}}};
   for (const EpochResult& e : trained.result.epochs) {
-    report["training"]["log"].push_back({{"epoch", e.epoch}, {"loss", e.loss}, {"train_accuracy", e.train_accuracy}, {"validation_accuracy", e.validation_accuracy}});
+    report["training"]["log"].push_back({{"epoch", e.epoch},
+                                         {"loss", e.loss},
+                                         {"train_accuracy", e.train_accuracy},
+                                         {"validation_accuracy", e.validation_accuracy}});
   }
   for (const Row& r : rows) report["rows"].push_back(row_json(r));
 

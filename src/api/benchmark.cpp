@@ -2,23 +2,25 @@
 #include <chrono>
 #include <fstream>
 
-#include "api/files.hpp"
-#include "api/job_support.hpp"
-#include "cpu/features.hpp"
-#include "hone/error.hpp"
 #include "api/benchmark_job.hpp"
 #include "api/cached_model.hpp"
+#include "api/files.hpp"
+#include "api/job_support.hpp"
 #include "api/layer_profile.hpp"
 #include "api/ports.hpp"
 #include "base/file.hpp"
 #include "base/thread_pool.hpp"
+#include "cpu/features.hpp"
+#include "hone/error.hpp"
 #include "hone/tools.hpp"
 
 namespace hone {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
+double ms_since(Clock::time_point t) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - t).count();
+}
 
 double percentile(const std::vector<double>& sorted, double p) {
   return sorted[std::min(sorted.size() - 1, static_cast<size_t>(p * static_cast<double>(sorted.size())))];
@@ -82,7 +84,8 @@ ModelJob job_of(const BenchmarkOptions& o) {
   job.accepts = [shapes = o.shapes](const Program& p, const auto&) {
     for (const auto& [name, shape] : shapes) {
       const bool same = std::any_of(p.inputs.begin(), p.inputs.end(), [&, n = &name](const ProgramPort& port) {
-        const bool named = port.name == *n || std::find(port.names.begin(), port.names.end(), *n) != port.names.end() || p.inputs.size() == 1;
+        const bool named = port.name == *n || std::find(port.names.begin(), port.names.end(), *n) != port.names.end() ||
+                           p.inputs.size() == 1;
         return named && PartialShape(p[port.tensor].shape) == shape;
       });
       if (!same) return false;
@@ -91,9 +94,12 @@ ModelJob job_of(const BenchmarkOptions& o) {
   };
   job.options.threads = o.threads;
   job.options.profile = job.options.explain = o.per_layer;
-  if (!o.records.empty()) job.options.records = std::make_shared<const TuningRecords>(tuning_records_from(read_text_file(o.records), o.records));
+  if (!o.records.empty())
+    job.options.records =
+        std::make_shared<const TuningRecords>(tuning_records_from(read_text_file(o.records), o.records));
   job.options.tune_seconds = o.tune_seconds;
-  if (o.hint == "throughput") job.options.streams = o.streams > 0 ? o.streams : o.threads > 0 ? o.threads : available_cores();
+  if (o.hint == "throughput")
+    job.options.streams = o.streams > 0 ? o.streams : o.threads > 0 ? o.threads : available_cores();
   return job;
 }
 
@@ -142,7 +148,8 @@ BenchmarkResult benchmark_job(const ModelJob& job, const BenchmarkOptions& o) {
   int64_t batch = 1;
   if (!tensors.empty() && tensors[0].rank() > 0) batch = std::max<int64_t>(1, tensors[0].shape()[0]);
   r.throughput_fps = static_cast<double>(batch) * 1e3 / r.median_ms;
-  if (streams && compiled.session()) r.throughput_fps = static_cast<double>(batch) * throughput(*compiled.session(), tensors, o.seconds);
+  if (streams && compiled.session())
+    r.throughput_fps = static_cast<double>(batch) * throughput(*compiled.session(), tensors, o.seconds);
   r.peak_rss_mb = peak_rss_mb();
   r.precision = name_of(model.precision);
   r.taken = name_of(model.taken);

@@ -31,8 +31,10 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   if (!o.records.empty()) more += " --records " + quoted(o.records);
   for (const std::string& library : loaded_extensions()) more += " --extension " + quoted(library);
   for (const auto& [name, shape] : o.shapes) more += " --shape " + quoted(name + to_string(shape));
-  const std::string command = quoted(self.string()) + " benchmark " + quoted(path) + " --json --precision " + precision + " -t " + std::to_string(o.seconds) +
-                              (o.threads > 0 ? " --threads " + std::to_string(o.threads) : "") + (o.per_layer ? " --layers" : "") + more + " 2>/dev/null";
+  const std::string command = quoted(self.string()) + " benchmark " + quoted(path) + " --json --precision " +
+                              precision + " -t " + std::to_string(o.seconds) +
+                              (o.threads > 0 ? " --threads " + std::to_string(o.threads) : "") +
+                              (o.per_layer ? " --layers" : "") + more + " 2>/dev/null";
   std::string text;
   FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) return benchmark(own);
@@ -56,7 +58,8 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   r.threads = j.at("threads");
   if (j.contains("layers")) {
     for (const auto& l : j.at("layers")) {
-      r.layers.push_back({l.at("name"), l.at("op"), l.at("kernel"), l.at("ms"), l.at("type"), l.at("gflop"), l.at("mbytes"), l.at("why"), l.at("refused")});
+      r.layers.push_back({l.at("name"), l.at("op"), l.at("kernel"), l.at("ms"), l.at("type"), l.at("gflop"),
+                          l.at("mbytes"), l.at("why"), l.at("refused")});
     }
   }
   return r;

@@ -44,7 +44,9 @@ void need(bool condition, const char* what) {
 
 }  // namespace
 
-const char* hone_last_error(void) { return last_error.c_str(); }
+const char* hone_last_error(void) {
+  return last_error.c_str();
+}
 
 hone_status hone_load(const char* path, const char* precision, int threads, hone_model** model) {
   return guarded([&] {
@@ -72,9 +74,15 @@ hone_status hone_load(const char* path, const char* precision, int threads, hone
   });
 }
 
-void hone_release(hone_model* model) { delete model; }
-size_t hone_num_inputs(const hone_model* model) { return model ? model->inputs.size() : 0; }
-size_t hone_num_outputs(const hone_model* model) { return model ? model->outputs.size() : 0; }
+void hone_release(hone_model* model) {
+  delete model;
+}
+size_t hone_num_inputs(const hone_model* model) {
+  return model ? model->inputs.size() : 0;
+}
+size_t hone_num_outputs(const hone_model* model) {
+  return model ? model->outputs.size() : 0;
+}
 
 hone_status hone_input(const hone_model* model, size_t index, hone_tensor* tensor) {
   return guarded([&] {
@@ -86,7 +94,8 @@ hone_status hone_input(const hone_model* model, size_t index, hone_tensor* tenso
   });
 }
 
-hone_status hone_set_input(hone_model* model, size_t index, const int64_t* shape, size_t rank, const void* data, size_t bytes) {
+hone_status hone_set_input(hone_model* model, size_t index, const int64_t* shape, size_t rank, const void* data,
+                           size_t bytes) {
   return guarded([&] {
     need(model && (shape || rank == 0) && data, "model, shape and data must not be null");
     need(index < model->inputs.size(), "no such input");
@@ -115,6 +124,11 @@ hone_status hone_output(hone_model* model, size_t index, hone_tensor* tensor) {
     need(index < model->outputs.size(), "no such output");
     need(static_cast<bool>(model->results[index]), "there are no results yet: run the model first");
     hone::Tensor& t = model->results[index];
-    *tensor = {model->outputs[index].name.c_str(), name_of(t.element_type()), model->output_shapes[index].data(), t.rank(), t.raw(), t.byte_size()};
+    *tensor = {model->outputs[index].name.c_str(),
+               name_of(t.element_type()),
+               model->output_shapes[index].data(),
+               t.rank(),
+               t.raw(),
+               t.byte_size()};
   });
 }

@@ -26,16 +26,19 @@ constexpr const char* facts_field = "cache/facts";
 
 std::string question_of(const ModelJob& job) {
   const CompileOptions& o = job.options;
-  std::string q = "precision " + job.precision + "\nthreads " + std::to_string(o.threads > 0 ? o.threads : available_cores()) + "\n";
+  std::string q = "precision " + job.precision + "\nthreads " +
+                  std::to_string(o.threads > 0 ? o.threads : available_cores()) + "\n";
   if (!job.network.empty()) q += "network " + job.network + "\n";
   if (o.explain) q += "explain\n";
   if (!o.optimize) q += "plain\n";
   if (o.exact_rest) q += "exact rest\n";
-  if (job.precision == "auto") q += "tolerance " + std::to_string(o.tolerance) + (o.tune_seconds > 0 ? " measured\n" : " by rule\n");
+  if (job.precision == "auto")
+    q += "tolerance " + std::to_string(o.tolerance) + (o.tune_seconds > 0 ? " measured\n" : " by rule\n");
   if (o.records) q += "records " + content_hash(to_text(*o.records)).hex() + "\n";
   for (const std::string& p : o.disabled_passes) q += "without " + p + "\n";
   // Operators of users' libraries: another build of one may compute something else.
-  for (const std::string& path : loaded_extensions()) q += "extension " + content_hash(MappedFile::open(path)->bytes()).hex() + "\n";
+  for (const std::string& path : loaded_extensions())
+    q += "extension " + content_hash(MappedFile::open(path)->bytes()).hex() + "\n";
   return q + job.question;
 }
 
@@ -70,8 +73,13 @@ json names_of(const std::vector<Port>& ports) {
 }
 
 json facts_of(const LoadedModel& m) {
-  return {{"precision", name_of(m.precision)}, {"taken", name_of(m.taken)},       {"inputs", names_of(m.inputs)}, {"outputs", names_of(m.outputs)},
-          {"last_operator", m.last_operator},  {"explanation", m.explanation}, {"choice", m.choice}};
+  return {{"precision", name_of(m.precision)},
+          {"taken", name_of(m.taken)},
+          {"inputs", names_of(m.inputs)},
+          {"outputs", names_of(m.outputs)},
+          {"last_operator", m.last_operator},
+          {"explanation", m.explanation},
+          {"choice", m.choice}};
 }
 
 // nullopt where the entry does not say what it should, or no kernel of this process takes its steps.
@@ -121,7 +129,8 @@ std::optional<LoadedModel> from_file(const ModelJob& job) {
            (file.graph.empty() || p.target == cpu::to_string(cpu::features()));
   };
   HoneFile file = read_hone(job.path, ReadHoneOptions{.checksums = false, .key_file = {}});
-  if (std::none_of(file.programs.begin(), file.programs.end(), [&](const Program& p) { return fits(file, p); })) return std::nullopt;
+  if (std::none_of(file.programs.begin(), file.programs.end(), [&](const Program& p) { return fits(file, p); }))
+    return std::nullopt;
   cpu::add_reference_kernels();
   file = read_hone(job.path);
   for (Program& p : file.programs) {
@@ -143,7 +152,8 @@ std::optional<LoadedModel> from_file(const ModelJob& job) {
       const Program& own = *m.compiled.program();
       for (const ProgramStep& s : own.steps) {
         for (uint32_t t : s.outputs) {
-          if (t != no_tensor && !own.outputs.empty() && own[t].root == own[own.outputs[0].tensor].root) m.last_operator = s.op;
+          if (t != no_tensor && !own.outputs.empty() && own[t].root == own[own.outputs[0].tensor].root)
+            m.last_operator = s.op;
         }
       }
       return m;
@@ -156,7 +166,9 @@ std::optional<LoadedModel> from_file(const ModelJob& job) {
 
 }  // namespace
 
-std::string cache_folder(bool wanted) { return wanted ? default_cache_folder() : std::string(); }
+std::string cache_folder(bool wanted) {
+  return wanted ? default_cache_folder() : std::string();
+}
 
 std::string to_text(const std::map<std::string, PartialShape>& shapes) {
   std::string s;
@@ -169,7 +181,9 @@ void settle_shapes(Graph& g, const std::map<std::string, PartialShape>& given, c
   for (const auto& [name, shape] : given) shapes[find_input(g, name).id] = shape;
   for (const Value& v : g.inputs()) {
     if (shapes.contains(v.id) || !v.type().is_tensor() || !v.shape().is_dynamic()) continue;
-    if (!v.shape().rank_known()) throw Error(ErrorCode::usage, std::string("[") + verb + "] an input has no known shape", port_of(v, v.node().name()).name, "give it with --shape");
+    if (!v.shape().rank_known())
+      throw Error(ErrorCode::usage, std::string("[") + verb + "] an input has no known shape",
+                  port_of(v, v.node().name()).name, "give it with --shape");
     PartialShape s = v.shape();
     for (size_t i = 0; i < s.rank(); ++i) {
       if (s[i].is_dynamic()) s[i] = std::max<int64_t>(1, s[i].min());

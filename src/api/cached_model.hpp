@@ -12,23 +12,23 @@
 namespace hone {
 
 struct ModelJob {
-  std::string path;                          ///< where the model lies; empty: `graph` alone
-  std::string network;                       ///< of the zoo, for a file of weights alone
-  std::shared_ptr<const Graph> graph;        ///< the model where it was read already
-  std::string question;                      ///< what `prepare` does, as text: equal texts, equal results
+  std::string path;                               ///< where the model lies; empty: `graph` alone
+  std::string network;                            ///< of the zoo, for a file of weights alone
+  std::shared_ptr<const Graph> graph;             ///< the model where it was read already
+  std::string question;                           ///< what `prepare` does, as text: equal texts, equal results
   std::function<Precision(const Graph&)> choose;  ///< the precision for the graph
-  std::string precision;                     ///< as the user gave it
-  std::function<void(Graph&)> prepare;       ///< reshapes, cuts; null: nothing to do
+  std::string precision;                          ///< as the user gave it
+  std::function<void(Graph&)> prepare;            ///< reshapes, cuts; null: nothing to do
   /// Is this program of a `.hone` file what was asked for? Null: programs of files are not taken.
   std::function<bool(const Program&, const std::map<std::string, std::string>& info)> accepts;
-  CompileOptions options;                    ///< all but the precision
-  std::string cache_folder;                  ///< empty: no cache
+  CompileOptions options;    ///< all but the precision
+  std::string cache_folder;  ///< empty: no cache
 };
 
 struct LoadedModel {
   CompiledGraph compiled;
-  Precision precision = Precision::f32;  ///< what `choose` said
-  Precision taken = Precision::f32;      ///< of `automatic`, what won
+  Precision precision = Precision::f32;     ///< what `choose` said
+  Precision taken = Precision::f32;         ///< of `automatic`, what won
   std::map<std::string, std::string> info;  ///< of the model file: labels, preprocessing...
   std::vector<Port> inputs, outputs;
   std::string last_operator;  ///< that computes the first output

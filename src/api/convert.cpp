@@ -23,7 +23,8 @@ ConvertReport convert(const std::string& in, const std::string& out, const Conve
   r.folded = static_cast<int64_t>(report.folded);
   for (const PassResult& p : report.passes) {
     if (p.changes == 0) continue;
-    r.changes.push_back(p.name + ": " + std::to_string(p.changes) + " changes, " + std::to_string(p.fused) + " fused, " + std::to_string(p.folded) + " folded");
+    r.changes.push_back(p.name + ": " + std::to_string(p.changes) + " changes, " + std::to_string(p.fused) +
+                        " fused, " + std::to_string(p.folded) + " folded");
   }
   r.by_node = log.finish(g);
   return r;

@@ -278,8 +278,7 @@ void rename(Graph& g, const std::string& text) {
   if (!found) {
     std::string names;
     for (const Value& v : g.inputs()) names += (names.empty() ? "" : ", ") + port_of(v, v.node().name()).name;
-    for (NodeId r : g.results())
-      names += (names.empty() ? "" : ", ") + output_port(g, r).name;
+    for (NodeId r : g.results()) names += (names.empty() ? "" : ", ") + output_port(g, r).name;
     usage("--rename names no tensor of the model", from, "inputs and outputs are " + names);
   }
 }

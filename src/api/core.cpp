@@ -19,12 +19,17 @@
 namespace hone {
 namespace {
 
-const Properties defaults = {{"INFERENCE_PRECISION_HINT", "f32"}, {"PERFORMANCE_HINT", "LATENCY"}, {"INFERENCE_NUM_THREADS", "0"}, {"NUM_STREAMS", "0"}, {"CACHE_DIR", ""}};
+const Properties defaults = {{"INFERENCE_PRECISION_HINT", "f32"},
+                             {"PERFORMANCE_HINT", "LATENCY"},
+                             {"INFERENCE_NUM_THREADS", "0"},
+                             {"NUM_STREAMS", "0"},
+                             {"CACHE_DIR", ""}};
 
 int to_int(const std::string& name, const std::string& value) {
   char* end = nullptr;
   const long v = std::strtol(value.c_str(), &end, 10);
-  if (value.empty() || *end || v < 0 || v > 4096) throw Error(ErrorCode::usage, "[compile] property " + name + " wants a number", "'" + value + "'");
+  if (value.empty() || *end || v < 0 || v > 4096)
+    throw Error(ErrorCode::usage, "[compile] property " + name + " wants a number", "'" + value + "'");
   return static_cast<int>(v);
 }
 
@@ -34,7 +39,8 @@ int to_int(const std::string& name, const std::string& value) {
 class CompiledModelImpl {
  public:
   /// Of the file at `path`, or of `g` where the path is empty.
-  CompiledModelImpl(std::string file, std::shared_ptr<const Graph> g, const Properties& given) : path(std::move(file)), source(std::move(g)), properties(defaults) {
+  CompiledModelImpl(std::string file, std::shared_ptr<const Graph> g, const Properties& given)
+      : path(std::move(file)), source(std::move(g)), properties(defaults) {
     for (const auto& [k, v] : given) {
       if (!defaults.contains(k)) throw Error(ErrorCode::usage, "[compile] unknown property '" + k + "'");
       properties[k] = v;
@@ -45,7 +51,9 @@ class CompiledModelImpl {
     options.threads = to_int("INFERENCE_NUM_THREADS", properties["INFERENCE_NUM_THREADS"]);
     const int streams = to_int("NUM_STREAMS", properties["NUM_STREAMS"]);
     const bool many = properties["PERFORMANCE_HINT"] == "THROUGHPUT";
-    if (!many && properties["PERFORMANCE_HINT"] != "LATENCY") throw Error(ErrorCode::usage, "[compile] PERFORMANCE_HINT is LATENCY or THROUGHPUT", "'" + properties["PERFORMANCE_HINT"] + "'");
+    if (!many && properties["PERFORMANCE_HINT"] != "LATENCY")
+      throw Error(ErrorCode::usage, "[compile] PERFORMANCE_HINT is LATENCY or THROUGHPUT",
+                  "'" + properties["PERFORMANCE_HINT"] + "'");
     options.streams = streams > 0 ? streams : many ? (options.threads > 0 ? options.threads : available_cores()) : 1;
     options.explain = true;
     options.profile = true;
@@ -53,10 +61,14 @@ class CompiledModelImpl {
     job.path = path;
     job.graph = source;
     job.precision = precision;
-    job.choose = [&](const Graph& model) { return precision == "f32" || precision.empty() ? (is_quantized(model) ? Precision::int8 : Precision::f32) : precision_from(precision); };
+    job.choose = [&](const Graph& model) {
+      return precision == "f32" || precision.empty() ? (is_quantized(model) ? Precision::int8 : Precision::f32)
+                                                     : precision_from(precision);
+    };
     job.options = options;
     job.cache_folder = properties["CACHE_DIR"];
-    if (const char* folder = std::getenv("HONE_CACHE_DIR"); folder && job.cache_folder.empty()) job.cache_folder = folder;
+    if (const char* folder = std::getenv("HONE_CACHE_DIR"); folder && job.cache_folder.empty())
+      job.cache_folder = folder;
     loaded = load_model(job);
     options.precision = loaded.precision;
   }
@@ -92,11 +104,16 @@ class InferRequestImpl {
     request.reset();  // waits until its callback has returned
     if (worker.joinable()) worker.join();
   }
-  static std::exception_ptr failed(const Status& s) { return std::make_exception_ptr(Error(ErrorCode::failed, s.message)); }
+  static std::exception_ptr failed(const Status& s) {
+    return std::make_exception_ptr(Error(ErrorCode::failed, s.message));
+  }
 
   size_t port(const std::vector<CompiledGraph::Port>& ports, const std::string& name, const char* kind) const {
     for (size_t i = 0; i < ports.size(); ++i) {
-      if (ports[i].name == name || std::find(ports[i].names.begin(), ports[i].names.end(), name) != ports[i].names.end() || std::to_string(i) == name) return i;
+      if (ports[i].name == name ||
+          std::find(ports[i].names.begin(), ports[i].names.end(), name) != ports[i].names.end() ||
+          std::to_string(i) == name)
+        return i;
     }
     std::string names;
     for (const auto& p : ports) names += (names.empty() ? "" : ", ") + p.name;
@@ -107,7 +124,8 @@ class InferRequestImpl {
     if (i >= inputs.size()) throw Error(ErrorCode::usage, "[infer] no input " + std::to_string(i));
     const auto& p = model->compiled.inputs()[i];
     if (t.element_type() != p.type.element || !PartialShape(t.shape()).compatible(p.type.shape)) {
-      throw Error(ErrorCode::usage, "[infer] input '" + p.name + "' is " + to_string(p.type) + ", given " + name_of(t.element_type()) + to_string(t.shape()));
+      throw Error(ErrorCode::usage, "[infer] input '" + p.name + "' is " + to_string(p.type) + ", given " +
+                                        name_of(t.element_type()) + to_string(t.shape()));
     }
     inputs[i] = t;
     if (request) {
@@ -123,7 +141,8 @@ class InferRequestImpl {
     }
     std::vector<Datum> in;
     for (size_t i = 0; i < inputs.size(); ++i) {
-      if (!inputs[i]) throw Error(ErrorCode::usage, "[infer] input '" + model->compiled.inputs()[i].name + "' was not set");
+      if (!inputs[i])
+        throw Error(ErrorCode::usage, "[infer] input '" + model->compiled.inputs()[i].name + "' was not set");
       in.emplace_back(inputs[i]);
     }
     std::lock_guard lock(model->serial);
@@ -136,8 +155,8 @@ class InferRequestImpl {
   std::vector<Datum> outputs;
   std::function<void(std::exception_ptr)> callback;
 
-  // Asynchronous runs: one at a time, on the session's threads or on one of our own. As with OpenVINO the request is free
-  // when its callback is called, which may start it anew, and `wait` waits for the callback too.
+  // Asynchronous runs: one at a time, on the session's threads or on one of our own. As with OpenVINO the request is
+  // free when its callback is called, which may start it anew, and `wait` waits for the callback too.
   std::mutex mutex;
   std::condition_variable ended;
   bool running = false, pending = false;  ///< before its callback; until that has returned
@@ -201,8 +220,12 @@ InferRequest::InferRequest() = default;
 InferRequest::InferRequest(std::shared_ptr<InferRequestImpl> impl) : impl_(std::move(impl)) {}
 InferRequest::~InferRequest() = default;
 
-void InferRequest::set_tensor(const std::string& name, const Tensor& tensor) { impl_->set(impl_->port(impl_->model->compiled.inputs(), name, "input"), tensor); }
-void InferRequest::set_input_tensor(size_t index, const Tensor& tensor) { impl_->set(index, tensor); }
+void InferRequest::set_tensor(const std::string& name, const Tensor& tensor) {
+  impl_->set(impl_->port(impl_->model->compiled.inputs(), name, "input"), tensor);
+}
+void InferRequest::set_input_tensor(size_t index, const Tensor& tensor) {
+  impl_->set(index, tensor);
+}
 
 Tensor InferRequest::get_tensor(const std::string& name) const {
   const auto& in = impl_->model->compiled.inputs();
@@ -220,9 +243,13 @@ Tensor InferRequest::get_output_tensor(size_t index) const {
   if (impl_->request) return impl_->request->output(index);
   return impl_->outputs[index].is_none() ? Tensor() : impl_->outputs[index].tensor();
 }
-void InferRequest::infer() { impl_->run(); }
+void InferRequest::infer() {
+  impl_->run();
+}
 
-void InferRequest::start_async() { impl_->start(); }
+void InferRequest::start_async() {
+  impl_->start();
+}
 void InferRequest::wait() {
   std::unique_lock lock(impl_->mutex);
   impl_->ended.wait(lock, [&] { return !impl_->pending; });
@@ -246,46 +273,70 @@ std::vector<ProfilingInfo> InferRequest::get_profiling_info() const {
   return out;
 }
 void InferRequest::reset_state() {
-  if (impl_->request) impl_->request->reset_states();
-  else impl_->model->compiled.reset_states();
+  if (impl_->request)
+    impl_->request->reset_states();
+  else
+    impl_->model->compiled.reset_states();
 }
 
 CompiledModel::CompiledModel() = default;
 CompiledModel::CompiledModel(std::shared_ptr<CompiledModelImpl> impl) : impl_(std::move(impl)) {}
 CompiledModel::~CompiledModel() = default;
-InferRequest CompiledModel::create_infer_request() const { return InferRequest(std::make_shared<InferRequestImpl>(impl_)); }
-std::vector<Port> CompiledModel::inputs() const { return impl_->loaded.inputs; }
-std::vector<Port> CompiledModel::outputs() const { return impl_->loaded.outputs; }
-const std::map<std::string, std::string>& CompiledModel::rt_info() const { return impl_->loaded.info; }
-std::string CompiledModel::explain() const { return impl_->loaded.explanation; }
+InferRequest CompiledModel::create_infer_request() const {
+  return InferRequest(std::make_shared<InferRequestImpl>(impl_));
+}
+std::vector<Port> CompiledModel::inputs() const {
+  return impl_->loaded.inputs;
+}
+std::vector<Port> CompiledModel::outputs() const {
+  return impl_->loaded.outputs;
+}
+const std::map<std::string, std::string>& CompiledModel::rt_info() const {
+  return impl_->loaded.info;
+}
+std::string CompiledModel::explain() const {
+  return impl_->loaded.explanation;
+}
 
 std::string CompiledModel::get_property(const std::string& name) const {
-  if (name == "OPTIMAL_NUMBER_OF_INFER_REQUESTS" || name == "NUM_STREAMS") return std::to_string(impl_->options.streams);
+  if (name == "OPTIMAL_NUMBER_OF_INFER_REQUESTS" || name == "NUM_STREAMS")
+    return std::to_string(impl_->options.streams);
   if (name == "EXECUTION_DEVICES") return "CPU";
   const auto it = impl_->properties.find(name);
   if (it == impl_->properties.end()) throw Error(ErrorCode::usage, "[compile] unknown property '" + name + "'");
   return it->second;
 }
 
-void CompiledModel::export_model(const std::string& path) const { save_compiled_model(impl_->graph(), impl_->compiled, path); }
+void CompiledModel::export_model(const std::string& path) const {
+  save_compiled_model(impl_->graph(), impl_->compiled, path);
+}
 
 Core::Core() = default;
 Core::~Core() = default;
-Model Core::read_model(const std::string& path, const std::string& network) const { return Model(std::make_shared<Graph>(read_any_model(path, network))); }
-void Core::save_model(const Model& model, const std::string& path, bool compress_to_fp16) const { save_any_model(model.graph(), path, {compress_to_fp16, 0}); }
+Model Core::read_model(const std::string& path, const std::string& network) const {
+  return Model(std::make_shared<Graph>(read_any_model(path, network)));
+}
+void Core::save_model(const Model& model, const std::string& path, bool compress_to_fp16) const {
+  save_any_model(model.graph(), path, {compress_to_fp16, 0});
+}
 
 static void check_device(const std::string& device) {
-  if (device != "CPU" && device != "AUTO") throw Error(ErrorCode::usage, "[compile] no device '" + device + "'", "", "there is CPU");
+  if (device != "CPU" && device != "AUTO")
+    throw Error(ErrorCode::usage, "[compile] no device '" + device + "'", "", "there is CPU");
 }
 CompiledModel Core::compile_model(const Model& model, const std::string& device, const Properties& properties) const {
   check_device(device);
-  return CompiledModel(std::make_shared<CompiledModelImpl>("", std::make_shared<const Graph>(model.graph()), properties));
+  return CompiledModel(
+      std::make_shared<CompiledModelImpl>("", std::make_shared<const Graph>(model.graph()), properties));
 }
-CompiledModel Core::compile_model(const std::string& path, const std::string& device, const Properties& properties) const {
+CompiledModel Core::compile_model(const std::string& path, const std::string& device,
+                                  const Properties& properties) const {
   check_device(device);
   return CompiledModel(std::make_shared<CompiledModelImpl>(path, nullptr, properties));
 }
-std::vector<std::string> Core::get_available_devices() const { return {"CPU"}; }
+std::vector<std::string> Core::get_available_devices() const {
+  return {"CPU"};
+}
 std::string Core::get_property(const std::string& device, const std::string& name) const {
   check_device(device);
   if (name == "FULL_DEVICE_NAME") return host_info().cpu;
@@ -293,6 +344,8 @@ std::string Core::get_property(const std::string& device, const std::string& nam
   throw Error(ErrorCode::usage, "[core] unknown property '" + name + "'");
 }
 
-std::string version() { return HONE_VERSION; }
+std::string version() {
+  return HONE_VERSION;
+}
 
 }  // namespace hone

@@ -27,15 +27,21 @@ std::string head_of(const std::string& path) {
 
 }  // namespace
 
-bool is_hone_path(const std::string& path) { return path.ends_with(".hone"); }
+bool is_hone_path(const std::string& path) {
+  return path.ends_with(".hone");
+}
 
 Graph read_any_model(const std::string& path, const std::string& network) {
   const auto head = head_of(path);
   if (is_weights_file(head, path)) return read_network(path, network);
-  if (!network.empty() && !head.empty()) throw Error(ErrorCode::usage, "[network] the file holds a whole model, not weights alone", path, "leave --network away");
+  if (!network.empty() && !head.empty())
+    throw Error(ErrorCode::usage, "[network] the file holds a whole model, not weights alone", path,
+                "leave --network away");
   if (!is_hone_path(path)) return read_model(path);
   const HoneFile f = read_hone(path);
-  if (f.graph.empty()) throw Error(ErrorCode::unsupported, "[hone] the file holds programs only, its graph was stripped", path, "use the file that it was made from");
+  if (f.graph.empty())
+    throw Error(ErrorCode::unsupported, "[hone] the file holds programs only, its graph was stripped", path,
+                "use the file that it was made from");
   try {
     return graph_from_bytes(f.graph, f.graph_constants);
   } catch (const Error& e) {
@@ -56,7 +62,8 @@ HoneFile container_of(const Graph& g) {
   return f;
 }
 
-// Weights as f16 behind a conversion, as the other writers have them. Small tensors stay: they are scales, bounds and limits more often than weights.
+// Weights as f16 behind a conversion, as the other writers have them. Small tensors stay: they are scales, bounds and
+// limits more often than weights.
 constexpr size_t least_weights = 16;
 Graph with_half_weights(const Graph& whole) {
   Graph g = whole;
@@ -88,14 +95,19 @@ void save_any_model(const Graph& g, const std::string& path, const SaveOptions& 
   write_model(g, path, o);
 }
 
-void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph, const std::string& key_file) {
+void save_compiled_model(const Graph& g, const CompiledGraph& compiled, const std::string& path, bool strip_graph,
+                         const std::string& key_file) {
   if (!is_hone_path(path)) throw Error(ErrorCode::usage, "[hone] a compiled model is stored as .hone", path);
-  if (!compiled.program()) throw Error(ErrorCode::unsupported, "[hone] the model has no program of its own: " + compiled.mode(), path, "fix its input shapes first");
+  if (!compiled.program())
+    throw Error(ErrorCode::unsupported, "[hone] the model has no program of its own: " + compiled.mode(), path,
+                "fix its input shapes first");
   HoneFile f = strip_graph ? HoneFile{} : container_of(g);
   f.metadata = g.info;
   f.programs.push_back(*compiled.program());
-  if (key_file.empty()) write_hone(path, f);
-  else write_encrypted_hone(path, f, key_file);
+  if (key_file.empty())
+    write_hone(path, f);
+  else
+    write_encrypted_hone(path, f, key_file);
 }
 
 }  // namespace hone

@@ -26,18 +26,22 @@ namespace hone {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
+double ms_since(Clock::time_point t) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - t).count();
+}
 
-// Twelve independent chains cover the latency of the multiply-add on two ports. Each function makes `rounds` steps of all
-// twelve and gives something that hangs on the results: `s`, the sum of registers `a` that began with START(number) and
-// became STEP(a) at each step.
+// Twelve independent chains cover the latency of the multiply-add on two ports. Each function makes `rounds` steps of
+// all twelve and gives something that hangs on the results: `s`, the sum of registers `a` that began with START(number)
+// and became STEP(a) at each step.
 #define HONE_TWELVE(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
 #define HONE_BEGIN(i) auto a##i = HONE_START(i);
 #define HONE_NEXT(i) a##i = HONE_STEP(a##i);
 #define HONE_ADD(i) +a##i
-#define HONE_CHAINS                                          \
-  HONE_TWELVE(HONE_BEGIN)                                    \
-  for (int r = 0; r < rounds; ++r) { HONE_TWELVE(HONE_NEXT) } \
+#define HONE_CHAINS                  \
+  HONE_TWELVE(HONE_BEGIN)            \
+  for (int r = 0; r < rounds; ++r) { \
+    HONE_TWELVE(HONE_NEXT)           \
+  }                                  \
   const auto s = HONE_TWELVE(HONE_ADD);
 
 #if defined(__x86_64__)
@@ -111,12 +115,15 @@ double peak(ThreadPool& pool, float (*f)(int), double operations_a_round) {
 double read_bandwidth(ThreadPool& pool) {
   // Several times what last-level caches hold for so few threads, on large pages where the system gives them.
   constexpr int64_t bytes = int64_t{128} << 20, block = 1 << 16;
-  const std::unique_ptr<uint64_t, void (*)(void*)> memory(static_cast<uint64_t*>(std::aligned_alloc(size_t{2} << 20, bytes)), std::free);
+  const std::unique_ptr<uint64_t, void (*)(void*)> memory(
+      static_cast<uint64_t*>(std::aligned_alloc(size_t{2} << 20, bytes)), std::free);
   if (!memory) return 0;
 #if defined(MADV_HUGEPAGE)
   madvise(memory.get(), bytes, MADV_HUGEPAGE);
 #endif
-  pool.parallel_for(bytes / block, 1, [&](int64_t b, int64_t e, int) { std::memset(memory.get() + b * (block / 8), 1, static_cast<size_t>((e - b) * block)); });
+  pool.parallel_for(bytes / block, 1, [&](int64_t b, int64_t e, int) {
+    std::memset(memory.get() + b * (block / 8), 1, static_cast<size_t>((e - b) * block));
+  });
   std::atomic<uint64_t> sink{0};
   double best = 0;
   const auto start = Clock::now();
@@ -194,9 +201,12 @@ HostSpeed measure_host(int threads) {
   s.threads = pool.size();
   [[maybe_unused]] const cpu::Features& f = cpu::features();
 #if defined(__x86_64__)
-  // A step is 12 registers of 16 (8) lanes, each a multiply and an add; pairs and quadruples of narrow numbers share a lane.
-  if (f.avx512) s.f32_gflops = peak(pool, f32_avx512, 12 * 16 * 2);
-  else if (f.avx2) s.f32_gflops = peak(pool, f32_avx2, 12 * 8 * 2);
+  // A step is 12 registers of 16 (8) lanes, each a multiply and an add; pairs and quadruples of narrow numbers share a
+  // lane.
+  if (f.avx512)
+    s.f32_gflops = peak(pool, f32_avx512, 12 * 16 * 2);
+  else if (f.avx2)
+    s.f32_gflops = peak(pool, f32_avx2, 12 * 8 * 2);
   if (f.avx512_bf16) s.bf16_gflops = peak(pool, bf16_avx512, 12 * 16 * 4);
   if (f.avx512_vnni) s.int8_gops = peak(pool, int8_avx512, 12 * 16 * 8);
 #elif defined(__aarch64__)

@@ -26,7 +26,8 @@ Precision choose_precision(const std::string& name, const Graph& g, const std::s
   if (name.empty()) return is_quantized(g) ? Precision::int8 : Precision::f32;
   const Precision p = precision_from(name);
   if (p == Precision::int8 && !is_quantized(g)) {
-    throw Error(ErrorCode::unsupported, "[precision] int8 wants a quantized file", path, "make one with: hone quantize " + path + " --data DATA --out int8.hone");
+    throw Error(ErrorCode::unsupported, "[precision] int8 wants a quantized file", path,
+                "make one with: hone quantize " + path + " --data DATA --out int8.hone");
   }
   return p;
 }
@@ -41,7 +42,9 @@ Precision training_precision(const std::string& name) {
 
 ModelInfo require_info(const Graph& g, const std::string& path) {
   auto info = load_info(g);
-  if (!info) throw Error(ErrorCode::usage, "[model] the file carries no labels and no preprocessing", path, "use a model made by hone train, auto or quantize");
+  if (!info)
+    throw Error(ErrorCode::usage, "[model] the file carries no labels and no preprocessing", path,
+                "use a model made by hone train, auto or quantize");
   return *info;
 }
 
@@ -56,18 +59,26 @@ std::vector<uint32_t> part_samples(const data::Dataset& data, const std::string&
   } else {
     samples = data.indices(data::Part::none);  // foreign data without parts: all of them
   }
-  if (samples.empty()) throw Error(ErrorCode::failed, "[data] there are no samples in the split '" + part + "'", data.path(), "choose another --split");
+  if (samples.empty())
+    throw Error(ErrorCode::failed, "[data] there are no samples in the split '" + part + "'", data.path(),
+                "choose another --split");
   return samples;
 }
 
 void check_labels(const data::Dataset& data, const ModelInfo& info) {
   if (data.classes() == info.labels) return;
   if (data.classes().size() != info.labels.size()) {
-    throw Error(ErrorCode::failed, "[data] the model knows " + std::to_string(info.labels.size()) + " classes, the data have " + std::to_string(data.classes().size()), data.path());
+    throw Error(ErrorCode::failed,
+                "[data] the model knows " + std::to_string(info.labels.size()) + " classes, the data have " +
+                    std::to_string(data.classes().size()),
+                data.path());
   }
   for (size_t i = 0; i < info.labels.size(); ++i) {
     if (data.classes()[i] != info.labels[i]) {
-      throw Error(ErrorCode::failed, "[data] class " + std::to_string(i) + " is '" + data.classes()[i] + "' in the data and '" + info.labels[i] + "' in the model", data.path());
+      throw Error(ErrorCode::failed,
+                  "[data] class " + std::to_string(i) + " is '" + data.classes()[i] + "' in the data and '" +
+                      info.labels[i] + "' in the model",
+                  data.path());
     }
   }
 }
@@ -89,25 +100,34 @@ MakeRunner compiled_runner(int threads, Precision precision) {
   };
 }
 
-bool gives_probabilities(const Graph& g) { return !g.results().empty() && g.outputs()[0].node().is<Softmax>(); }
+bool gives_probabilities(const Graph& g) {
+  return !g.results().empty() && g.outputs()[0].node().is<Softmax>();
+}
 
-ClassificationMetrics measure(CompiledGraph& model, bool probabilities, const data::Dataset& data, const std::vector<uint32_t>& samples,
-                              const data::Preprocessing& preprocessing, const std::string& stage, const ProgressCallback& progress) {
+ClassificationMetrics measure(CompiledGraph& model, bool probabilities, const data::Dataset& data,
+                              const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
+                              const std::string& stage, const ProgressCallback& progress) {
   ClassificationMetrics m(data.classes().size());
   const auto report = [&](size_t done, size_t of) {
     return !progress || progress({stage, static_cast<double>(done), static_cast<double>(of), "pictures", "", -1});
   };
-  score_samples(model, data, samples, preprocessing, [&](uint32_t i, int64_t label, std::span<const float> s) {
-    if (s.size() != data.classes().size()) {
-      throw Error(ErrorCode::failed, "[test] the model gives " + std::to_string(s.size()) + " scores, the data have " + std::to_string(data.classes().size()) + " classes");
-    }
-    m.add(i, label, s, probabilities);
-  }, report);
+  score_samples(
+      model, data, samples, preprocessing,
+      [&](uint32_t i, int64_t label, std::span<const float> s) {
+        if (s.size() != data.classes().size()) {
+          throw Error(ErrorCode::failed, "[test] the model gives " + std::to_string(s.size()) +
+                                             " scores, the data have " + std::to_string(data.classes().size()) +
+                                             " classes");
+        }
+        m.add(i, label, s, probabilities);
+      },
+      report);
   return m;
 }
 
-ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                              Precision precision, int threads, const std::string& stage, const ProgressCallback& progress) {
+ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& samples,
+                              const data::Preprocessing& preprocessing, Precision precision, int threads,
+                              const std::string& stage, const ProgressCallback& progress) {
   if (samples.empty()) return ClassificationMetrics(data.classes().size());
   CompileOptions o;
   o.precision = precision;
@@ -118,7 +138,8 @@ ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const s
   return measure(compiled, gives_probabilities(g), data, samples, preprocessing, stage, progress);
 }
 
-TestResult test_result(const ClassificationMetrics& m, const data::Dataset& data, const std::vector<std::string>& labels, size_t worst) {
+TestResult test_result(const ClassificationMetrics& m, const data::Dataset& data,
+                       const std::vector<std::string>& labels, size_t worst) {
   TestResult r;
   r.samples = m.samples();
   r.accuracy = m.accuracy();
@@ -142,7 +163,10 @@ double peak_rss_mb() {
 void make_folder(const std::string& path) {
   std::error_code e;
   std::filesystem::create_directories(path, e);
-  if (e || !std::filesystem::is_directory(path)) throw Error(ErrorCode::failed, "[out] cannot create the folder (" + (e ? e.message() : "a file is in the way") + ")", path, "choose another --out");
+  if (e || !std::filesystem::is_directory(path))
+    throw Error(ErrorCode::failed,
+                "[out] cannot create the folder (" + (e ? e.message() : "a file is in the way") + ")", path,
+                "choose another --out");
 }
 
 std::string sha256_of_file(const std::string& path) {

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "compile/compile.hpp"
+#include "compress/runner.hpp"
 #include "data/dataset.hpp"
 #include "data/split.hpp"
-#include "compress/runner.hpp"
 #include "hone/tasks.hpp"
 #include "tasks/metrics.hpp"
 #include "tasks/model_info.hpp"
@@ -16,8 +16,8 @@ namespace hone {
 
 /// Does the graph hold quantizers?
 bool is_quantized(const Graph& g);
-/// The precision for a name (empty: the file's own arithmetic, int8 for quantized graphs, else f32). Throws `Error` (usage) where int8 is
-/// asked of a float file, with the line to type.
+/// The precision for a name (empty: the file's own arithmetic, int8 for quantized graphs, else f32). Throws `Error`
+/// (usage) where int8 is asked of a float file, with the line to type.
 Precision choose_precision(const std::string& name, const Graph& g, const std::string& path);
 /// bf16 where this CPU multiplies bf16, else f32.
 Precision training_precision(const std::string& name);
@@ -25,8 +25,8 @@ Precision training_precision(const std::string& name);
 /// The model's information. Throws `Error` (usage) where the file carries none.
 ModelInfo require_info(const Graph& g, const std::string& path);
 
-/// Samples of a part. The model's own split is used where it was made for these data, else the data's parts; "all" takes everything.
-/// Throws `Error` where the part is empty.
+/// Samples of a part. The model's own split is used where it was made for these data, else the data's parts; "all"
+/// takes everything. Throws `Error` where the part is empty.
 std::vector<uint32_t> part_samples(const data::Dataset& data, const std::string& part, const ModelInfo* info);
 /// Data labels in the order of the model's. Throws `Error` where the names differ.
 void check_labels(const data::Dataset& data, const ModelInfo& info);
@@ -35,14 +35,17 @@ void check_labels(const data::Dataset& data, const ModelInfo& info);
 MakeRunner compiled_runner(int threads, Precision precision = Precision::f32);
 
 /// Scores `samples`; softmaxed outputs are recognised. Throws what scoring throws.
-ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                              Precision precision, int threads, const std::string& stage = "test", const ProgressCallback& progress = {});
+ClassificationMetrics measure(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& samples,
+                              const data::Preprocessing& preprocessing, Precision precision, int threads,
+                              const std::string& stage = "test", const ProgressCallback& progress = {});
 /// The same on a compiled model, which has one batch size.
-ClassificationMetrics measure(CompiledGraph& model, bool probabilities, const data::Dataset& data, const std::vector<uint32_t>& samples,
-                              const data::Preprocessing& preprocessing, const std::string& stage, const ProgressCallback& progress);
+ClassificationMetrics measure(CompiledGraph& model, bool probabilities, const data::Dataset& data,
+                              const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
+                              const std::string& stage, const ProgressCallback& progress);
 /// Pictures that are scored at a time.
 inline constexpr int64_t score_batch = 100;
-TestResult test_result(const ClassificationMetrics& m, const data::Dataset& data, const std::vector<std::string>& labels, size_t worst = 24);
+TestResult test_result(const ClassificationMetrics& m, const data::Dataset& data,
+                       const std::vector<std::string>& labels, size_t worst = 24);
 
 /// Does the model end in a Softmax?
 bool gives_probabilities(const Graph& g);

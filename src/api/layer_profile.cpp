@@ -10,18 +10,26 @@
 namespace hone {
 namespace {
 
-double size_of(const ProgramTensor& t) { return static_cast<double>(element_count(t.shape)); }
+double size_of(const ProgramTensor& t) {
+  return static_cast<double>(element_count(t.shape));
+}
 
 // Multiplications and additions of dense operators, from logical shapes.
 double flop_of(const Program& p, const ProgramStep& s) {
-  const auto in = [&](size_t i) -> const ProgramTensor* { return i < s.inputs.size() && s.inputs[i] != no_tensor ? &p[s.inputs[i]] : nullptr; };
+  const auto in = [&](size_t i) -> const ProgramTensor* {
+    return i < s.inputs.size() && s.inputs[i] != no_tensor ? &p[s.inputs[i]] : nullptr;
+  };
   const ProgramTensor* out = s.outputs.empty() || s.outputs[0] == no_tensor ? nullptr : &p[s.outputs[0]];
   const ProgramTensor *x = in(0), *w = in(1);
   if (!out || !x || !w) return 0;
-  if (s.op == "Convolution" && w->shape.size() > 1) return 2 * size_of(*out) * size_of(*w) / static_cast<double>(w->shape[0]);
-  if (s.op == "GroupConvolution" && w->shape.size() > 2) return 2 * size_of(*out) * size_of(*w) / static_cast<double>(w->shape[0] * w->shape[1]);
-  if (s.op == "ConvolutionBackpropData" && w->shape.size() > 1) return 2 * size_of(*x) * size_of(*w) / static_cast<double>(w->shape[0]);
-  if (s.op == "GroupConvolutionBackpropData" && w->shape.size() > 2) return 2 * size_of(*x) * size_of(*w) / static_cast<double>(w->shape[0] * w->shape[1]);
+  if (s.op == "Convolution" && w->shape.size() > 1)
+    return 2 * size_of(*out) * size_of(*w) / static_cast<double>(w->shape[0]);
+  if (s.op == "GroupConvolution" && w->shape.size() > 2)
+    return 2 * size_of(*out) * size_of(*w) / static_cast<double>(w->shape[0] * w->shape[1]);
+  if (s.op == "ConvolutionBackpropData" && w->shape.size() > 1)
+    return 2 * size_of(*x) * size_of(*w) / static_cast<double>(w->shape[0]);
+  if (s.op == "GroupConvolutionBackpropData" && w->shape.size() > 2)
+    return 2 * size_of(*x) * size_of(*w) / static_cast<double>(w->shape[0] * w->shape[1]);
   if (s.op == "MatMul" && !x->shape.empty()) {
     MatMul m;
     FieldReader reader(s.attributes);
@@ -63,8 +71,10 @@ std::map<std::string, std::vector<std::string>> reasons_in(const std::string& ex
     const size_t end = std::min(explanation.find('\n', begin), explanation.size());
     const std::string line = explanation.substr(begin, end - begin);
     begin = end + 1;
-    if (!line.starts_with(mark)) at = &all[line];
-    else if (at) at->push_back(line.substr(mark.size()));
+    if (!line.starts_with(mark))
+      at = &all[line];
+    else if (at)
+      at->push_back(line.substr(mark.size()));
   }
   return all;
 }
@@ -81,19 +91,27 @@ std::string reason(const std::vector<std::string>& refused) {
 
 }  // namespace
 
-double gflops(const LayerTime& l) { return l.milliseconds > 0 ? l.gflop / l.milliseconds * 1e3 : 0; }
+double gflops(const LayerTime& l) {
+  return l.milliseconds > 0 ? l.gflop / l.milliseconds * 1e3 : 0;
+}
 
 double share_of_peak(const LayerTime& l, const HostSpeed& s) {
   const double peak = l.type == "int8" ? s.int8_gops : l.type == "bf16" ? s.bf16_gflops : s.f32_gflops;
   return peak > 0 && l.gflop > 0 ? gflops(l) / peak : 0;
 }
 
-std::vector<LayerTime> layer_times(const Program* program, const std::vector<StepProfile>& profile, const std::string& explanation) {
+std::vector<LayerTime> layer_times(const Program* program, const std::vector<StepProfile>& profile,
+                                   const std::string& explanation) {
   const auto reasons = reasons_in(explanation);
   std::vector<LayerTime> layers;
   for (size_t i = 0; i < profile.size(); ++i) {
     const StepProfile& row = profile[i];
-    LayerTime l{.name = row.name, .op = row.op, .kernel = row.kernel, .milliseconds = row.shortest / 1e3, .type = {}, .why = {}};
+    LayerTime l{.name = row.name,
+                .op = row.op,
+                .kernel = row.kernel,
+                .milliseconds = row.shortest / 1e3,
+                .type = {},
+                .why = {}};
     if (program && i < program->steps.size()) {
       l.type = arithmetic_of(*program, program->steps[i]);
       l.gflop = flop_of(*program, program->steps[i]) / 1e9;

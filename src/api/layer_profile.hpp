@@ -7,8 +7,9 @@
 
 namespace hone {
 
-/// One row a step, in the order of execution: time, work, arithmetic, kernel and why that one. `explanation` as compiling gave it. `program`
-/// null: times and kernels alone.
-std::vector<LayerTime> layer_times(const Program* program, const std::vector<StepProfile>& profile, const std::string& explanation);
+/// One row a step, in the order of execution: time, work, arithmetic, kernel and why that one. `explanation` as
+/// compiling gave it. `program` null: times and kernels alone.
+std::vector<LayerTime> layer_times(const Program* program, const std::vector<StepProfile>& profile,
+                                   const std::string& explanation);
 
 }  // namespace hone

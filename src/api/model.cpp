@@ -33,13 +33,15 @@ Port output_port(const Graph& g, NodeId result) {
 Value find_input(const Graph& g, const std::string& name) {
   if (const Value v = g.input(name)) return v;
   const Values inputs = g.inputs();
-  if (!name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); }) && std::stoul(name) < inputs.size()) {
+  if (!name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); }) &&
+      std::stoul(name) < inputs.size()) {
     return inputs[std::stoul(name)];
   }
   if (name.empty() && inputs.size() == 1) return inputs[0];
   std::string names;
   for (const Value& v : inputs) names += (names.empty() ? "" : ", ") + port_of(v, v.node().name()).name;
-  throw Error(ErrorCode::usage, "[model] no input '" + name + "'", "", "the inputs are " + (names.empty() ? "none" : names));
+  throw Error(ErrorCode::usage, "[model] no input '" + name + "'", "",
+              "the inputs are " + (names.empty() ? "none" : names));
 }
 
 Value find_tensor(const Graph& g, const std::string& name) {
@@ -62,7 +64,9 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(const Model&) = default;
 Model& Model::operator=(Model&&) noexcept = default;
 
-const std::string& Model::name() const { return graph_->name; }
+const std::string& Model::name() const {
+  return graph_->name;
+}
 
 std::vector<Port> Model::inputs() const {
   std::vector<Port> out;
@@ -96,13 +100,21 @@ void Model::set_batch(Dimension batch) {
     if (is_free) free[v.id] = s;
   }
   const auto& chosen = sizes.size() > 1 ? free : all;
-  if (chosen.empty()) throw Error(ErrorCode::usage, "[model] no input has a first dimension that could be the batch", graph_->name, "set the shapes one by one");
+  if (chosen.empty())
+    throw Error(ErrorCode::usage, "[model] no input has a first dimension that could be the batch", graph_->name,
+                "set the shapes one by one");
   graph_->reshape(chosen);
 }
 
-Model Model::clone() const { return Model(std::make_shared<Graph>(*graph_)); }
-const std::map<std::string, std::string>& Model::rt_info() const { return graph_->info; }
-void Model::set_rt_info(const std::string& key, const std::string& value) { graph_->info[key] = value; }
+Model Model::clone() const {
+  return Model(std::make_shared<Graph>(*graph_));
+}
+const std::map<std::string, std::string>& Model::rt_info() const {
+  return graph_->info;
+}
+void Model::set_rt_info(const std::string& key, const std::string& value) {
+  graph_->info[key] = value;
+}
 
 static void count_operators(const Graph& g, std::map<std::string, int64_t>& out) {
   for (NodeId id : g.topological_order()) {
@@ -118,11 +130,19 @@ std::map<std::string, int64_t> Model::operators() const {
   return out;
 }
 
-int64_t Model::parameter_count() const { return hone::parameter_count(*graph_); }
-int64_t Model::flops() const { return 2 * multiply_accumulates(*graph_); }
-std::string Model::to_text(size_t max_elements) const { return hone::to_text(*graph_, max_elements); }
+int64_t Model::parameter_count() const {
+  return hone::parameter_count(*graph_);
+}
+int64_t Model::flops() const {
+  return 2 * multiply_accumulates(*graph_);
+}
+std::string Model::to_text(size_t max_elements) const {
+  return hone::to_text(*graph_, max_elements);
+}
 
-ModelBuilder::ModelBuilder(std::string name) : graph_(std::make_shared<Graph>()) { graph_->name = std::move(name); }
+ModelBuilder::ModelBuilder(std::string name) : graph_(std::make_shared<Graph>()) {
+  graph_->name = std::move(name);
+}
 ModelBuilder::~ModelBuilder() = default;
 
 ModelBuilder::Value ModelBuilder::parameter(const std::string& name, ElementType type, const PartialShape& shape) {
@@ -135,17 +155,20 @@ ModelBuilder::Value ModelBuilder::constant(const Tensor& value, const std::strin
   return {b.constant(value).id};
 }
 
-std::vector<ModelBuilder::Value> ModelBuilder::add_all(const std::string& op, const std::vector<Value>& inputs, const std::map<std::string, std::string>& attributes,
+std::vector<ModelBuilder::Value> ModelBuilder::add_all(const std::string& op, const std::vector<Value>& inputs,
+                                                       const std::map<std::string, std::string>& attributes,
                                                        const std::string& name) {
   const OpDef* def = find_op(op);
-  if (!def) throw Error(ErrorCode::usage, "[model] no operator '" + op + "'", "", "names are those of OpenVINO opset 16");
+  if (!def)
+    throw Error(ErrorCode::usage, "[model] no operator '" + op + "'", "", "names are those of OpenVINO opset 16");
   const Attributes a = def->make();
   FieldParser parser({attributes.begin(), attributes.end()});
   def->visit(const_cast<void*>(a.get()), parser);
   parser.finish(op);
   Values in;
   for (const Value& v : inputs) {
-    if (v.id != no_id && v.id >= graph_->value_capacity()) throw Error(ErrorCode::usage, "[" + op + "] an input is no value of this model");
+    if (v.id != no_id && v.id >= graph_->value_capacity())
+      throw Error(ErrorCode::usage, "[" + op + "] an input is no value of this model");
     in.push_back(graph_->value_handle(v.id));
   }
   Builder b(*graph_);
@@ -155,7 +178,8 @@ std::vector<ModelBuilder::Value> ModelBuilder::add_all(const std::string& op, co
   return out;
 }
 
-ModelBuilder::Value ModelBuilder::add(const std::string& op, const std::vector<Value>& inputs, const std::map<std::string, std::string>& attributes, const std::string& name) {
+ModelBuilder::Value ModelBuilder::add(const std::string& op, const std::vector<Value>& inputs,
+                                      const std::map<std::string, std::string>& attributes, const std::string& name) {
   const auto out = add_all(op, inputs, attributes, name);
   return out.empty() ? Value{} : out[0];
 }

@@ -12,7 +12,9 @@ namespace hone {
 /// Runs a graph `o.repeat` times through whatever the compiler chooses; the last results.
 std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, const RunOptions& o = {});
 /// A value for each parameter: the one named for it (by tensor name, node name or position), else random numbers.
-std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named, const std::map<std::string, PartialShape>& shapes, uint64_t seed);
-std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named, const std::map<std::string, PartialShape>& shapes, uint64_t seed);
+std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named,
+                         const std::map<std::string, PartialShape>& shapes, uint64_t seed);
+std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named,
+                         const std::map<std::string, PartialShape>& shapes, uint64_t seed);
 
 }  // namespace hone

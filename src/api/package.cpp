@@ -25,7 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Where `classify` lies: beside the running program (the command line), or in bin/ beside the folder of the toolkit's library.
+// Where `classify` lies: beside the running program (the command line), or in bin/ beside the folder of the toolkit's
+// library.
 fs::path program_folder() {
   std::error_code e;
   const fs::path self = fs::read_symlink("/proc/self/exe", e).parent_path();
@@ -48,14 +49,16 @@ fs::path runtime_library() {
   for (const auto& entry : fs::directory_iterator(lib, e)) {
     if (fs::exists(entry.path() / "libhone_runtime.so", e)) return fs::canonical(entry.path() / "libhone_runtime.so");
   }
-  throw Error(ErrorCode::failed, "[package] the runtime library is missing", lib.string(), "install the component runtime too");
+  throw Error(ErrorCode::failed, "[package] the runtime library is missing", lib.string(),
+              "install the component runtime too");
 }
 
 void copy_built(const fs::path& from, const fs::path& to) {
   std::error_code e;
   fs::create_directories(to.parent_path(), e);
   if (!fs::copy_file(from, to, fs::copy_options::overwrite_existing, e)) {
-    throw Error(ErrorCode::failed, "[package] a built part is missing (" + e.message() + ")", from.string(), "build the targets classify and hone_runtime");
+    throw Error(ErrorCode::failed, "[package] a built part is missing (" + e.message() + ")", from.string(),
+                "build the targets classify and hone_runtime");
   }
 }
 
@@ -68,20 +71,22 @@ std::string card_text(const json& card) {
   s += "\n\n| precision | accuracy | 95 % interval | samples |\n|---|---|---|---|\n";
   for (const auto& [p, m] : card["metrics"].items()) {
     char row[160];
-    std::snprintf(row, sizeof row, "| %s | %.2f %% | %.2f - %.2f | %zu |\n", p.c_str(), m["value"].get<double>() * 100, m["ci95"][0].get<double>() * 100,
-                  m["ci95"][1].get<double>() * 100, m["samples"].get<size_t>());
+    std::snprintf(row, sizeof row, "| %s | %.2f %% | %.2f - %.2f | %zu |\n", p.c_str(), m["value"].get<double>() * 100,
+                  m["ci95"][0].get<double>() * 100, m["ci95"][1].get<double>() * 100, m["samples"].get<size_t>());
     s += row;
   }
   if (card.contains("speed")) {
     s += "\n| precision | size, bytes | latency, ms | throughput, /s |\n|---|---|---|---|\n";
     for (const auto& r : card["speed"]) {
       char row[160];
-      std::snprintf(row, sizeof row, "| %s | %llu | %.3f | %.0f |\n", r["precision"].get<std::string>().c_str(), static_cast<unsigned long long>(r["size_bytes"].get<uint64_t>()),
-                    r["latency_ms"].get<double>(), r["throughput_fps"].get<double>());
+      std::snprintf(row, sizeof row, "| %s | %llu | %.3f | %.0f |\n", r["precision"].get<std::string>().c_str(),
+                    static_cast<unsigned long long>(r["size_bytes"].get<uint64_t>()), r["latency_ms"].get<double>(),
+                    r["throughput_fps"].get<double>());
       s += row;
     }
   }
-  s += "\nHost: " + card["host"]["cpu"].get<std::string>() + ", " + std::to_string(card["host"]["cores"].get<int>()) + " cores, " + card["host"]["isa"].get<std::string>() + "\n";
+  s += "\nHost: " + card["host"]["cpu"].get<std::string>() + ", " + std::to_string(card["host"]["cores"].get<int>()) +
+       " cores, " + card["host"]["isa"].get<std::string>() + "\n";
   return s;
 }
 
@@ -111,7 +116,8 @@ std::vector<PackagedFile> write_manifest(const fs::path& out, const std::string&
 
 }  // namespace
 
-std::vector<PackagedFile> package_model(const PackageOptions& o, const std::string& precision, const std::string& report, const data::Dataset* data,
+std::vector<PackagedFile> package_model(const PackageOptions& o, const std::string& precision,
+                                        const std::string& report, const data::Dataset* data,
                                         const std::vector<uint32_t>* samples) {
   if (!o.encrypt.empty()) read_key(o.encrypt);  // a wrong key file is refused before any work
   if (!o.sign.empty()) sign("", o.sign);
@@ -123,13 +129,16 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
     const double now = measure(g, *data, *samples, info.preprocessing, p, 0).accuracy();
     const MeasuredMetric& recorded = info.metrics.at(precision);
     if (std::abs(now - recorded.value) * static_cast<double>(samples->size()) > 0.5) {
-      throw Error(ErrorCode::failed, "[package] the program gives accuracy " + std::to_string(now) + ", recorded for " + precision + " is " + std::to_string(recorded.value), o.model,
-                  "measure and store the model again");
+      throw Error(ErrorCode::failed,
+                  "[package] the program gives accuracy " + std::to_string(now) + ", recorded for " + precision +
+                      " is " + std::to_string(recorded.value),
+                  o.model, "measure and store the model again");
     }
   }
   // Built beside its place and moved there whole.
   const fs::path out(o.out), temporary = out.string() + ".tmp" + std::to_string(getpid());
-  if (fs::exists(out) && !o.force) throw Error(ErrorCode::failed, "[package] the result exists already", o.out, "choose another --out or add --force");
+  if (fs::exists(out) && !o.force)
+    throw Error(ErrorCode::failed, "[package] the result exists already", o.out, "choose another --out or add --force");
   make_folder(temporary.string());
   try {
     Graph fixed = g;
@@ -150,7 +159,8 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
               {"metrics", json::object()},
               {"host", {{"cpu", host.cpu}, {"cores", host.cores}, {"isa", host.isa}}},
               {"hone", version()}};
-    for (const auto& [name, m] : info.metrics) card["metrics"][name] = {{"name", m.name}, {"value", m.value}, {"ci95", {m.low, m.high}}, {"samples", m.samples}};
+    for (const auto& [name, m] : info.metrics)
+      card["metrics"][name] = {{"name", m.name}, {"value", m.value}, {"ci95", {m.low, m.high}}, {"samples", m.samples}};
     if (!report.empty()) {
       const json r = json::parse(report);
       card["speed"] = r["rows"];
@@ -189,33 +199,43 @@ std::vector<PackagedFile> package(const PackageOptions& o) {
   return package_model(o, precision, "", data.get(), &samples);
 }
 
-std::vector<PackagedFile> verify_package(const std::string& folder, const std::string& public_key_file, const std::string& key_file) {
+std::vector<PackagedFile> verify_package(const std::string& folder, const std::string& public_key_file,
+                                         const std::string& key_file) {
   const fs::path root(folder);
-  const auto differs = [](const std::string& what, const fs::path& file) { return Error(ErrorCode::failed, "[package] " + what, file.string(), "take the package from its source again"); };
-  if (!fs::exists(root / "manifest.json")) throw Error(ErrorCode::unreadable, "[package] no package: there is no manifest.json", folder);
+  const auto differs = [](const std::string& what, const fs::path& file) {
+    return Error(ErrorCode::failed, "[package] " + what, file.string(), "take the package from its source again");
+  };
+  if (!fs::exists(root / "manifest.json"))
+    throw Error(ErrorCode::unreadable, "[package] no package: there is no manifest.json", folder);
   if (!fs::exists(root / "manifest.sig")) throw differs("the package is not signed: there is no manifest.sig", root);
-  const std::string text = read_text_file((root / "manifest.json").string()), signature = read_text_file((root / "manifest.sig").string());
+  const std::string text = read_text_file((root / "manifest.json").string()),
+                    signature = read_text_file((root / "manifest.sig").string());
   if (!signature_fits(text, {reinterpret_cast<const uint8_t*>(signature.data()), signature.size()}, public_key_file)) {
-    throw differs("the signature does not fit: the manifest was changed, or signed with another key", root / "manifest.json");
+    throw differs("the signature does not fit: the manifest was changed, or signed with another key",
+                  root / "manifest.json");
   }
   std::vector<PackagedFile> files;
   try {
     const json manifest = json::parse(text);
     for (const json& f : manifest.at("files")) files.push_back({f.at("path"), f.at("bytes"), f.at("sha256")});
   } catch (const json::exception& e) {
-    throw Error(ErrorCode::unreadable, std::string("[package] the manifest is malformed: ") + e.what(), (root / "manifest.json").string());
+    throw Error(ErrorCode::unreadable, std::string("[package] the manifest is malformed: ") + e.what(),
+                (root / "manifest.json").string());
   }
   std::set<std::string> listed{"manifest.json", "manifest.sig"};
   for (const PackagedFile& f : files) {
     const fs::path file = root / f.path;
     // Names come from whoever signed: still, none may lead out of the folder.
-    if (fs::path(f.path).is_absolute() || f.path.find("..") != std::string::npos) throw Error(ErrorCode::unsafe, "[package] the manifest names a file outside of the package", f.path);
+    if (fs::path(f.path).is_absolute() || f.path.find("..") != std::string::npos)
+      throw Error(ErrorCode::unsafe, "[package] the manifest names a file outside of the package", f.path);
     if (!fs::is_regular_file(fs::symlink_status(file))) throw differs("a file of the manifest is missing", file);
-    if (fs::file_size(file) != f.bytes || sha256_of_file(file.string()) != f.sha256) throw differs("the file is not the one of the manifest", file);
+    if (fs::file_size(file) != f.bytes || sha256_of_file(file.string()) != f.sha256)
+      throw differs("the file is not the one of the manifest", file);
     listed.insert(f.path);
   }
   for (const auto& e : fs::recursive_directory_iterator(root)) {
-    if (!e.is_directory() && !listed.contains(fs::relative(e.path(), root).generic_string())) throw differs("the file is not in the manifest", e.path());
+    if (!e.is_directory() && !listed.contains(fs::relative(e.path(), root).generic_string()))
+      throw differs("the file is not in the manifest", e.path());
   }
   if (!key_file.empty()) read_hone((root / "model.hone").string(), {.checksums = true, .key_file = key_file});
   return files;

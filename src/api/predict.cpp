@@ -29,7 +29,9 @@ void draw(const std::string& file, const std::string& folder, const Prediction& 
   }
   std::string label;
   for (char c : best.label) label += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  data::write_image((std::filesystem::path(folder) / (std::filesystem::path(file).stem().string() + "." + label + ".png")).string(), rgb);
+  data::write_image(
+      (std::filesystem::path(folder) / (std::filesystem::path(file).stem().string() + "." + label + ".png")).string(),
+      rgb);
 }
 
 // Quantized models take integers: the nearest ones, within the range of their type.
@@ -57,7 +59,8 @@ std::vector<FilePredictions> predict(const PredictOptions& o) {
     return choose_precision(o.precision, g, o.model);
   };
   job.prepare = [&](Graph& g) {
-    if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[predict] a model with one input is expected", o.model);
+    if (g.inputs().size() != 1)
+      throw Error(ErrorCode::unsupported, "[predict] a model with one input is expected", o.model);
     g.reshape({{g.inputs()[0].id, one_picture(g.info)}});
   };
   job.accepts = [&](const Program& p, const std::map<std::string, std::string>& info) {
@@ -73,9 +76,11 @@ std::vector<FilePredictions> predict(const PredictOptions& o) {
   const bool probabilities = model.last_operator == "Softmax";
   if (!o.draw.empty()) make_folder(o.draw);
   std::vector<FilePredictions> out;
-  const ElementType taken = model.inputs[0].element_type;  // bytes where the rest of the preprocessing is part of the graph
+  const ElementType taken =
+      model.inputs[0].element_type;  // bytes where the rest of the preprocessing is part of the graph
   for (const std::string& file : o.files) {
-    const Tensor y = compiled.infer({as_input(info.preprocessing.apply_file(file), taken)})[0].tensor().converted(ElementType::f32);
+    const Tensor y =
+        compiled.infer({as_input(info.preprocessing.apply_file(file), taken)})[0].tensor().converted(ElementType::f32);
     std::vector<double> score = y.to_doubles();
     if (!probabilities) {
       const double top = *std::max_element(score.begin(), score.end());
@@ -88,7 +93,8 @@ std::vector<FilePredictions> predict(const PredictOptions& o) {
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return score[a] > score[b]; });
     FilePredictions f{file, {}};
     for (size_t k = 0; k < std::min<size_t>(static_cast<size_t>(o.top), order.size()); ++k) {
-      f.predictions.push_back({order[k] < info.labels.size() ? info.labels[order[k]] : std::to_string(order[k]), score[order[k]]});
+      f.predictions.push_back(
+          {order[k] < info.labels.size() ? info.labels[order[k]] : std::to_string(order[k]), score[order[k]]});
     }
     if (!o.draw.empty()) draw(file, o.draw, f.predictions[0]);
     out.push_back(std::move(f));

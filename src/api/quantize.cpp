@@ -1,4 +1,5 @@
-// The job `quantize`: canonical graph, calibration on pictures of the training split, check on the validation split, file.
+// The job `quantize`: canonical graph, calibration on pictures of the training split, check on the validation split,
+// file.
 #include "compress/quantize.hpp"
 
 #include <algorithm>
@@ -25,13 +26,16 @@ std::function<bool(const std::string&)> ignored_by(const std::vector<std::string
       throw Error(ErrorCode::usage, "[quantize] --ignore is no regular expression", "'" + p + "'");
     }
   }
-  return [list](const std::string& name) { return std::any_of(list.begin(), list.end(), [&](const std::regex& r) { return std::regex_search(name, r); }); };
+  return [list](const std::string& name) {
+    return std::any_of(list.begin(), list.end(), [&](const std::regex& r) { return std::regex_search(name, r); });
+  };
 }
 
 }  // namespace
 
-Quantized run_quantization(const Graph& model, const ModelInfo& info, const data::Dataset& data, const std::vector<uint32_t>& calibration,
-                           const std::vector<uint32_t>& validation, const QuantizeJob& job) {
+Quantized run_quantization(const Graph& model, const ModelInfo& info, const data::Dataset& data,
+                           const std::vector<uint32_t>& calibration, const std::vector<uint32_t>& validation,
+                           const QuantizeJob& job) {
   Graph g = model;
   run_passes(g, canonicalize_passes());
   if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[quantize] a model with one input is expected");
@@ -51,12 +55,16 @@ Quantized run_quantization(const Graph& model, const ModelInfo& info, const data
   o.preset = job.preset == "mixed" ? QuantizePreset::mixed : QuantizePreset::performance;
   o.ignored = ignored_by(job.ignore);
   if (job.progress) {
-    o.progress = [&](size_t done, size_t of) { return job.progress({"calibrate", static_cast<double>(done), static_cast<double>(of), "pictures", "", -1}); };
+    o.progress = [&](size_t done, size_t of) {
+      return job.progress({"calibrate", static_cast<double>(done), static_cast<double>(of), "pictures", "", -1});
+    };
   }
   if (job.max_drop >= 0) {
     o.max_drop = job.max_drop;
     o.metric = [&](const Graph& candidate) {
-      return measure(candidate, data, validation, info.preprocessing, is_quantized(candidate) ? Precision::int8 : Precision::f32, job.threads).accuracy();
+      return measure(candidate, data, validation, info.preprocessing,
+                     is_quantized(candidate) ? Precision::int8 : Precision::f32, job.threads)
+          .accuracy();
     };
   }
   Quantized q = quantize(single, inputs, o, compiled_runner(job.threads));

@@ -5,8 +5,10 @@
 
 namespace hone {
 
-/// `calibration` and `validation` are indices into `data`; validation is used where `job.max_drop` >= 0. Throws `Error`.
-Quantized run_quantization(const Graph& model, const ModelInfo& info, const data::Dataset& data, const std::vector<uint32_t>& calibration,
-                           const std::vector<uint32_t>& validation, const QuantizeJob& job);
+/// `calibration` and `validation` are indices into `data`; validation is used where `job.max_drop` >= 0. Throws
+/// `Error`.
+Quantized run_quantization(const Graph& model, const ModelInfo& info, const data::Dataset& data,
+                           const std::vector<uint32_t>& calibration, const std::vector<uint32_t>& validation,
+                           const QuantizeJob& job);
 
 }  // namespace hone

@@ -25,7 +25,8 @@ TestResult test(const TestOptions& o) {
   job.options.threads = o.threads;
   job.cache_folder = cache_folder(o.cache);
   LoadedModel model = load_model(job);
-  ClassificationMetrics m = measure(model.compiled, model.last_operator == "Softmax", *data, samples, info.preprocessing, "test", o.progress);
+  ClassificationMetrics m =
+      measure(model.compiled, model.last_operator == "Softmax", *data, samples, info.preprocessing, "test", o.progress);
   return test_result(m, *data, info.labels);
 }
 

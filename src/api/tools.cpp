@@ -32,16 +32,18 @@ std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, c
   return out;
 }
 
-// Values that take other values' numbers: those not named as inputs get random ones. A port answers to all of its names.
-std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named, const std::map<std::string, PartialShape>& shapes,
-                         uint64_t seed) {
+// Values that take other values' numbers: those not named as inputs get random ones. A port answers to all of its
+// names.
+std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named,
+                         const std::map<std::string, PartialShape>& shapes, uint64_t seed) {
   std::vector<Datum> out;
   std::set<std::string> strange;
   for (const auto& [name, shape] : shapes) strange.insert(name);
   for (size_t i = 0; i < inputs.size(); ++i) {
     Port p = inputs[i];
     const auto meant = [&](const std::string& name) {
-      return name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end() || name == std::to_string(i);
+      return name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end() ||
+             name == std::to_string(i);
     };
     const Datum* given = nullptr;
     for (const auto& [name, d] : named) {
@@ -49,25 +51,31 @@ std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::st
     }
     for (const auto& [name, shape] : shapes) {
       if (!meant(name)) continue;
-      if (given) throw Error(ErrorCode::usage, "[run] input '" + name + "' has values, which have a shape of their own", "", "give --input or --shape");
+      if (given)
+        throw Error(ErrorCode::usage, "[run] input '" + name + "' has values, which have a shape of their own", "",
+                    "give --input or --shape");
       if (!p.partial_shape.compatible(shape))
-        throw Error(ErrorCode::usage, "[run] the shape " + to_string(shape) + " does not fit input '" + name + "' " + to_string(p.partial_shape));
+        throw Error(ErrorCode::usage, "[run] the shape " + to_string(shape) + " does not fit input '" + name + "' " +
+                                          to_string(p.partial_shape));
       p.partial_shape = shape;
       strange.erase(name);
     }
     if (!given) {
       out.emplace_back(random_input(p, seed + i));
-    } else if (given->is_tensor() && p.element_type != ElementType::dynamic && given->tensor().element_type() != p.element_type) {
+    } else if (given->is_tensor() && p.element_type != ElementType::dynamic &&
+               given->tensor().element_type() != p.element_type) {
       out.emplace_back(given->tensor().converted(p.element_type));  // what travelled wider comes back
     } else {
       out.push_back(*given);
     }
   }
-  if (!strange.empty()) throw Error(ErrorCode::usage, "[run] the model has no input '" + *strange.begin() + "' to give a shape to");
+  if (!strange.empty())
+    throw Error(ErrorCode::usage, "[run] the model has no input '" + *strange.begin() + "' to give a shape to");
   return out;
 }
 
-std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named, const std::map<std::string, PartialShape>& shapes, uint64_t seed) {
+std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named,
+                         const std::map<std::string, PartialShape>& shapes, uint64_t seed) {
   std::vector<Port> ports;
   for (const Value& v : g.inputs()) {
     ports.push_back(port_of(v, v.node().name()));
@@ -76,14 +84,23 @@ std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& nam
   return feeds(ports, named, shapes, seed);
 }
 
-Tensor load_npy(const std::string& path) { return read_npy(path); }
-void save_npy(const std::string& path, const Tensor& tensor) { write_npy(path, tensor); }
+Tensor load_npy(const std::string& path) {
+  return read_npy(path);
+}
+void save_npy(const std::string& path, const Tensor& tensor) {
+  write_npy(path, tensor);
+}
 
 Tensor random_input(const Port& port, uint64_t seed) {
-  if (port.element_type == ElementType::dynamic) throw Error(ErrorCode::usage, "[run] the type of input '" + port.name + "' is not known", "", "give it with --input");
-  if (!port.partial_shape.rank_known()) throw Error(ErrorCode::usage, "[run] the shape of input '" + port.name + "' is not known", "", "give it with --input");
+  if (port.element_type == ElementType::dynamic)
+    throw Error(ErrorCode::usage, "[run] the type of input '" + port.name + "' is not known", "",
+                "give it with --input");
+  if (!port.partial_shape.rank_known())
+    throw Error(ErrorCode::usage, "[run] the shape of input '" + port.name + "' is not known", "",
+                "give it with --input");
   Shape shape;
-  for (const Dimension& d : port.partial_shape) shape.push_back(d.is_static() ? d.min() : std::max<int64_t>(1, d.min()));
+  for (const Dimension& d : port.partial_shape)
+    shape.push_back(d.is_static() ? d.min() : std::max<int64_t>(1, d.min()));
   Tensor t(port.element_type, shape);
   if (port.element_type == ElementType::string) return t;
   data::Random random{seed, 0x1a9};
@@ -99,7 +116,8 @@ Tensor load_input(const Model& model, size_t index, const std::string& path, con
   if (const auto info = load_info(model.graph())) {
     p = info->preprocessing;
   } else if (s.rank_known() && s.rank() == 4) {
-    const bool nhwc = o.layout == "NHWC" || (o.layout.empty() && (s[3] == Dimension(3) || s[3] == Dimension(1)) && s[1] != Dimension(3) && s[1] != Dimension(1));
+    const bool nhwc = o.layout == "NHWC" || (o.layout.empty() && (s[3] == Dimension(3) || s[3] == Dimension(1)) &&
+                                             s[1] != Dimension(3) && s[1] != Dimension(1));
     p.layout = nhwc ? data::PixelLayout::nhwc : data::PixelLayout::nchw;
     const Dimension h = s[nhwc ? 1 : 2], w = s[nhwc ? 2 : 3], c = s[nhwc ? 3 : 1];
     if (h.is_static() && w.is_static()) {
@@ -110,7 +128,8 @@ Tensor load_input(const Model& model, size_t index, const std::string& path, con
     }
     if (c == Dimension(1)) p.color = data::ColorOrder::grey;
   } else {
-    throw Error(ErrorCode::usage, "[run] input '" + inputs[index].name + "' takes no picture: it is " + to_string(s), path, "give a .npy file");
+    throw Error(ErrorCode::usage, "[run] input '" + inputs[index].name + "' takes no picture: it is " + to_string(s),
+                path, "give a .npy file");
   }
   if (!o.mean.empty()) p.mean = o.mean;
   if (!o.scale.empty()) p.scale = o.scale;
@@ -126,7 +145,8 @@ void cut_at(Graph& g, const std::map<std::string, Datum>& inputs) {
     if (g.handle(p).output().uses().empty()) unused.insert(p);
   }
   for (const auto& [name, d] : inputs) {
-    if (g.input(name) || std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); })) continue;
+    if (g.input(name) || std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); }))
+      continue;
     const Value v = find_tensor(g, name);
     if (!v) find_input(g, name);  // throws, listing the inputs
     const Value cut = Builder(g).parameter(v.type(), name);
@@ -145,7 +165,8 @@ void take_shapes(Graph& g, const std::vector<Datum>& in) {
     if (!in[i].is_tensor() || !v.type().is_tensor()) continue;
     const PartialShape given(in[i].tensor().shape());
     if (!given.compatible(v.shape())) {
-      throw Error(ErrorCode::usage, "[run] input '" + port_of(v, v.node().name()).name + "' is " + to_string(v.type()) + ", given " + to_string(given));
+      throw Error(ErrorCode::usage, "[run] input '" + port_of(v, v.node().name()).name + "' is " + to_string(v.type()) +
+                                        ", given " + to_string(given));
     }
     if (given != v.shape()) shapes[v.id] = given;
   }
@@ -154,7 +175,8 @@ void take_shapes(Graph& g, const std::vector<Datum>& in) {
 
 }  // namespace
 
-std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs, const RunOptions& options, uint64_t seed) {
+std::vector<NamedValue> run_model(const Model& model, const std::map<std::string, Datum>& inputs,
+                                  const RunOptions& options, uint64_t seed) {
   Graph g = model.graph();
   cut_at(g, inputs);
   const auto in = feeds(g, inputs, options.shapes, seed);
@@ -168,7 +190,8 @@ std::vector<NamedValue> run_model(const Model& model, const std::map<std::string
   return named;
 }
 
-std::vector<NamedValue> run_file(const std::string& path, const std::map<std::string, Datum>& inputs, const RunOptions& options, uint64_t seed) {
+std::vector<NamedValue> run_file(const std::string& path, const std::map<std::string, Datum>& inputs,
+                                 const RunOptions& options, uint64_t seed) {
   std::vector<Datum> in;
   ModelJob job;
   job.path = path;
@@ -176,7 +199,10 @@ std::vector<NamedValue> run_file(const std::string& path, const std::map<std::st
   job.precision = options.precision;
   job.question = "run\n";
   for (const auto& [name, d] : inputs) {
-    job.question += "input " + name + " " + (d.is_tensor() ? std::string(name_of(d.tensor().element_type())) + to_string(d.tensor().shape()) : std::string("other")) + "\n";
+    job.question += "input " + name + " " +
+                    (d.is_tensor() ? std::string(name_of(d.tensor().element_type())) + to_string(d.tensor().shape())
+                                   : std::string("other")) +
+                    "\n";
   }
   for (const auto& [name, shape] : options.shapes) job.question += "shape " + name + " " + to_string(shape) + "\n";
   job.choose = [&](const Graph& g) { return choose_precision(job.precision, g, path); };
@@ -207,7 +233,8 @@ std::vector<BlockingOperator> trainable_report(const Model& model) {
   std::vector<std::string> seen;
   Values weights;
   for (NodeId id : form.graph.topological_order()) {
-    if (const auto* v = form.graph.handle(id).as<Variable>(); v && v->trainable) weights.push_back(form.graph.handle(id).output());
+    if (const auto* v = form.graph.handle(id).as<Variable>(); v && v->trainable)
+      weights.push_back(form.graph.handle(id).output());
   }
   if (weights.empty()) return {{"", "", "the model has no weights"}};
   for (const Value& y : form.graph.outputs()) {
@@ -227,7 +254,8 @@ std::vector<std::string> unsupported_operators(const Model&) {
   return {};
 }
 
-std::vector<ConformanceCase> conformance(const std::string& folder, const std::function<bool(size_t, size_t)>& progress, const std::string& network) {
+std::vector<ConformanceCase> conformance(const std::string& folder, const std::function<bool(size_t, size_t)>& progress,
+                                         const std::string& network) {
   ConformanceOptions o;
   o.read = [&](const std::string& path) { return read_model_of_case(path, network); };
   size_t done = 0;
@@ -245,7 +273,8 @@ std::vector<ConformanceCase> conformance(const std::string& folder, const std::f
     if (progress && !progress(++done, 0)) throw Error(ErrorCode::interrupted, "[conformance] interrupted");
   };
   std::vector<ConformanceCase> out;
-  for (const CaseResult& c : run_conformance(folder, o).cases) out.push_back({c.name, name_of(c.status), c.reason, c.max_abs});
+  for (const CaseResult& c : run_conformance(folder, o).cases)
+    out.push_back({c.name, name_of(c.status), c.reason, c.max_abs});
   return out;
 }
 

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 data::Split split_of(const data::Dataset& data, const TrainOptions& o) {
-  if (!o.resume.empty() && fs::exists(fs::path(o.resume) / "split.json")) return data::load_split((fs::path(o.resume) / "split.json").string(), data);
+  if (!o.resume.empty() && fs::exists(fs::path(o.resume) / "split.json"))
+    return data::load_split((fs::path(o.resume) / "split.json").string(), data);
   data::SplitOptions s;
   s.seed = o.seed;
   if (!o.split_group.empty()) {
@@ -37,7 +38,9 @@ data::Split split_of(const data::Dataset& data, const TrainOptions& o) {
 
 Graph model_for(const TrainOptions& o, const Recipe& r, const data::Dataset& data) {
   if (const NetworkInfo* info = find_network(r.network)) {
-    if (!info->classifier) throw Error(ErrorCode::usage, "[train] the network is no classifier", "'" + r.network + "'", "choose another --model");
+    if (!info->classifier)
+      throw Error(ErrorCode::usage, "[train] the network is no classifier", "'" + r.network + "'",
+                  "choose another --model");
     NetworkOptions n;
     n.classes = static_cast<int64_t>(data.classes().size());
     n.channels = r.preprocessing.channels();
@@ -51,7 +54,8 @@ Graph model_for(const TrainOptions& o, const Recipe& r, const data::Dataset& dat
     for (const NetworkInfo& n : networks()) {
       if (n.classifier) names += (names.empty() ? "" : ", ") + std::string(n.name);
     }
-    throw Error(ErrorCode::usage, "[train] no network and no file '" + r.network + "'", "", "name a model file or one of " + names);
+    throw Error(ErrorCode::usage, "[train] no network and no file '" + r.network + "'", "",
+                "name a model file or one of " + names);
   }
   return read_any_model(r.network);
 }
@@ -63,7 +67,8 @@ void take_input_of(const Graph& g, Recipe& r) {
   const PartialShape& s = g.inputs()[0].shape();
   if (!s.rank_known() || s.rank() != 4) return;
   if (s[2].is_static() && s[3].is_static()) {
-    if (r.preprocessing.height != s[2].min() || r.preprocessing.width != s[3].min()) r.preprocessing.resize = data::ResizeRule::stretch;
+    if (r.preprocessing.height != s[2].min() || r.preprocessing.width != s[3].min())
+      r.preprocessing.resize = data::ResizeRule::stretch;
     r.preprocessing.height = s[2].min();
     r.preprocessing.width = s[3].min();
   }
@@ -71,7 +76,8 @@ void take_input_of(const Graph& g, Recipe& r) {
   if (s[1] == Dimension(1) && !grey) r.preprocessing.color = data::ColorOrder::grey;
   if (s[1] == Dimension(3) && grey) r.preprocessing.color = data::ColorOrder::rgb;
   const auto channels = static_cast<size_t>(r.preprocessing.channels());
-  if (r.preprocessing.mean.size() > 1 && r.preprocessing.mean.size() != channels) r.preprocessing.mean = r.preprocessing.scale = {};
+  if (r.preprocessing.mean.size() > 1 && r.preprocessing.mean.size() != channels)
+    r.preprocessing.mean = r.preprocessing.scale = {};
   if (channels == 3 && r.preprocessing.mean.size() == 1) {
     r.preprocessing.mean.assign(3, r.preprocessing.mean[0]);
     r.preprocessing.scale.assign(3, r.preprocessing.scale[0]);
@@ -88,17 +94,20 @@ std::string seconds_text(double v) {
 
 TrainedModel run_training(const TrainOptions& o, const data::Dataset& data) {
   if (!o.force && o.resume.empty() && fs::exists(fs::path(o.out) / "model.hone")) {
-    throw Error(ErrorCode::failed, "[train] the result exists already", (fs::path(o.out) / "model.hone").string(), "choose another --out or add --force");
+    throw Error(ErrorCode::failed, "[train] the result exists already", (fs::path(o.out) / "model.hone").string(),
+                "choose another --out or add --force");
   }
   if (!o.resume.empty() && !fs::exists(fs::path(o.resume) / "checkpoint.safetensors")) {
-    throw Error(ErrorCode::unreadable, "[train] there is no checkpoint to go on from", (fs::path(o.resume) / "checkpoint.safetensors").string(), "start afresh without --resume");
+    throw Error(ErrorCode::unreadable, "[train] there is no checkpoint to go on from",
+                (fs::path(o.resume) / "checkpoint.safetensors").string(), "start afresh without --resume");
   }
   make_folder(o.out);
   const auto in_out = [&](const char* name) { return (fs::path(o.out) / name).string(); };
   TrainedModel t;
   t.split = split_of(data, o);
   if (t.split.train.empty()) throw Error(ErrorCode::failed, "[train] there are no training samples", o.data);
-  RecipeRequest request{o.model == "auto" ? "" : o.model, o.input_size, o.batch, o.epochs, o.learning_rate, o.augment ? o.augmentation : "none"};
+  RecipeRequest request{o.model == "auto" ? "" : o.model,   o.input_size, o.batch, o.epochs, o.learning_rate,
+                        o.augment ? o.augmentation : "none"};
   t.recipe = choose_recipe(data, t.split, request);
   const Graph start = model_for(o, t.recipe, data);
   if (!find_network(t.recipe.network)) take_input_of(start, t.recipe);
@@ -117,7 +126,9 @@ TrainedModel run_training(const TrainOptions& o, const data::Dataset& data) {
   }
   p.batch = t.recipe.batch;
   p.epochs = t.recipe.epochs;
-  p.learning_rate = o.learning_rate > 0 ? o.learning_rate : p.step.optimizer == OptimizerKind::adamw ? 2e-3 * static_cast<double>(p.batch) / 128 : t.recipe.learning_rate;
+  p.learning_rate = o.learning_rate > 0                        ? o.learning_rate
+                    : p.step.optimizer == OptimizerKind::adamw ? 2e-3 * static_cast<double>(p.batch) / 128
+                                                               : t.recipe.learning_rate;
   p.warmup_epochs = o.warmup_epochs;
   p.precision = training_precision(o.precision);
   p.threads = o.threads;
@@ -131,22 +142,30 @@ TrainedModel run_training(const TrainOptions& o, const data::Dataset& data) {
     char loss[32];
     std::snprintf(loss, sizeof loss, "loss %.3f, ", s.loss);
     return o.progress({"train", static_cast<double>(s.step), static_cast<double>(s.steps), "steps",
-                       "epoch " + std::to_string(s.epoch) + "/" + std::to_string(s.epochs) + ", " + loss + seconds_text(s.images_per_s), s.eta_seconds});
+                       "epoch " + std::to_string(s.epoch) + "/" + std::to_string(s.epochs) + ", " + loss +
+                           seconds_text(s.images_per_s),
+                       s.eta_seconds});
   };
-  t.result = train_classifier(start, data, t.split.train, t.split.val, t.recipe.preprocessing, t.recipe.augmentation, p, callback);
+  t.result = train_classifier(start, data, t.split.train, t.split.val, t.recipe.preprocessing, t.recipe.augmentation, p,
+                              callback);
   t.precision = p.precision;
 
   std::string log;
   for (const EpochResult& e : t.result.epochs) {
-    log += json{{"epoch", e.epoch},           {"loss", e.loss},
-                {"train_accuracy", e.train_accuracy}, {"validation_accuracy", e.validation_accuracy},
-                {"learning_rate", e.learning_rate},   {"images_per_s", e.images_per_s},
+    log += json{{"epoch", e.epoch},
+                {"loss", e.loss},
+                {"train_accuracy", e.train_accuracy},
+                {"validation_accuracy", e.validation_accuracy},
+                {"learning_rate", e.learning_rate},
+                {"images_per_s", e.images_per_s},
                 {"seconds", e.seconds}}
                .dump() +
            "\n";
   }
   write_file(in_out("log.jsonl"), log);
-  if (t.result.stopped) throw Error(ErrorCode::interrupted, "[train] stopped; everything is saved", o.out, "go on with: hone train " + o.data + " --resume " + o.out);
+  if (t.result.stopped)
+    throw Error(ErrorCode::interrupted, "[train] stopped; everything is saved", o.out,
+                "go on with: hone train " + o.data + " --resume " + o.out);
   t.info.labels = data.classes();
   t.info.preprocessing = t.recipe.preprocessing;
   t.info.data = fs::absolute(o.data).string();
@@ -169,7 +188,8 @@ TrainResult train(const TrainOptions& o) {
   r.images_per_s = t.result.images_per_s;
   r.seconds = t.result.train_seconds;
   for (const EpochResult& e : t.result.epochs) {
-    r.log.push_back({static_cast<int>(e.epoch), e.loss, e.train_accuracy, e.validation_accuracy, e.learning_rate, e.images_per_s, e.seconds});
+    r.log.push_back({static_cast<int>(e.epoch), e.loss, e.train_accuracy, e.validation_accuracy, e.learning_rate,
+                     e.images_per_s, e.seconds});
   }
   return r;
 }

@@ -26,7 +26,8 @@ struct Times {
   double total = 1e30;
 };
 
-void measure_into(const std::shared_ptr<const Program>& program, const std::shared_ptr<ThreadPool>& pool, int runs, Times& times) {
+void measure_into(const std::shared_ptr<const Program>& program, const std::shared_ptr<ThreadPool>& pool, int runs,
+                  Times& times) {
   SessionOptions o;
   o.pool = pool;
   o.profile = true;
@@ -94,7 +95,9 @@ TuneResult tune(const TuneOptions& o) {
   c.precision = choose_precision(o.precision, g, o.model);
   c.threads = o.threads > 0 ? o.threads : available_cores();
   c.pool = std::make_shared<ThreadPool>(c.threads);
-  if (const std::string why = why_not_static(g); !why.empty()) throw Error(ErrorCode::unsupported, "[tune] the model has no program of its own: " + why, o.model, "give input shapes with --shape");
+  if (const std::string why = why_not_static(g); !why.empty())
+    throw Error(ErrorCode::unsupported, "[tune] the model has no program of its own: " + why, o.model,
+                "give input shapes with --shape");
   if (c.precision == Precision::automatic) {
     CompileReport report;
     (void)compile_fastest(g, c, report);
@@ -127,11 +130,14 @@ TuneResult tune(const TuneOptions& o) {
     rounds = std::max(rounds, it->second.size());
     descriptions[key] = describe(query_of(*incumbent, s, c.threads, false));
     layers[key] = s.name;
-    records.by_query[key] = {first.at(key).kernel, first.at(key).microseconds, first.at(key).microseconds, descriptions[key]};
+    records.by_query[key] = {first.at(key).kernel, first.at(key).microseconds, first.at(key).microseconds,
+                             descriptions[key]};
   }
   // In each round every question is answered by its next candidate, all at once: each is measured where it will run.
   for (size_t round = 1; round < rounds && seconds() < o.time_budget; ++round) {
-    if (o.progress && !o.progress({"tune", static_cast<double>(round), static_cast<double>(rounds), "candidates a node", "", -1})) throw Error(ErrorCode::interrupted, "[tune] interrupted");
+    if (o.progress &&
+        !o.progress({"tune", static_cast<double>(round), static_cast<double>(rounds), "candidates a node", "", -1}))
+      throw Error(ErrorCode::interrupted, "[tune] interrupted");
     TuningRecords forced;
     forced.cpu = records.cpu;
     for (const auto& [key, record] : records.by_query) {
@@ -165,11 +171,14 @@ TuneResult tune(const TuneOptions& o) {
     result.speedup = old_times.total / new_times.total;
   }
   if (result.speedup < 1) {  // what is better alone is not better together
-    for (auto& [key, r] : records.by_query) r = {first.at(key).kernel, r.incumbent_microseconds, r.incumbent_microseconds, r.description};
+    for (auto& [key, r] : records.by_query)
+      r = {first.at(key).kernel, r.incumbent_microseconds, r.incumbent_microseconds, r.description};
     result.speedup = 1;
   }
   for (const auto& [key, r] : records.by_query) {
-    if (r.kernel != first.at(key).kernel) result.changed.push_back({layers[key], r.kernel, first.at(key).kernel, r.microseconds / 1e3, r.incumbent_microseconds / 1e3});
+    if (r.kernel != first.at(key).kernel)
+      result.changed.push_back(
+          {layers[key], r.kernel, first.at(key).kernel, r.microseconds / 1e3, r.incumbent_microseconds / 1e3});
   }
   result.records = to_text(records);
   write_result(o, result.records);

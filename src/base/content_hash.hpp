@@ -1,5 +1,5 @@
-// A fast 128-bit hash that tells contents apart, and the identity of files on disk. Not for secrets: who wants to can make
-// two contents collide (base/sha256.hpp is for those).
+// A fast 128-bit hash that tells contents apart, and the identity of files on disk. Not for secrets: who wants to can
+// make two contents collide (base/sha256.hpp is for those).
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -1,8 +1,7 @@
 #include "base/content_hash.hpp"
-#include "base/file_observer.hpp"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "base/file.hpp"
+#include "base/file_observer.hpp"
 
 namespace hone {
 namespace {
@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 TEST(ContentHash, differs_where_one_bit_or_the_length_differs) {
   std::set<std::string> seen;
   std::vector<uint8_t> bytes(97, 0);
-  for (size_t n = 0; n <= bytes.size(); ++n) EXPECT_TRUE(seen.insert(content_hash({bytes.data(), n}).hex()).second) << n;
+  for (size_t n = 0; n <= bytes.size(); ++n)
+    EXPECT_TRUE(seen.insert(content_hash({bytes.data(), n}).hex()).second) << n;
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     bytes[bit / 8] = static_cast<uint8_t>(1u << (bit % 8));
     EXPECT_TRUE(seen.insert(content_hash(bytes).hex()).second) << bit;
@@ -31,7 +32,8 @@ TEST(ContentHash, differs_where_one_bit_or_the_length_differs) {
   EXPECT_EQ(content_hash("abc"), content_hash(std::string("abc")));
   EXPECT_EQ(content_hash("abc").hex().size(), 32u);
   // The halves are independent: swapped blocks change both.
-  const ContentHash a = content_hash(std::string(32, 'a') + std::string(32, 'b')), b = content_hash(std::string(32, 'b') + std::string(32, 'a'));
+  const ContentHash a = content_hash(std::string(32, 'a') + std::string(32, 'b')),
+                    b = content_hash(std::string(32, 'b') + std::string(32, 'a'));
   EXPECT_NE(a.low, b.low);
   EXPECT_NE(a.high, b.high);
 }

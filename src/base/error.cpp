@@ -4,13 +4,20 @@ namespace hone {
 
 const char* error_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::failed: return "failed";
-    case ErrorCode::no_space: return "no_space";
-    case ErrorCode::usage: return "usage";
-    case ErrorCode::unreadable: return "unreadable";
-    case ErrorCode::unsupported: return "unsupported";
-    case ErrorCode::unsafe: return "unsafe";
-    case ErrorCode::interrupted: return "interrupted";
+    case ErrorCode::failed:
+      return "failed";
+    case ErrorCode::no_space:
+      return "no_space";
+    case ErrorCode::usage:
+      return "usage";
+    case ErrorCode::unreadable:
+      return "unreadable";
+    case ErrorCode::unsupported:
+      return "unsupported";
+    case ErrorCode::unsafe:
+      return "unsafe";
+    case ErrorCode::interrupted:
+      return "interrupted";
   }
   return "failed";
 }
@@ -18,12 +25,16 @@ const char* error_name(ErrorCode code) {
 int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::failed:
-    case ErrorCode::no_space: return 1;
-    case ErrorCode::usage: return 2;
+    case ErrorCode::no_space:
+      return 1;
+    case ErrorCode::usage:
+      return 2;
     case ErrorCode::unreadable:
     case ErrorCode::unsupported:
-    case ErrorCode::unsafe: return 3;
-    case ErrorCode::interrupted: return 130;
+    case ErrorCode::unsafe:
+      return 3;
+    case ErrorCode::interrupted:
+      return 130;
   }
   return 1;
 }

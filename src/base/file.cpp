@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -22,8 +22,9 @@ namespace {
 Error io_error(const std::string& path, const char* what) {
   const int e = errno;
   const ErrorCode code = e == ENOSPC || e == EDQUOT || e == EFBIG ? ErrorCode::no_space : ErrorCode::failed;
-  return Error(code, std::string("[file] cannot ") + what + " (" + std::strerror(e) + ")", path,
-               code == ErrorCode::no_space ? "free some space or choose another --out" : "check the path and its permissions");
+  return Error(
+      code, std::string("[file] cannot ") + what + " (" + std::strerror(e) + ")", path,
+      code == ErrorCode::no_space ? "free some space or choose another --out" : "check the path and its permissions");
 }
 
 // All live maps, by their last byte: only there may pages be given back.
@@ -68,7 +69,9 @@ void populate_mapped(std::span<const uint8_t> bytes) noexcept {
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw Error(ErrorCode::unreadable, std::string("[file] cannot open (") + std::strerror(errno) + ")", path, "check the path");
+  if (fd < 0)
+    throw Error(ErrorCode::unreadable, std::string("[file] cannot open (") + std::strerror(errno) + ")", path,
+                "check the path");
   struct stat st {};
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
     ::close(fd);

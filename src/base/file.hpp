@@ -27,7 +27,8 @@ class MappedFile {
   std::string path_;
 };
 
-/// Collects a file under a temporary name beside its destination; `commit` syncs and renames. Destroyed before: nothing is left.
+/// Collects a file under a temporary name beside its destination; `commit` syncs and renames. Destroyed before: nothing
+/// is left.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

@@ -1,7 +1,6 @@
 #include "base/file.hpp"
 
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,7 +36,8 @@ TEST(File, leaves_nothing_behind_without_commit) {
   const std::string path = temporary("half");
   { AtomicFile(path).write("x"); }
   EXPECT_FALSE(fs::exists(path));
-  for (auto& e : fs::directory_iterator(fs::path(path).parent_path())) EXPECT_EQ(e.path().string().find("half"), std::string::npos);
+  for (auto& e : fs::directory_iterator(fs::path(path).parent_path()))
+    EXPECT_EQ(e.path().string().find("half"), std::string::npos);
 }
 
 TEST(File, names_a_missing_file_and_a_folder) {
@@ -59,7 +59,9 @@ TEST(MappedFile, gives_pages_back_and_brings_them_in_again) {
   write_file(path, content);
   const auto map = MappedFile::open(path);
   const auto bytes = map->bytes();
-  const auto same = [&] { return std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const uint8_t*>(content.data())); };
+  const auto same = [&] {
+    return std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const uint8_t*>(content.data()));
+  };
   const auto resident = [&] {
     std::vector<unsigned char> pages((bytes.size() + 4095) / 4096);
     size_t mapped = 0;

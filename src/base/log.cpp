@@ -18,7 +18,9 @@ static LogLevel threshold() {
   return level;
 }
 
-bool log_enabled(LogLevel level) { return level <= threshold(); }
+bool log_enabled(LogLevel level) {
+  return level <= threshold();
+}
 
 void log(LogLevel level, std::string_view text) {
   if (!log_enabled(level)) return;

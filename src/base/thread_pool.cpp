@@ -46,14 +46,15 @@ int share_of(int threads) {
   return wanted <= cores ? threads : std::max(1, cores * threads / wanted);
 }
 
-// A thread that wakes stays on the core it slept on as long as something runs on every other one, be it of the lowest priority: for
-// tens of milliseconds caller and worker would take turns on one core. So the worker leaves it.
+// A thread that wakes stays on the core it slept on as long as something runs on every other one, be it of the lowest
+// priority: for tens of milliseconds caller and worker would take turns on one core. So the worker leaves it.
 void leave_core(int core) {
   cpu_set_t all, others;
   if (sched_getaffinity(0, sizeof all, &all) != 0) return;
   others = all;
   CPU_CLR(core, &others);
-  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof all, &all);
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+    sched_setaffinity(0, sizeof all, &all);
 }
 
 }  // namespace

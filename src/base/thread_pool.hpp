@@ -18,8 +18,8 @@ class RangeFn {
   void (*call_)(void*, int64_t, int64_t, int);
 };
 
-/// Runs loops on `size()` threads, the caller included. The split depends on `n`, `grain` and the number of threads only.
-/// One caller at a time; nested calls run inline. Never allocates after construction and never throws.
+/// Runs loops on `size()` threads, the caller included. The split depends on `n`, `grain` and the number of threads
+/// only. One caller at a time; nested calls run inline. Never allocates after construction and never throws.
 class ThreadPool {
  public:
   /// `threads` >= 1; 0 takes HONE_NUM_THREADS, else the number of cores this process may use.
@@ -30,9 +30,9 @@ class ThreadPool {
 
   int size() const { return size_; }
 
-  /// Calls `f(begin, end, thread)` over disjoint ranges that cover [0, n). Ranges are at least `grain` long where n allows,
-  /// contiguous and fixed per thread: thread t gets the t-th part, so a thread meets the memory it wrote before.
-  /// `f` must not throw.
+  /// Calls `f(begin, end, thread)` over disjoint ranges that cover [0, n). Ranges are at least `grain` long where n
+  /// allows, contiguous and fixed per thread: thread t gets the t-th part, so a thread meets the memory it wrote
+  /// before. `f` must not throw.
   template <class F>
   void parallel_for(int64_t n, int64_t grain, F&& f) noexcept {
     run_static(n, grain, RangeFn(f));

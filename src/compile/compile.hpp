@@ -35,7 +35,7 @@ struct CompileOptions {
   bool profile = false;                        ///< time every step
   std::set<std::string> disabled_passes = {};  ///< names of passes not to run
   bool optimize = true;                        ///< false: no passes at all
-  bool exact_rest = false;                     ///< `int8`: what is not quantized stays in f32 where bf16 would be faster
+  bool exact_rest = false;  ///< `int8`: what is not quantized stays in f32 where bf16 would be faster
   std::shared_ptr<ThreadPool> pool = nullptr;  ///< shared pool (one stream)
   double tune_seconds = 2;       ///< for `automatic`: time spent on measuring; 0: by rule, without measuring
   double tolerance = 0.01;       ///< for `automatic`: relative RMS difference to the exact outputs that is accepted
@@ -58,8 +58,8 @@ struct CompileReport {
 /// Why a graph cannot become one program: dynamic shapes, sequences, strings, control flow. Empty: it can.
 std::string why_not_static(const Graph& g);
 
-/// Compiles a static graph (see `why_not_static`). Throws `Error` naming the node. A graph that is moved in gives its weights up as
-/// they are packed, so that they are not in memory twice.
+/// Compiles a static graph (see `why_not_static`). Throws `Error` naming the node. A graph that is moved in gives its
+/// weights up as they are packed, so that they are not in memory twice.
 Program compile_program(Graph graph, const CompileOptions& options = {}, CompileReport* report = nullptr);
 
 /// A model ready to run, whatever its shapes: one session for a static graph; for dynamic input shapes a program for

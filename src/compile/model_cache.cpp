@@ -107,8 +107,8 @@ std::string cpu_name() {
 #endif
 }
 
-// The file with the weights of an OpenVINO IR, and the usual names of external data. Others are found by the list in the
-// entry.
+// The file with the weights of an OpenVINO IR, and the usual names of external data. Others are found by the list in
+// the entry.
 std::vector<std::string> siblings(const std::string& model) {
   const fs::path p(model);
   std::vector<std::string> all;
@@ -175,9 +175,15 @@ uint64_t cache_limit() {
   char* end = nullptr;
   const double v = std::strtod(text, &end);
   const std::string unit = end;
-  const double factor = unit.empty() ? 1 : unit == "k" ? 1e3 : unit == "M" ? 1e6 : unit == "G" ? 1e9 : unit == "T" ? 1e12 : 0;
+  const double factor = unit.empty()  ? 1
+                        : unit == "k" ? 1e3
+                        : unit == "M" ? 1e6
+                        : unit == "G" ? 1e9
+                        : unit == "T" ? 1e12
+                                      : 0;
   if (end == text || factor == 0 || !(v >= 0) || v * factor > 9e18)
-    throw Error(ErrorCode::usage, "[cache] HONE_CACHE_SIZE wants a size like 500M or 2G", std::string("'") + text + "'");
+    throw Error(ErrorCode::usage, "[cache] HONE_CACHE_SIZE wants a size like 500M or 2G",
+                std::string("'") + text + "'");
   return static_cast<uint64_t>(v * factor);
 }
 
@@ -277,7 +283,8 @@ std::optional<CachedModel> ModelCache::load(const std::string& model_key, const 
     const std::string& list = file.metadata[files_field];
     for (size_t at = 0; at < list.size();) {
       const size_t end = list.find('\n', at);
-      if (end == std::string::npos || end - at < 34) throw Error(ErrorCode::unreadable, "[cache] a damaged list of files");
+      if (end == std::string::npos || end - at < 34)
+        throw Error(ErrorCode::unreadable, "[cache] a damaged list of files");
       const auto h = hash_of((fs::path(base) / list.substr(at + 33, end - at - 33)).string());
       if (!h || h->hex() != list.substr(at, 32)) return std::nullopt;  // weights have changed: no reason to warn
       at = end + 1;
@@ -322,7 +329,8 @@ void ModelCache::store(const ContentHash& model, const std::string& question, co
   save("graph " + model.hex() + "\n" + question, program, std::move(metadata));
 }
 
-void ModelCache::save(const std::string& model_key, const Program& program, std::map<std::string, std::string> metadata) {
+void ModelCache::save(const std::string& model_key, const Program& program,
+                      std::map<std::string, std::string> metadata) {
   const std::string key = model_key + "\n" + build_identity();
   const std::string path = entry(key);
   uint64_t bytes = 0;

@@ -4,16 +4,17 @@
 //   if (auto hit = cache.find("net.onnx", question)) ...       // `question`: everything else the program depends on
 //   else cache.store("net.onnx", question, files, program, metadata);
 //
-// An entry is a `.hone` file without graph, named by a hash of: the bytes of the model file and of the weight file beside
-// it, the question, this build of Hone, the CPU and its ISA. It lists all files the model was read from with their hashes,
-// so a changed weight file never gives an old program. Loading maps the entry: weights are neither read nor copied.
+// An entry is a `.hone` file without graph, named by a hash of: the bytes of the model file and of the weight file
+// beside it, the question, this build of Hone, the CPU and its ISA. It lists all files the model was read from with
+// their hashes, so a changed weight file never gives an old program. Loading maps the entry: weights are neither read
+// nor copied.
 //
 // Trust. Every checksum of an entry is verified when it is loaded for the first time after it was written by somebody
-// else; then, and when this class wrote it, a stamp (device, inode, size, times of modification and change) is kept beside
-// it. While the stamp holds nobody has written to the entry, and its weights are not read again: program, metadata and
-// tables are still checked at every load. The change time cannot be set back, so cut or altered entries lose their
-// stamp; what a stamp cannot see is a disk that gives other bytes than were written (HONE_CACHE_VERIFY=1 reads all).
-// Hashes of model files above 1 MB are remembered under the same rule.
+// else; then, and when this class wrote it, a stamp (device, inode, size, times of modification and change) is kept
+// beside it. While the stamp holds nobody has written to the entry, and its weights are not read again: program,
+// metadata and tables are still checked at every load. The change time cannot be set back, so cut or altered entries
+// lose their stamp; what a stamp cannot see is a disk that gives other bytes than were written (HONE_CACHE_VERIFY=1
+// reads all). Hashes of model files above 1 MB are remembered under the same rule.
 //
 // Entries appear whole or not at all and any number of processes may share a folder. Nothing here throws because of the
 // folder's state: what is damaged, foreign, unreadable or cannot be written costs one warning line, and the caller

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -141,7 +141,8 @@ TEST_F(Cache, notices_changed_weight_files) {
 TEST_F(Cache, compiles_anew_where_an_entry_was_cut) {
   store();
   const std::string path = entries().at(0), whole = read_text_file(path);
-  for (size_t size : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{200}, whole.size() / 2, whole.size() - 4096, whole.size() - 1}) {
+  for (size_t size : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{200}, whole.size() / 2, whole.size() - 4096,
+                      whole.size() - 1}) {
     fs::resize_file(path, size);
     size_t warnings = 0;
     EXPECT_FALSE(find("q", warnings)) << size;

@@ -39,7 +39,8 @@ Layer with_bias(Graph& g, NodeId id) {
     if (add.is<Add>()) {
       const Value other = add.input(1 - y.uses()[0].index);
       const Tensor c = other.constant();
-      if (c && static_cast<int64_t>(c.size()) == shape[1] && other.uses().size() == 1) return {id, add.id, other.node().id};
+      if (c && static_cast<int64_t>(c.size()) == shape[1] && other.uses().size() == 1)
+        return {id, add.id, other.node().id};
     }
   }
   Builder b(g);
@@ -58,7 +59,8 @@ Layer with_bias(Graph& g, NodeId id) {
 }
 
 // Means of the layers' outputs per channel over the samples.
-std::vector<std::vector<double>> means(const Graph& graph, const std::vector<ValueId>& values, const CalibrationData& data, size_t samples, const MakeRunner& make_runner) {
+std::vector<std::vector<double>> means(const Graph& graph, const std::vector<ValueId>& values,
+                                       const CalibrationData& data, size_t samples, const MakeRunner& make_runner) {
   Graph g = graph;
   for (NodeId r : std::vector<NodeId>(g.results())) g.remove(r);
   add_channel_means(g, values);
@@ -84,14 +86,14 @@ std::vector<std::vector<double>> means(const Graph& graph, const std::vector<Val
 
 }  // namespace
 
-void correct_biases(Graph& quantized, const Graph& model, const std::vector<NodeId>& wanted, const CalibrationData& data, size_t samples,
-                    const MakeRunner& make_runner) {
+void correct_biases(Graph& quantized, const Graph& model, const std::vector<NodeId>& wanted,
+                    const CalibrationData& data, size_t samples, const MakeRunner& make_runner) {
   std::vector<Layer> layers;
   std::vector<ValueId> reference;
   std::vector<NodeId> order;
   for (NodeId id : model.topological_order()) {
-    if (std::find(wanted.begin(), wanted.end(), id) != wanted.end() && quantized.handle(id).input(1).node().op().name == "FakeQuantize" &&
-        has_channels(model, id)) {
+    if (std::find(wanted.begin(), wanted.end(), id) != wanted.end() &&
+        quantized.handle(id).input(1).node().op().name == "FakeQuantize" && has_channels(model, id)) {
       order.push_back(id);
       reference.push_back(model.node(id).outputs[0]);
     }

@@ -21,7 +21,9 @@ class ReferenceRunner : public Runner {
   Graph graph_;
 };
 
-Value as_f32(Builder& b, Value v) { return v.element_type() == ElementType::f32 ? v : b(Convert{ElementType::f32}, v); }
+Value as_f32(Builder& b, Value v) {
+  return v.element_type() == ElementType::f32 ? v : b(Convert{ElementType::f32}, v);
+}
 
 }  // namespace
 
@@ -29,8 +31,9 @@ MakeRunner reference_runner() {
   return [](const Graph& g) { return std::make_unique<ReferenceRunner>(g); };
 }
 
-std::vector<RangeStatistics> observe_ranges(const Graph& g, const std::vector<ValueId>& values, const CalibrationData& data, size_t samples,
-                                            const MakeRunner& make_runner, const Progress& progress) {
+std::vector<RangeStatistics> observe_ranges(const Graph& g, const std::vector<ValueId>& values,
+                                            const CalibrationData& data, size_t samples, const MakeRunner& make_runner,
+                                            const Progress& progress) {
   Graph observed = g;
   Builder b(observed);
   for (NodeId r : std::vector<NodeId>(observed.results())) observed.remove(r);
@@ -70,7 +73,8 @@ std::vector<RangeStatistics> observe_ranges(const Graph& g, const std::vector<Va
     done += batch;
     if (progress && !progress(std::min(done, samples), samples)) break;
   }
-  if (done == 0) throw Error(ErrorCode::failed, "[quantize] there are no calibration samples", "", "give a data set with --data");
+  if (done == 0)
+    throw Error(ErrorCode::failed, "[quantize] there are no calibration samples", "", "give a data set with --data");
   for (RangeStatistics& s : out) {
     s.mean_min /= static_cast<double>(s.samples);
     s.mean_max /= static_cast<double>(s.samples);

@@ -13,27 +13,57 @@
 namespace hone {
 namespace {
 
-bool one_of(std::string_view name, std::initializer_list<std::string_view> list) { return std::find(list.begin(), list.end(), name) != list.end(); }
+bool one_of(std::string_view name, std::initializer_list<std::string_view> list) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
 
 // Operators that run on quantized inputs.
 bool is_quantizable(const Node& n) {
-  return one_of(n.op().name, {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul", "Add", "Subtract",
-                              "Multiply", "Divide", "Maximum", "Minimum", "AvgPool", "AdaptiveAvgPool", "ReduceMean", "ReduceL2", "ReduceSum", "MVN",
-                              "NormalizeL2", "Interpolate", "Power", "FloorMod", "SquaredDifference", "LSTMSequence", "GRUSequence", "GroupNormalization",
+  return one_of(n.op().name, {"Convolution",
+                              "GroupConvolution",
+                              "ConvolutionBackpropData",
+                              "GroupConvolutionBackpropData",
+                              "MatMul",
+                              "Add",
+                              "Subtract",
+                              "Multiply",
+                              "Divide",
+                              "Maximum",
+                              "Minimum",
+                              "AvgPool",
+                              "AdaptiveAvgPool",
+                              "ReduceMean",
+                              "ReduceL2",
+                              "ReduceSum",
+                              "MVN",
+                              "NormalizeL2",
+                              "Interpolate",
+                              "Power",
+                              "FloorMod",
+                              "SquaredDifference",
+                              "LSTMSequence",
+                              "GRUSequence",
+                              "GroupNormalization",
                               "ScaledDotProductAttention"});
 }
 // Operators whose output takes only values of their data input: a quantizer passes through.
 bool is_agnostic(const Node& n) {
-  return one_of(n.op().name, {"MaxPool", "AdaptiveMaxPool", "ReduceMax", "Reshape", "Squeeze", "Unsqueeze", "Split", "VariadicSplit", "Transpose", "Tile",
-                              "StridedSlice", "ShuffleChannels", "Broadcast", "Pad", "Gather", "GatherND", "GatherElements", "DepthToSpace", "SpaceToDepth",
-                              "BatchToSpace", "SpaceToBatch"});
+  return one_of(n.op().name, {"MaxPool",      "AdaptiveMaxPool", "ReduceMax",     "Reshape",      "Squeeze",
+                              "Unsqueeze",    "Split",           "VariadicSplit", "Transpose",    "Tile",
+                              "StridedSlice", "ShuffleChannels", "Broadcast",     "Pad",          "Gather",
+                              "GatherND",     "GatherElements",  "DepthToSpace",  "SpaceToDepth", "BatchToSpace",
+                              "SpaceToBatch"});
 }
-bool is_concat(const Node& n) { return n.op().name == "Concat"; }
+bool is_concat(const Node& n) {
+  return n.op().name == "Concat";
+}
 bool is_activation(const Node& n) {
-  return one_of(n.op().name, {"Relu", "Clamp", "Elu", "PRelu", "Sigmoid", "HSigmoid", "HardSigmoid", "Swish", "HSwish", "Selu"});
+  return one_of(n.op().name,
+                {"Relu", "Clamp", "Elu", "PRelu", "Sigmoid", "HSigmoid", "HardSigmoid", "Swish", "HSwish", "Selu"});
 }
 bool is_dense(const Node& n) {
-  return one_of(n.op().name, {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul"});
+  return one_of(n.op().name, {"Convolution", "GroupConvolution", "ConvolutionBackpropData",
+                              "GroupConvolutionBackpropData", "MatMul"});
 }
 
 class Placer {
@@ -67,15 +97,19 @@ class Placer {
   }
 
  private:
-  bool ignored(const Node& n) const { return excluded_.contains(n.id) || (options_.ignored && options_.ignored(n.name())); }
+  bool ignored(const Node& n) const {
+    return excluded_.contains(n.id) || (options_.ignored && options_.ignored(n.name()));
+  }
 
   static bool constant_behind(const Value& v) {
     Node p = v.node();
-    while (one_of(p.op().name, {"Convert", "Reshape", "Transpose", "Dequantize", "FakeQuantize"})) p = p.input(0).node();
+    while (one_of(p.op().name, {"Convert", "Reshape", "Transpose", "Dequantize", "FakeQuantize"}))
+      p = p.input(0).node();
     return p.is<Constant>() || p.is<Variable>();
   }
 
-  // Input `i` of a quantizable node that should be quantized: float data, not behind a fused pattern, no constant operand of an elementwise operator.
+  // Input `i` of a quantizable node that should be quantized: float data, not behind a fused pattern, no constant
+  // operand of an elementwise operator.
   bool quantizable_port(NodeId id, uint32_t i) const {
     const Node n = g_.handle(id);
     const Value v = n.input(i);
@@ -84,7 +118,8 @@ class Placer {
     if (fused_.contains({id, i})) return false;
     const std::string_view op = n.op().name;
     if (is_dense(n)) return i < 2;
-    if (one_of(op, {"Add", "Subtract", "Multiply", "Divide", "Maximum", "Minimum", "SquaredDifference", "Power", "FloorMod"})) {
+    if (one_of(op, {"Add", "Subtract", "Multiply", "Divide", "Maximum", "Minimum", "SquaredDifference", "Power",
+                    "FloorMod"})) {
       // A constant operand is a bias or a scale: it is fused with its neighbours, the other side stays as it is.
       return !constant_behind(n.input(0)) && !constant_behind(n.input(1));
     }
@@ -107,7 +142,8 @@ class Placer {
           v = u.output();
         } else {
           // The elementwise operator takes one branch in; the other keeps its quantizer.
-          if (arithmetic && u.op().name == "Add" && !fused_.contains({u.id, 0}) && !fused_.contains({u.id, 1}) && u.input(0).shape() == u.input(1).shape()) {
+          if (arithmetic && u.op().name == "Add" && !fused_.contains({u.id, 0}) && !fused_.contains({u.id, 1}) &&
+              u.input(0).shape() == u.input(1).shape()) {
             fused_.insert({u.id, u.input(0) == v ? 0u : 1u});
           }
           break;
@@ -132,10 +168,14 @@ class Placer {
             if (p.input(0) == other) excluded_.insert(chain.begin(), chain.end());
             break;
           }
-          const bool constant_operand = p.num_inputs() == 2 && (constant_behind(p.input(1)) || constant_behind(p.input(0)));
-          if (is_activation(p) || p.op().name == "Reshape" || is_dense(p)) v = p.input(0);
-          else if (one_of(p.op().name, {"Add", "Multiply"}) && constant_operand) v = constant_behind(p.input(0)) ? p.input(1) : p.input(0);
-          else break;
+          const bool constant_operand =
+              p.num_inputs() == 2 && (constant_behind(p.input(1)) || constant_behind(p.input(0)));
+          if (is_activation(p) || p.op().name == "Reshape" || is_dense(p))
+            v = p.input(0);
+          else if (one_of(p.op().name, {"Add", "Multiply"}) && constant_operand)
+            v = constant_behind(p.input(0)) ? p.input(1) : p.input(0);
+          else
+            break;
         }
       }
     }
@@ -177,8 +217,10 @@ class Placer {
     ActivationQuantizer& q = at_[v];
     q.value = v;
     if (std::find(q.uses.begin(), q.uses.end(), use) == q.uses.end()) q.uses.push_back(use);
-    if (q.group < 0) q.group = group;
-    else if (group >= 0 && group != q.group) merge_groups(group, q.group);
+    if (q.group < 0)
+      q.group = group;
+    else if (group >= 0 && group != q.group)
+      merge_groups(group, q.group);
   }
   void merge_groups(int from, int to) {
     for (auto& [v, q] : at_) {
@@ -233,8 +275,12 @@ class Placer {
 
 }  // namespace
 
-bool is_weighted(const Node& n) { return is_dense(n); }
+bool is_weighted(const Node& n) {
+  return is_dense(n);
+}
 
-Placement place_quantizers(const Graph& g, const PlacementOptions& options) { return Placer(g, options).place(); }
+Placement place_quantizers(const Graph& g, const PlacementOptions& options) {
+  return Placer(g, options).place();
+}
 
 }  // namespace hone

@@ -1,5 +1,6 @@
-// Where FakeQuantize goes. Every input of a quantizable operator gets a quantizer; it moves up through operators that do not change
-// values (reshapes, pooling maxima, concatenation...) and joins with others at branches, as NNCF's propagation solver does.
+// Where FakeQuantize goes. Every input of a quantizable operator gets a quantizer; it moves up through operators that
+// do not change values (reshapes, pooling maxima, concatenation...) and joins with others at branches, as NNCF's
+// propagation solver does.
 #pragma once
 #include <functional>
 #include <map>
@@ -22,7 +23,8 @@ struct ActivationQuantizer {
   int group = -1;  ///< quantizers of one group share one range (inputs of a Concat that leads to a convolution)
 };
 
-/// One weight quantizer: on the constant that feeds `use`, per index of `axis` (-1: per tensor). Grouped weights count both leading axes.
+/// One weight quantizer: on the constant that feeds `use`, per index of `axis` (-1: per tensor). Grouped weights count
+/// both leading axes.
 struct WeightQuantizer {
   Use use;
   std::vector<int64_t> channel_axes;

@@ -60,7 +60,8 @@ struct Ranges {
   std::vector<QuantizerRange> activations;  // parallel to Placement::activations
 };
 
-Ranges activation_ranges(const Graph& g, const Placement& p, const CalibrationData& data, const QuantizeOptions& o, const MakeRunner& make_runner) {
+Ranges activation_ranges(const Graph& g, const Placement& p, const CalibrationData& data, const QuantizeOptions& o,
+                         const MakeRunner& make_runner) {
   std::vector<ValueId> values;
   for (const ActivationQuantizer& q : p.activations) values.push_back(q.value);
   const auto stats = observe_ranges(g, values, data, o.samples, make_runner, o.progress);
@@ -116,7 +117,8 @@ Graph insert(const Graph& model, const Placement& p, const Ranges& ranges, const
   return g;
 }
 
-// Dense operators that an elementwise or pooling operator meets on its ways up and down, through operators that are not dense.
+// Dense operators that an elementwise or pooling operator meets on its ways up and down, through operators that are not
+// dense.
 std::set<NodeId> dense_neighbours(const Graph& g, NodeId start) {
   std::set<NodeId> found, seen{start};
   std::vector<NodeId> work{start};
@@ -131,8 +133,10 @@ std::set<NodeId> dense_neighbours(const Graph& g, NodeId start) {
       for (const Use& u : v.uses()) next.push_back(u.node);
     }
     for (NodeId id : next) {
-      if (is_weighted(g.handle(id))) found.insert(id);
-      else if (!g.handle(id).is<Constant>() && seen.insert(id).second) work.push_back(id);
+      if (is_weighted(g.handle(id)))
+        found.insert(id);
+      else if (!g.handle(id).is<Constant>() && seen.insert(id).second)
+        work.push_back(id);
     }
   }
   return found;
@@ -148,7 +152,8 @@ void release_bystanders(const Graph& g, const Placement& p, std::set<NodeId>& ke
 }
 
 // Outputs of the model on ranking samples, one vector a sample.
-std::vector<std::vector<double>> outputs_of(const Graph& g, const CalibrationData& data, size_t samples, const MakeRunner& make_runner) {
+std::vector<std::vector<double>> outputs_of(const Graph& g, const CalibrationData& data, size_t samples,
+                                            const MakeRunner& make_runner) {
   const auto runner = make_runner(g);
   std::vector<std::vector<double>> out;
   for (size_t i = 0; i < samples; ++i) {
@@ -169,17 +174,22 @@ double squared_error(const std::vector<std::vector<double>>& a, const std::vecto
 
 }  // namespace
 
-Quantized quantize(const Graph& model, const CalibrationData& data, const QuantizeOptions& o, const MakeRunner& make_runner) {
+Quantized quantize(const Graph& model, const CalibrationData& data, const QuantizeOptions& o,
+                   const MakeRunner& make_runner) {
   for (NodeId id : model.topological_order()) {
     const std::string_view op = model.node(id).op->name;
-    if (op == "FakeQuantize" || op == "Quantize") throw Error(ErrorCode::failed, "[quantize] the model is quantized already", "node '" + model.node(id).name + "'", "start from the float model");
+    if (op == "FakeQuantize" || op == "Quantize")
+      throw Error(ErrorCode::failed, "[quantize] the model is quantized already", "node '" + model.node(id).name + "'",
+                  "start from the float model");
   }
   const Placement placement = place_quantizers(model, {o.ignored});
   std::vector<NodeId> dense;
   for (NodeId id : placement.quantized) {
     if (is_weighted(model.handle(id))) dense.push_back(id);
   }
-  if (dense.empty()) throw Error(ErrorCode::unsupported, "[quantize] the model has no convolution or matrix product that could be quantized");
+  if (dense.empty())
+    throw Error(ErrorCode::unsupported,
+                "[quantize] the model has no convolution or matrix product that could be quantized");
   const Ranges ranges = activation_ranges(model, placement, data, o, make_runner);
 
   std::set<NodeId> kept;
@@ -203,7 +213,10 @@ Quantized quantize(const Graph& model, const CalibrationData& data, const Quanti
       for (NodeId id : dense) {
         std::set<NodeId> others(placement.quantized.begin(), placement.quantized.end());
         others.erase(id);
-        ranking.emplace_back(squared_error(outputs_of(insert(model, placement, ranges, others), data, ranking_samples, make_runner), want), id);
+        ranking.emplace_back(
+            squared_error(outputs_of(insert(model, placement, ranges, others), data, ranking_samples, make_runner),
+                          want),
+            id);
       }
       std::sort(ranking.begin(), ranking.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
       for (const auto& [error, id] : ranking) {

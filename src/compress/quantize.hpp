@@ -1,5 +1,5 @@
-// Post-training INT8 quantization: a graph in, the same graph with FakeQuantize out. Scales move into the types, and integers into the
-// kernels, when it is compiled.
+// Post-training INT8 quantization: a graph in, the same graph with FakeQuantize out. Scales move into the types, and
+// integers into the kernels, when it is compiled.
 #pragma once
 #include <functional>
 #include <string>
@@ -29,10 +29,10 @@ struct QuantizeOptions {
 };
 
 struct QuantizeReport {
-  size_t quantized_nodes = 0;  ///< convolutions and matrix products in int8
-  size_t kept_nodes = 0;       ///< those left in higher precision
-  double mac_share = 0;        ///< multiply-accumulates in int8 / all of the graph's
-  std::vector<std::string> kept;  ///< names, and why
+  size_t quantized_nodes = 0;                            ///< convolutions and matrix products in int8
+  size_t kept_nodes = 0;                                 ///< those left in higher precision
+  double mac_share = 0;                                  ///< multiply-accumulates in int8 / all of the graph's
+  std::vector<std::string> kept;                         ///< names, and why
   double metric_before = 0, metric_after = 0, drop = 0;  ///< where `metric` was given
 };
 
@@ -41,8 +41,9 @@ struct Quantized {
   QuantizeReport report;
 };
 
-/// `model`: inference form with BatchNorm folded and without epilogues. Throws `Error` where nothing can be quantized, where there is no
-/// sample, and where the model is quantized already.
-Quantized quantize(const Graph& model, const CalibrationData& data, const QuantizeOptions& options, const MakeRunner& make_runner);
+/// `model`: inference form with BatchNorm folded and without epilogues. Throws `Error` where nothing can be quantized,
+/// where there is no sample, and where the model is quantized already.
+Quantized quantize(const Graph& model, const CalibrationData& data, const QuantizeOptions& options,
+                   const MakeRunner& make_runner);
 
 }  // namespace hone

@@ -125,7 +125,10 @@ TEST(Quantize, refuses_what_it_cannot_do) {
   EXPECT_THROW(quantize(model(), calibration(0), {}, reference_runner()), Error) << "no samples";
   const Quantized q = quantize(model(), calibration(2), {}, reference_runner());
   EXPECT_THROW(quantize(q.graph, calibration(2), {}, reference_runner()), Error) << "quantized already";
-  EXPECT_THROW(quantize(parse_graph("graph g {\n%x = Parameter() {element_type=f32,shape=[1,4]}\n%y = Relu(%x)\nResult(%y)\n}"), calibration(2), {}, reference_runner()), Error);
+  EXPECT_THROW(
+      quantize(parse_graph("graph g {\n%x = Parameter() {element_type=f32,shape=[1,4]}\n%y = Relu(%x)\nResult(%y)\n}"),
+               calibration(2), {}, reference_runner()),
+      Error);
 }
 
 }  // namespace hone

@@ -45,7 +45,8 @@ QuantizerRange asymmetric_activations(float low, float high) {
 std::vector<float> abs_max_per_channel(const Tensor& t, int64_t axis) {
   const size_t channels = axis < 0 ? 1 : static_cast<size_t>(t.shape()[static_cast<size_t>(axis)]);
   size_t inner = 1;
-  for (size_t k = static_cast<size_t>(axis + 1); k < t.rank() && axis >= 0; ++k) inner *= static_cast<size_t>(t.shape()[k]);
+  for (size_t k = static_cast<size_t>(axis + 1); k < t.rank() && axis >= 0; ++k)
+    inner *= static_cast<size_t>(t.shape()[k]);
   std::vector<float> m(channels, 0);
   for (size_t i = 0; i < t.size(); ++i) {
     float& c = m[axis < 0 ? 0 : i / inner % channels];

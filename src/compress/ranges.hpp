@@ -1,4 +1,5 @@
-// From observed values to quantizer parameters. The formulas are those of NNCF's fake_quantize.py, so that files quantized here and there agree.
+// From observed values to quantizer parameters. The formulas are those of NNCF's fake_quantize.py, so that files
+// quantized here and there agree.
 #pragma once
 #include <vector>
 
@@ -12,8 +13,8 @@ struct QuantizerRange {
   int levels = 256;
 };
 
-/// Symmetric weights, narrow range [-127, 127], 255 levels. Ranges below 1 % of the largest are widened to it, so that dead channels
-/// keep a usable scale.
+/// Symmetric weights, narrow range [-127, 127], 255 levels. Ranges below 1 % of the largest are widened to it, so that
+/// dead channels keep a usable scale.
 QuantizerRange symmetric_weights(const std::vector<float>& abs_max);
 
 /// Symmetric activations, 256 levels: [0, high] where nothing was negative, else [-high * 128 / 127, high].

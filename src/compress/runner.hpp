@@ -21,7 +21,8 @@ using MakeRunner = std::function<std::unique_ptr<Runner>(const Graph&)>;
 /// Runs graphs with the reference interpreter.
 MakeRunner reference_runner();
 
-/// Sample `i` as the model's inputs; nullopt where there are no more. Asked in rising order, from 0 on again for every pass over the data.
+/// Sample `i` as the model's inputs; nullopt where there are no more. Asked in rising order, from 0 on again for every
+/// pass over the data.
 using CalibrationData = std::function<std::optional<std::vector<Datum>>(size_t i)>;
 
 }  // namespace hone

@@ -1,4 +1,5 @@
-// Small pictures in forms that Hone's own encoders do not write. The expected pixels come from Pillow 13 or from the recipe itself.
+// Small pictures in forms that Hone's own encoders do not write. The expected pixels come from Pillow 13 or from the
+// recipe itself.
 #pragma once
 
 namespace hone::data::samples {

@@ -6,7 +6,12 @@ namespace hone {
 
 enum class EpilogueOp : uint8_t {
   // two operands
-  add, subtract, multiply, divide, maximum, minimum,
+  add,
+  subtract,
+  multiply,
+  divide,
+  maximum,
+  minimum,
   prelu,  ///< a where a >= 0, else a * b
   // one operand; alpha and beta are the operator's constants
   relu,
@@ -17,10 +22,16 @@ enum class EpilogueOp : uint8_t {
   hswish,        ///< a * min(max(a + 3, 0), 6) / 6
   hsigmoid,      ///< min(max(a + 3, 0), 6) / 6
   hard_sigmoid,  ///< clamp(alpha * a + beta, 0, 1)
-  gelu_erf, gelu_tanh,
-  elu,        ///< a where a > 0, else alpha * (exp(a) - 1)
-  leaky_relu, ///< a where a >= 0, else alpha * a
-  softplus, mish, exp, abs, negative, sqrt,
+  gelu_erf,
+  gelu_tanh,
+  elu,         ///< a where a > 0, else alpha * (exp(a) - 1)
+  leaky_relu,  ///< a where a >= 0, else alpha * a
+  softplus,
+  mish,
+  exp,
+  abs,
+  negative,
+  sqrt,
   scale_shift,  ///< alpha * a + beta
   round,        ///< to the nearest integer, ties to even
 };

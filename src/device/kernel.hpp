@@ -1,4 +1,5 @@
-// What a kernel is. A kernel row states its own limits, plans what it needs ahead of time and then runs without allocating.
+// What a kernel is. A kernel row states its own limits, plans what it needs ahead of time and then runs without
+// allocating.
 //
 //   supports(query)  yes, or a sentence that says why not; `--explain` prints it
 //   plan(query)      compile-time half: layouts, packed forms of constant inputs, aliasing, cost
@@ -32,10 +33,10 @@ struct TensorDesc {
   Shape shape;  ///< logical shape
   Layout layout = Layout::plain;
   QuantizationPtr quantization;  ///< of integer tensors that stand for real numbers; null otherwise
-  bool present = true;           ///< false: an optional input that is absent, an output nobody reads (its pointer is null)
-  bool constant = false;         ///< the value is known when the kernel is planned
-  Tensor value;                  ///< that value (plain layout); empty where it was not kept, as for packed weights at load
-  std::string packed;            ///< name of the packed form the pointer will hold; empty: the tensor itself
+  bool present = true;    ///< false: an optional input that is absent, an output nobody reads (its pointer is null)
+  bool constant = false;  ///< the value is known when the kernel is planned
+  Tensor value;           ///< that value (plain layout); empty where it was not kept, as for packed weights at load
+  std::string packed;     ///< name of the packed form the pointer will hold; empty: the tensor itself
 
   size_t size() const { return static_cast<size_t>(element_count(shape)); }
   size_t bytes() const { return byte_size(type, size()); }
@@ -84,9 +85,10 @@ struct PackedInput {
 struct KernelPlan {
   std::vector<PackedInput> packs;
   int in_place_input = -1;  ///< output 0 may share memory with this input when nobody else reads it
-  /// More pairs (output, input) that may share memory, all at once: updated parameters, optimizer states, running statistics.
+  /// More pairs (output, input) that may share memory, all at once: updated parameters, optimizer states, running
+  /// statistics.
   std::vector<std::pair<uint32_t, uint32_t>> in_place;
-  double cost = 0;          ///< expected microseconds on one thread; only compared between rows of one operator
+  double cost = 0;  ///< expected microseconds on one thread; only compared between rows of one operator
 };
 
 /// Where a run reports what only data can reveal (an index out of range). The first report stays.
@@ -100,7 +102,8 @@ struct RunError {
   }
 };
 
-/// Everything a run gets. Pointers of absent tensors are null; tensors are aligned to 64 bytes and readable one vector past their end.
+/// Everything a run gets. Pointers of absent tensors are null; tensors are aligned to 64 bytes and readable one vector
+/// past their end.
 struct KernelArgs {
   std::span<const void* const> inputs;
   std::span<void* const> outputs;
@@ -122,7 +125,8 @@ struct Kernel {
   const char* op;        ///< operator name
   Support (*supports)(const KernelQuery&);
   KernelPlan (*plan)(const KernelQuery&);
-  /// Null where no input is ever packed. The result is a u8 tensor of the packed bytes. `query.inputs[p.input].value` holds the constant.
+  /// Null where no input is ever packed. The result is a u8 tensor of the packed bytes. `query.inputs[p.input].value`
+  /// holds the constant.
   Tensor (*pack)(const KernelQuery&, const PackedInput& p);
   std::unique_ptr<PreparedKernel> (*prepare)(const KernelQuery&);
 };

@@ -50,7 +50,8 @@ bool any_output_on(const NodeData& n, const std::vector<bool>& path) {
   return std::any_of(n.outputs.begin(), n.outputs.end(), [&](ValueId v) { return path[v]; });
 }
 
-// Replaces composites without a gradient of their own by their expansion, until none is left. `loss` follows its replacement.
+// Replaces composites without a gradient of their own by their expansion, until none is left. `loss` follows its
+// replacement.
 void expand_on_path(Graph& g, Value& loss, const Values& wrt) {
   for (bool changed = true; changed;) {
     changed = false;
@@ -81,24 +82,31 @@ std::vector<BlockingNode> blockers(const Graph& g, ValueId loss, const Values& w
   for (NodeId id : g.topological_order()) {
     const NodeData& n = g.node(id);
     if (!any_input_on(n, path) || !any_output_on(n, path)) continue;
-    if (n.epilogue) out.push_back({n.name, std::string(n.op->name), "carries a fused epilogue; differentiate before fusing"});
-    else if (!n.op->grad && !n.op->expand) out.push_back({n.name, std::string(n.op->name), n.op->not_differentiable ? n.op->not_differentiable : "no gradient"});
+    if (n.epilogue)
+      out.push_back({n.name, std::string(n.op->name), "carries a fused epilogue; differentiate before fusing"});
+    else if (!n.op->grad && !n.op->expand)
+      out.push_back(
+          {n.name, std::string(n.op->name), n.op->not_differentiable ? n.op->not_differentiable : "no gradient"});
   }
   return out;
 }
 
 }  // namespace
 
-std::vector<BlockingNode> blocking_nodes(Value loss, const Values& wrt) { return blockers(*loss.graph, loss.id, wrt); }
+std::vector<BlockingNode> blocking_nodes(Value loss, const Values& wrt) {
+  return blockers(*loss.graph, loss.id, wrt);
+}
 
 Values differentiate(Value loss, const Values& wrt) {
   Graph& g = *loss.graph;
-  if (!loss.shape().rank_known() || !std::all_of(loss.shape().begin(), loss.shape().end(), [](const Dimension& d) { return d == Dimension(1); })) {
+  if (!loss.shape().rank_known() ||
+      !std::all_of(loss.shape().begin(), loss.shape().end(), [](const Dimension& d) { return d == Dimension(1); })) {
     throw Error(ErrorCode::failed, "[differentiate] the loss must be a scalar, it is " + to_string(loss.type()));
   }
   if (const auto blocked = blockers(g, loss.id, wrt); !blocked.empty()) {
     std::string list;
-    for (const BlockingNode& n : blocked) list += (list.empty() ? "" : "; ") + n.op + (n.node.empty() ? "" : " '" + n.node + "'") + " (" + n.reason + ")";
+    for (const BlockingNode& n : blocked)
+      list += (list.empty() ? "" : "; ") + n.op + (n.node.empty() ? "" : " '" + n.node + "'") + " (" + n.reason + ")";
     throw Error(ErrorCode::unsupported, "[differentiate] no gradient passes through " + list);
   }
   Transaction transaction(g);

@@ -7,9 +7,10 @@
 
 namespace hone {
 
-/// Gradients of the scalar `loss` to each value of `wrt` (null handles where the loss does not depend on it). Appends nodes to the
-/// graph of `loss`. Operators without `grad` but with `expand` on the way are replaced by their expansion first. The graph must not carry
-/// epilogues on the way: differentiate first, fuse later. Throws `Error` that names every blocking node, with the graph unchanged.
+/// Gradients of the scalar `loss` to each value of `wrt` (null handles where the loss does not depend on it). Appends
+/// nodes to the graph of `loss`. Operators without `grad` but with `expand` on the way are replaced by their expansion
+/// first. The graph must not carry epilogues on the way: differentiate first, fuse later. Throws `Error` that names
+/// every blocking node, with the graph unchanged.
 Values differentiate(Value loss, const Values& wrt);
 
 struct BlockingNode {

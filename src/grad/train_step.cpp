@@ -32,7 +32,8 @@ struct Parameters {
 };
 
 // Outputs of the optimizer come in groups of K; group `k` is assigned to the variables `names[i]` with a prefix.
-void assign_group(Builder& b, const Values& out, size_t group, const std::vector<std::string>& names, const std::string& prefix) {
+void assign_group(Builder& b, const Values& out, size_t group, const std::vector<std::string>& names,
+                  const std::string& prefix) {
   for (size_t i = 0; i < names.size(); ++i) assign(b, prefix + names[i], out[group * names.size() + i]);
 }
 
@@ -48,12 +49,14 @@ Value logits_of(const Graph& model) {
   const Node n = y.node();
   if (n.is<Softmax>() || n.is<LogSoftmax>()) y = n.input(0);
   if (!y.type().is_tensor() || !y.shape().rank_known() || y.shape().rank() != 2) {
-    throw Error(ErrorCode::unsupported, "[train] a classifier with an output [N, classes] is expected, this one gives " + to_string(y.type()));
+    throw Error(ErrorCode::unsupported,
+                "[train] a classifier with an output [N, classes] is expected, this one gives " + to_string(y.type()));
   }
   return y;
 }
 
-TrainStep train_step(const Graph& model, const TrainStepOptions& o, const TrainingFormOptions& form_options, bool label_probabilities) {
+TrainStep train_step(const Graph& model, const TrainStepOptions& o, const TrainingFormOptions& form_options,
+                     bool label_probabilities) {
   TrainingForm form = to_training_form(model, form_options);
   TrainStep step{std::move(form.graph), std::move(form.weights)};
   Graph& g = step.graph;
@@ -70,7 +73,8 @@ TrainStep train_step(const Graph& model, const TrainStepOptions& o, const Traini
   Parameters p;
   std::map<std::string, Value> variables;
   for (NodeId id : g.topological_order()) {
-    if (const auto* v = g.handle(id).as<Variable>(); v && v->trainable) variables[v->variable_id] = g.handle(id).output();
+    if (const auto* v = g.handle(id).as<Variable>(); v && v->trainable)
+      variables[v->variable_id] = g.handle(id).output();
   }
   for (const TrainableWeight& w : step.weights) {
     const auto found = variables.find(w.variable_id);

@@ -31,8 +31,10 @@ Graph small_model() {
   const Value x = b.parameter(ElementType::f32, PartialShape{4, 1, 6, 6}, "input");
   const Convolution same{.strides = {1, 1}, .pads_begin = {1, 1}, .pads_end = {1, 1}, .dilations = {1, 1}};
   const auto norm = [&](Value v, const std::string& n) {
-    const Value gamma = named(b, (n + ".gamma").c_str(), random_tensor({3}, 5, 0.5, 1.5)), beta = named(b, (n + ".beta").c_str(), random_tensor({3}, 6));
-    const Value mean = named(b, (n + ".mean").c_str(), Tensor(ElementType::f32, {3})), variance = named(b, (n + ".variance").c_str(), random_tensor({3}, 8, 1, 1.0001));
+    const Value gamma = named(b, (n + ".gamma").c_str(), random_tensor({3}, 5, 0.5, 1.5)),
+                beta = named(b, (n + ".beta").c_str(), random_tensor({3}, 6));
+    const Value mean = named(b, (n + ".mean").c_str(), Tensor(ElementType::f32, {3})),
+                variance = named(b, (n + ".variance").c_str(), random_tensor({3}, 8, 1, 1.0001));
     b.set_name(n);
     return b(BatchNormInference{1e-5}, v, gamma, beta, mean, variance);
   };

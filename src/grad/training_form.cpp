@@ -23,13 +23,16 @@ enum class Role { none, weight, bias, statistic };
 // What a constant that feeds input `index` of `node` is to training.
 Role role_of(const Node& node, size_t index, const Tensor& value) {
   if (!is_float(value.element_type())) return Role::none;
-  if (node.is<Convolution>() || node.is<GroupConvolution>() || node.is<ConvolutionBackpropData>() || node.is<GroupConvolutionBackpropData>()) {
+  if (node.is<Convolution>() || node.is<GroupConvolution>() || node.is<ConvolutionBackpropData>() ||
+      node.is<GroupConvolutionBackpropData>()) {
     return index == 1 ? Role::weight : Role::none;
   }
   if (node.is<MatMul>()) return Role::weight;
   if (node.is<Gather>()) return index == 0 && value.rank() >= 2 ? Role::weight : Role::none;
-  if (node.is<BatchNormInference>()) return index == 1 || index == 2 ? Role::bias : index >= 3 ? Role::statistic : Role::none;
-  if (node.is<LayerNorm>() || node.is<RMSNorm>() || node.is<GroupNormalization>()) return index >= 1 ? Role::bias : Role::none;
+  if (node.is<BatchNormInference>())
+    return index == 1 || index == 2 ? Role::bias : index >= 3 ? Role::statistic : Role::none;
+  if (node.is<LayerNorm>() || node.is<RMSNorm>() || node.is<GroupNormalization>())
+    return index >= 1 ? Role::bias : Role::none;
   if (node.is<PRelu>()) return index == 1 ? Role::bias : Role::none;
   // Per-channel scales and biases; single numbers are formulas, not weights.
   if (node.is<Add>() || node.is<Multiply>() || node.is<Subtract>()) return value.size() > 1 ? Role::bias : Role::none;
@@ -46,7 +49,8 @@ std::vector<Reader> readers(const Graph& g, ValueId v) {
   for (const Use& u : g.value(v).uses) {
     const Node n = g.handle(u.node);
     const std::string_view op = n.op().name;
-    if (u.index == 0 && (op == "Convert" || op == "Reshape" || op == "Unsqueeze" || op == "Squeeze" || op == "Transpose" || op == "Dequantize" || op == "FakeQuantize")) {
+    if (u.index == 0 && (op == "Convert" || op == "Reshape" || op == "Unsqueeze" || op == "Squeeze" ||
+                         op == "Transpose" || op == "Dequantize" || op == "FakeQuantize")) {
       const auto more = readers(g, g.node(u.node).outputs[0]);
       out.insert(out.end(), more.begin(), more.end());
     } else {
@@ -65,7 +69,9 @@ std::string weight_name(const Graph& g, NodeId id, size_t ordinal) {
 }
 
 // The only user of `v` where there is exactly one, else a null handle.
-Node only_user(const Value& v) { return v.uses().size() == 1 ? v.graph->handle(v.uses()[0].node) : Node{}; }
+Node only_user(const Value& v) {
+  return v.uses().size() == 1 ? v.graph->handle(v.uses()[0].node) : Node{};
+}
 
 // BatchNormInference -> BatchNormTraining, with the residual Add and the ReLU behind it taken in.
 void train_batch_norm(Graph& g, NodeId id, double momentum) {
@@ -164,7 +170,8 @@ void write_back(Graph& model, const std::vector<TrainableWeight>& weights, const
     const auto* c = model.handle(w.constant).as<Constant>();
     if (!c) throw Error(ErrorCode::failed, "[train] weight '" + w.variable_id + "' has no constant to return to");
     const Tensor& now = found->second.tensor();
-    if (now.shape() != c->value.shape()) throw Error(ErrorCode::failed, "[train] weight '" + w.variable_id + "' changed its shape");
+    if (now.shape() != c->value.shape())
+      throw Error(ErrorCode::failed, "[train] weight '" + w.variable_id + "' changed its shape");
     model.set(w.constant, Constant{now.converted(c->value.element_type()).clone()});
   }
 }

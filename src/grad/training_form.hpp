@@ -1,5 +1,5 @@
-// From an inference graph to a trainable one and back. Weights keep the constants they came from, so that import, zero training steps
-// and export is the identity.
+// From an inference graph to a trainable one and back. Weights keep the constants they came from, so that import, zero
+// training steps and export is the identity.
 #pragma once
 #include <functional>
 #include <string>
@@ -29,8 +29,9 @@ struct TrainingFormOptions {
   double batch_norm_momentum = 0.1;
 };
 
-/// Constants that are weights (of convolutions, matrix products, norms, per-channel scales and biases, embeddings, slopes) become
-/// Variables; BatchNormInference becomes BatchNormTraining with the ReLU and the residual behind it where nothing else reads the value between.
+/// Constants that are weights (of convolutions, matrix products, norms, per-channel scales and biases, embeddings,
+/// slopes) become Variables; BatchNormInference becomes BatchNormTraining with the ReLU and the residual behind it
+/// where nothing else reads the value between.
 TrainingForm to_training_form(const Graph& model, const TrainingFormOptions& options = {});
 
 /// Puts contents of variables back into the constants of `model`, in the constants' own element type.

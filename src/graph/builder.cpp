@@ -15,7 +15,8 @@ Tensor Value::constant() const {
 Node Builder::add(const OpDef& op, Attributes attributes, const Values& inputs, std::vector<Region> regions) {
   std::vector<ValueId> ids;
   for (const Value& v : inputs) {
-    if (v && v.graph != &graph_) throw Error(ErrorCode::failed, "[" + std::string(op.name) + "] an input belongs to another graph");
+    if (v && v.graph != &graph_)
+      throw Error(ErrorCode::failed, "[" + std::string(op.name) + "] an input belongs to another graph");
     ids.push_back(v.id);
   }
   while (!ids.empty() && ids.back() == no_id) ids.pop_back();
@@ -26,7 +27,8 @@ Node Builder::add(const OpDef& op, Attributes attributes, const Values& inputs, 
 }
 
 Value Builder::parameter(ElementType type, PartialShape shape, std::string name) {
-  const NodeId id = graph_.add(op_def<Parameter>(), std::make_shared<Parameter>(Parameter{type, std::move(shape)}), {}, {}, name);
+  const NodeId id =
+      graph_.add(op_def<Parameter>(), std::make_shared<Parameter>(Parameter{type, std::move(shape)}), {}, {}, name);
   const Value v = graph_.handle(id).output();
   if (!name.empty()) graph_.set_names(v.id, {std::move(name)});
   added_.push_back(id);
@@ -34,12 +36,15 @@ Value Builder::parameter(ElementType type, PartialShape shape, std::string name)
 }
 
 Value Builder::parameter(Type type, std::string name) {
-  const Value v = parameter(type.is_tensor() ? type.element : ElementType::dynamic, type.is_tensor() ? type.shape : PartialShape(), std::move(name));
+  const Value v = parameter(type.is_tensor() ? type.element : ElementType::dynamic,
+                            type.is_tensor() ? type.shape : PartialShape(), std::move(name));
   graph_.set_type(v.id, std::move(type));
   return v;
 }
 
-Value Builder::constant(Tensor value) { return (*this)(Constant{std::move(value)}); }
+Value Builder::constant(Tensor value) {
+  return (*this)(Constant{std::move(value)});
+}
 
 Value Builder::ints(std::vector<int64_t> v) {
   const auto n = static_cast<int64_t>(v.size());
@@ -70,7 +75,8 @@ Values inline_graph(Builder& b, const Graph& from, const Values& inputs) {
     Values in;
     for (ValueId v : n.inputs) in.push_back(v == no_id ? Value{} : map.at(v));
     const size_t op_inputs = from.num_op_inputs(id);
-    const Node node = b.add(*n.op, n.attributes, Values(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(op_inputs)), n.regions);
+    const Node node =
+        b.add(*n.op, n.attributes, Values(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(op_inputs)), n.regions);
     if (n.epilogue) {
       std::vector<ValueId> operands;
       for (size_t i = op_inputs; i < in.size(); ++i) operands.push_back(in[i].id);
@@ -81,7 +87,8 @@ Values inline_graph(Builder& b, const Graph& from, const Values& inputs) {
     for (const auto& [k, v] : n.info) b.graph().set_info(node.id, k, v);
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       map[n.outputs[i]] = node.output(i);
-      if (!from.value(n.outputs[i]).names.empty()) b.graph().set_names(node.output(i).id, from.value(n.outputs[i]).names);
+      if (!from.value(n.outputs[i]).names.empty())
+        b.graph().set_names(node.output(i).id, from.value(n.outputs[i]).names);
     }
   }
   Values out;

@@ -13,8 +13,7 @@ class Builder {
 
   /// Adds an operator; its first output. Null handles are absent optional inputs.
   template <class Op, class... V>
-    requires(std::is_same_v<V, Value> && ...)
-  Value operator()(Op op, V... inputs) {
+  requires(std::is_same_v<V, Value>&&...) Value operator()(Op op, V... inputs) {
     return add(op_def<Op>(), std::make_shared<Op>(std::move(op)), Values{inputs...}).output(0);
   }
   template <class Op>
@@ -34,7 +33,9 @@ class Builder {
   /// i64 constant of rank 1.
   Value ints(std::vector<int64_t> v);
   template <class T>
-  Value scalar(T v) { return constant(Tensor::scalar<T>(v)); }
+  Value scalar(T v) {
+    return constant(Tensor::scalar<T>(v));
+  }
   /// A scalar of the element type of `v` (f32 where that is not known).
   Value like(Value v, double x);
   Node result(Value v, std::string name = {});
@@ -51,7 +52,8 @@ class Builder {
   std::vector<NodeId> added_;
 };
 
-/// Copies the nodes of `from` into the builder's graph with its parameters replaced by `inputs`; the values of its results.
+/// Copies the nodes of `from` into the builder's graph with its parameters replaced by `inputs`; the values of its
+/// results.
 Values inline_graph(Builder& b, const Graph& from, const Values& inputs);
 
 }  // namespace hone

@@ -4,7 +4,8 @@
 
 namespace hone {
 
-/// The narrowest type that holds values of both: dimensions that differ become unknown. Throws `Error` where kinds or element types differ.
+/// The narrowest type that holds values of both: dimensions that differ become unknown. Throws `Error` where kinds or
+/// element types differ.
 Type common_type(const Type& a, const Type& b);
 
 }  // namespace hone

@@ -6,9 +6,12 @@
 
 namespace hone {
 
-InferCtx::InferCtx(const Graph& g, NodeId node, size_t num_op_inputs) : graph_(g), node_(g.node(node)), num_inputs_(num_op_inputs) {}
+InferCtx::InferCtx(const Graph& g, NodeId node, size_t num_op_inputs)
+    : graph_(g), node_(g.node(node)), num_inputs_(num_op_inputs) {}
 
-bool InferCtx::has(size_t i) const { return i < num_inputs_ && node_.inputs[i] != no_id; }
+bool InferCtx::has(size_t i) const {
+  return i < num_inputs_ && node_.inputs[i] != no_id;
+}
 
 const Type& InferCtx::input(size_t i) const {
   if (!has(i)) fail("input " + std::to_string(i) + " is missing");
@@ -72,7 +75,9 @@ void InferCtx::set_content(size_t output, std::vector<Dimension> elements) {
   contents[output] = std::move(elements);
 }
 
-size_t InferCtx::num_regions() const { return node_.regions.size(); }
+size_t InferCtx::num_regions() const {
+  return node_.regions.size();
+}
 const Graph& InferCtx::region(size_t r) const {
   if (r >= node_.regions.size()) fail("region " + std::to_string(r) + " is missing");
   return *node_.regions[r];
@@ -86,7 +91,8 @@ Types InferCtx::region_types(size_t r, const Types& inputs) const {
 }
 
 void InferCtx::fail(const std::string& message) const {
-  throw Error(ErrorCode::failed, "[" + std::string(node_.op->name) + "] " + message, node_.name.empty() ? "" : "node '" + node_.name + "'");
+  throw Error(ErrorCode::failed, "[" + std::string(node_.op->name) + "] " + message,
+              node_.name.empty() ? "" : "node '" + node_.name + "'");
 }
 
 Value GradCtx::unbroadcast(Value gradient, size_t i) {

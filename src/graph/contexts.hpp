@@ -18,7 +18,8 @@ class InferCtx {
   const PartialShape& shape(size_t i) const;
   /// The value of a constant input, also of shape arithmetic whose numbers are all known; an empty tensor otherwise.
   Tensor constant(size_t i) const;
-  /// The same as integers, as far as known: dynamic dimensions stand for unknown numbers. nullopt where nothing is known.
+  /// The same as integers, as far as known: dynamic dimensions stand for unknown numbers. nullopt where nothing is
+  /// known.
   std::optional<std::vector<Dimension>> content(size_t i) const;
   /// What is known of the elements of an integer output (at most 1024 of them).
   void set_content(size_t output, std::vector<Dimension> elements);

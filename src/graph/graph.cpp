@@ -12,7 +12,8 @@ namespace {
 constexpr std::string_view parameter_name = "Parameter", result_name = "Result";
 
 Error node_error(const NodeData& n, const std::string& what) {
-  return Error(ErrorCode::failed, "[" + std::string(n.op->name) + "] " + what, n.name.empty() ? "" : "node '" + n.name + "'");
+  return Error(ErrorCode::failed, "[" + std::string(n.op->name) + "] " + what,
+               n.name.empty() ? "" : "node '" + n.name + "'");
 }
 
 // Elementwise epilogues compute in f32 whatever the types around them are.
@@ -38,7 +39,12 @@ Values Node::outputs() const {
 }
 
 Graph::Graph(const Graph& o)
-    : name(o.name), info(o.info), nodes_(o.nodes_), values_(o.values_), parameters_(o.parameters_), results_(o.results_) {}
+    : name(o.name),
+      info(o.info),
+      nodes_(o.nodes_),
+      values_(o.values_),
+      parameters_(o.parameters_),
+      results_(o.results_) {}
 
 Graph& Graph::operator=(const Graph& o) {
   if (this != &o) *this = Graph(o);
@@ -142,7 +148,10 @@ Types Graph::infer_types(NodeId id, std::vector<std::optional<std::vector<Dimens
     types = n.op->infer(n.attributes.get(), ctx);
   } catch (const Error& e) {
     if (!n.name.empty() && e.where().find("'" + n.name + "'") == std::string::npos) {
-      throw Error(e.code(), e.message().starts_with("[" + std::string(n.op->name)) ? e.message() : "[" + std::string(n.op->name) + "] " + e.message(),
+      throw Error(e.code(),
+                  e.message().starts_with("[" + std::string(n.op->name))
+                      ? e.message()
+                      : "[" + std::string(n.op->name) + "] " + e.message(),
                   "node '" + n.name + "'" + (e.where().empty() ? "" : ", " + e.where()), e.hint());
     }
     throw;
@@ -159,9 +168,11 @@ Types Graph::infer_types(NodeId id, std::vector<std::optional<std::vector<Dimens
   return types;
 }
 
-NodeId Graph::add(const OpDef& op, Attributes attributes, std::vector<ValueId> inputs, std::vector<Region> regions, std::string node_name) {
+NodeId Graph::add(const OpDef& op, Attributes attributes, std::vector<ValueId> inputs, std::vector<Region> regions,
+                  std::string node_name) {
   for (ValueId v : inputs) {
-    if (v != no_id && v >= values_.size()) throw Error(ErrorCode::failed, "[" + std::string(op.name) + "] an input belongs to another graph");
+    if (v != no_id && v >= values_.size())
+      throw Error(ErrorCode::failed, "[" + std::string(op.name) + "] an input belongs to another graph");
   }
   const auto id = static_cast<NodeId>(nodes_.size());
   NodeData& n = nodes_.emplace_back();
@@ -261,15 +272,16 @@ void Graph::set_type(ValueId id, Type type) {
 
 void Graph::replace_uses(ValueId from, ValueId to) {
   if (from == to) return;
-  record([from, to, uses = values_[from].uses, from_names = values_[from].names, to_names = values_[to].names](Graph& g) {
-    for (const Use& u : uses) {
-      g.nodes_[u.node].inputs[u.index] = from;
-      std::erase(g.values_[to].uses, u);
-    }
-    g.values_[from].uses = uses;
-    g.values_[from].names = from_names;
-    g.values_[to].names = to_names;
-  });
+  record(
+      [from, to, uses = values_[from].uses, from_names = values_[from].names, to_names = values_[to].names](Graph& g) {
+        for (const Use& u : uses) {
+          g.nodes_[u.node].inputs[u.index] = from;
+          std::erase(g.values_[to].uses, u);
+        }
+        g.values_[from].uses = uses;
+        g.values_[from].names = from_names;
+        g.values_[to].names = to_names;
+      });
   ValueData &f = values_[from], &t = values_[to];
   for (const Use& u : f.uses) {
     nodes_[u.node].inputs[u.index] = to;
@@ -386,7 +398,8 @@ void Graph::reshape(const std::map<ValueId, PartialShape>& shapes) {
 Region Graph::with_parameter_types(const Graph& region, const Types& types) {
   if (types.size() != region.parameters().size()) throw Error(ErrorCode::failed, "[region] wrong number of inputs");
   auto copy = std::make_shared<Graph>(region);
-  for (size_t i = 0; i < types.size(); ++i) copy->values_[copy->nodes_[copy->parameters_[i]].outputs[0]].type = types[i];
+  for (size_t i = 0; i < types.size(); ++i)
+    copy->values_[copy->nodes_[copy->parameters_[i]].outputs[0]].type = types[i];
   copy->infer_all();
   return copy;
 }

@@ -30,10 +30,12 @@ struct Node {
   template <class Op>
   const Op* as() const;
   template <class Op>
-  bool is() const { return &op() == &op_def<Op>(); }
-  size_t num_inputs() const;   ///< epilogue operands included
+  bool is() const {
+    return &op() == &op_def<Op>();
+  }
+  size_t num_inputs() const;  ///< epilogue operands included
   size_t num_outputs() const;
-  Value input(size_t i) const;   ///< null handle where absent
+  Value input(size_t i) const;  ///< null handle where absent
   Value output(size_t i = 0) const;
   Values inputs() const;
   Values outputs() const;
@@ -102,7 +104,8 @@ class Graph {
   std::string name;
   std::map<std::string, std::string> info;  ///< model-level rt_info, `model_info/labels` and the like
 
-  // Reading ------------------------------------------------------------------------------------------------------------
+  // Reading
+  // ------------------------------------------------------------------------------------------------------------
   const NodeData& node(NodeId id) const { return nodes_[id]; }
   const ValueData& value(ValueId id) const { return values_[id]; }
   bool alive(NodeId id) const { return id < nodes_.size() && nodes_[id].op; }
@@ -115,8 +118,8 @@ class Graph {
   /// Parameters and Results in the model's order.
   const std::vector<NodeId>& parameters() const { return parameters_; }
   const std::vector<NodeId>& results() const { return results_; }
-  Values inputs() const;   ///< values of the parameters
-  Values outputs() const;  ///< values the results take
+  Values inputs() const;                     ///< values of the parameters
+  Values outputs() const;                    ///< values the results take
   Value input(std::string_view name) const;  ///< by tensor or node name; null where there is none
 
   /// All living nodes, producers before users; ties by id. Throws `Error` on a cycle.
@@ -124,9 +127,11 @@ class Graph {
   /// Number of inputs that belong to the operator; the rest feed the epilogue.
   size_t num_op_inputs(NodeId id) const;
 
-  // Changing (journalled) ----------------------------------------------------------------------------------------------
+  // Changing (journalled)
+  // ----------------------------------------------------------------------------------------------
   /// Adds a node and infers its types. Throws `Error`, with nothing changed, where inference refuses.
-  NodeId add(const OpDef& op, Attributes attributes, std::vector<ValueId> inputs, std::vector<Region> regions = {}, std::string name = {});
+  NodeId add(const OpDef& op, Attributes attributes, std::vector<ValueId> inputs, std::vector<Region> regions = {},
+             std::string name = {});
   void set_input(NodeId node, size_t index, ValueId value);
   void set_inputs(NodeId node, std::vector<ValueId> inputs);
   void set_attributes(NodeId node, Attributes attributes);
@@ -159,7 +164,8 @@ class Graph {
   /// A region graph with its parameters set to `types` and inferred again.
   static Region with_parameter_types(const Graph& region, const Types& types);
 
-  // Journal ------------------------------------------------------------------------------------------------------------
+  // Journal
+  // ------------------------------------------------------------------------------------------------------------
   size_t journal_mark();
   void rollback(size_t mark);
   void forget(size_t mark);
@@ -198,25 +204,45 @@ class Transaction {
   bool done_ = false;
 };
 
-inline const OpDef& Node::op() const { return *graph->node(id).op; }
+inline const OpDef& Node::op() const {
+  return *graph->node(id).op;
+}
 template <class Op>
 const Op* Node::as() const {
   const NodeData& d = graph->node(id);
   return d.op == &op_def<Op>() ? static_cast<const Op*>(d.attributes.get()) : nullptr;
 }
-inline size_t Node::num_inputs() const { return graph->node(id).inputs.size(); }
-inline size_t Node::num_outputs() const { return graph->node(id).outputs.size(); }
+inline size_t Node::num_inputs() const {
+  return graph->node(id).inputs.size();
+}
+inline size_t Node::num_outputs() const {
+  return graph->node(id).outputs.size();
+}
 inline Value Node::input(size_t i) const {
   const auto& in = graph->node(id).inputs;
   return i < in.size() && in[i] != no_id ? Value{graph, in[i]} : Value{};
 }
-inline Value Node::output(size_t i) const { return Value{graph, graph->node(id).outputs[i]}; }
-inline const std::string& Node::name() const { return graph->node(id).name; }
-inline const Type& Value::type() const { return graph->value(id).type; }
-inline Node Value::node() const { return {graph, graph->value(id).producer}; }
-inline size_t Value::index() const { return graph->value(id).index; }
-inline const std::vector<Use>& Value::uses() const { return graph->value(id).uses; }
-inline const std::vector<std::string>& Value::names() const { return graph->value(id).names; }
+inline Value Node::output(size_t i) const {
+  return Value{graph, graph->node(id).outputs[i]};
+}
+inline const std::string& Node::name() const {
+  return graph->node(id).name;
+}
+inline const Type& Value::type() const {
+  return graph->value(id).type;
+}
+inline Node Value::node() const {
+  return {graph, graph->value(id).producer};
+}
+inline size_t Value::index() const {
+  return graph->value(id).index;
+}
+inline const std::vector<Use>& Value::uses() const {
+  return graph->value(id).uses;
+}
+inline const std::vector<std::string>& Value::names() const {
+  return graph->value(id).names;
+}
 template <class Op>
 void Graph::set(NodeId node, Op op) {
   set_attributes(node, std::make_shared<Op>(std::move(op)));

@@ -17,13 +17,13 @@ class Graph;
 /// One small case of an operator; drives the generated tests, benchmarks and docs.
 struct Sample {
   Attributes attributes;
-  std::vector<Datum> inputs;          ///< a none Datum is an absent optional input
+  std::vector<Datum> inputs;  ///< a none Datum is an absent optional input
   std::vector<std::shared_ptr<const Graph>> regions;
-  std::vector<Datum> expected;        ///< known outputs (from a specification or a peer); empty: not compared
-  double tolerance = 1e-5;            ///< absolute and relative, between implementations in f32
-  double gradient_tolerance = 2e-2;   ///< relative to the largest entry, against central differences
-  std::vector<size_t> differentiable; ///< inputs to check gradients of; empty: every f32 input
-  bool check_gradient = true;         ///< false where the sample sits on a kink
+  std::vector<Datum> expected;         ///< known outputs (from a specification or a peer); empty: not compared
+  double tolerance = 1e-5;             ///< absolute and relative, between implementations in f32
+  double gradient_tolerance = 2e-2;    ///< relative to the largest entry, against central differences
+  std::vector<size_t> differentiable;  ///< inputs to check gradients of; empty: every f32 input
+  bool check_gradient = true;          ///< false where the sample sits on a kink
 };
 using Samples = std::vector<Sample>;
 
@@ -38,8 +38,8 @@ struct OpDef {
   void (*grad)(const void*, GradCtx&);                     ///< null: see not_differentiable, or expand first
   Samples (*samples)();
   const char* not_differentiable;  ///< null where there is grad or expand
-  bool raw_types;                  ///< eval takes any element type as it is; else small floats arrive as f32, small integers as i32
-  bool has_side_effect;            ///< kept although nobody reads it
+  bool raw_types;  ///< eval takes any element type as it is; else small floats arrive as f32, small integers as i32
+  bool has_side_effect;  ///< kept although nobody reads it
 };
 
 /// The definition of an operator struct; specialised by HONE_DEFINE_OP in the family's .cpp.
@@ -65,19 +65,26 @@ constexpr OpDef make_op_def() {
   if constexpr (requires { Op::not_differentiable; }) d.not_differentiable = Op::not_differentiable;
   if constexpr (requires { Op::raw_types; }) d.raw_types = Op::raw_types;
   if constexpr (requires { Op::has_side_effect; }) d.has_side_effect = Op::has_side_effect;
-  constexpr bool has_grad = requires(const Op& o, GradCtx& c) { o.grad(c); };
-  constexpr bool has_expand = requires(const Op& o, Builder& b, const Values& in) { o.expand(b, in); };
-  constexpr bool has_reason = requires { Op::not_differentiable; };
+  constexpr bool has_grad = requires(const Op& o, GradCtx& c) {
+    o.grad(c);
+  };
+  constexpr bool has_expand = requires(const Op& o, Builder& b, const Values& in) {
+    o.expand(b, in);
+  };
+  constexpr bool has_reason = requires {
+    Op::not_differentiable;
+  };
   static_assert(has_grad || has_expand || has_reason, "an operator without gradient or expansion says why");
   return d;
 }
 
-/// Stands once per operator in the family's .cpp, where graph/builder.hpp, graph/contexts.hpp and ops/eval.hpp are known.
-#define HONE_DEFINE_OP(OP)                          \
-  template <>                                       \
-  const OpDef& op_def<OP>() {                       \
-    static const OpDef def = make_op_def<OP>();     \
-    return def;                                     \
+/// Stands once per operator in the family's .cpp, where graph/builder.hpp, graph/contexts.hpp and ops/eval.hpp are
+/// known.
+#define HONE_DEFINE_OP(OP)                      \
+  template <>                                   \
+  const OpDef& op_def<OP>() {                   \
+    static const OpDef def = make_op_def<OP>(); \
+    return def;                                 \
   }
 
 /// One sample: `sample(Softmax{.axis = 1}, {x})`.
@@ -93,6 +100,7 @@ Sample sample(Op op, std::vector<Datum> inputs, std::vector<Datum> expected = {}
 /// Equality of attributes by their serialised fields.
 bool same_attributes(const OpDef& op, const void* a, const void* b);
 std::vector<uint8_t> attribute_bytes(const OpDef& op, const void* attributes);
-std::vector<std::pair<std::string, std::string>> attribute_text(const OpDef& op, const void* attributes, size_t max_elements);
+std::vector<std::pair<std::string, std::string>> attribute_text(const OpDef& op, const void* attributes,
+                                                                size_t max_elements);
 
 }  // namespace hone

@@ -34,13 +34,15 @@ void print(const Graph& g, size_t max_elements, const std::string& indent, std::
     }
     if (!n.outputs.empty()) out += " = ";
     out += std::string(n.op->name) + "(";
-    for (size_t i = 0; i < n.inputs.size(); ++i) out += (i ? ", " : "") + (n.inputs[i] == no_id ? "_" : names.at(n.inputs[i]));
+    for (size_t i = 0; i < n.inputs.size(); ++i)
+      out += (i ? ", " : "") + (n.inputs[i] == no_id ? "_" : names.at(n.inputs[i]));
     out += ")";
     const auto defaults = attribute_text(*n.op, n.op->make().get(), max_elements);
     const auto fields = attribute_text(*n.op, n.attributes.get(), max_elements);
     std::string text;
     for (size_t i = 0; i < fields.size(); ++i) {
-      if (fields[i].second != defaults[i].second) text += (text.empty() ? "" : ",") + fields[i].first + "=" + fields[i].second;
+      if (fields[i].second != defaults[i].second)
+        text += (text.empty() ? "" : ",") + fields[i].first + "=" + fields[i].second;
     }
     if (!text.empty()) out += " {" + text + "}";
     if (n.epilogue) {
@@ -88,8 +90,10 @@ class Parser {
     while (peek() == '%') {
       outs.push_back(identifier());
       skip();
-      if (peek() == ',') ++at_, skip();
-      else break;
+      if (peek() == ',')
+        ++at_, skip();
+      else
+        break;
     }
     if (!outs.empty()) expect('=');
     skip();
@@ -173,8 +177,10 @@ class Parser {
       for (bool in_string = false; at_ < text_.size(); ++at_) {
         const char c = text_[at_];
         if (in_string) {
-          if (c == '\\') ++at_;
-          else if (c == '"') in_string = false;
+          if (c == '\\')
+            ++at_;
+          else if (c == '"')
+            in_string = false;
         } else if (c == '"') {
           in_string = true;
         } else if (c == '[' || c == '{' || c == '(') {
@@ -200,18 +206,24 @@ class Parser {
     int depth = 0;
     for (; at_ < text_.size(); ++at_) {
       const char c = text_[at_];
-      if (c == '[' || c == '<' || c == '(') ++depth;
-      else if (c == ']' || c == '>' || c == ')') --depth;
-      else if (depth == 0 && (c == ',' || std::isspace(static_cast<unsigned char>(c)) || c == '}')) break;
+      if (c == '[' || c == '<' || c == '(')
+        ++depth;
+      else if (c == ']' || c == '>' || c == ')')
+        --depth;
+      else if (depth == 0 && (c == ',' || std::isspace(static_cast<unsigned char>(c)) || c == '}'))
+        break;
     }
     return std::string(text_.substr(begin, at_ - begin));
   }
 
   void skip() {
     while (at_ < text_.size()) {
-      if (std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
-      else if (text_[at_] == '#') at_ = std::min(text_.find('\n', at_), text_.size());
-      else break;
+      if (std::isspace(static_cast<unsigned char>(text_[at_])))
+        ++at_;
+      else if (text_[at_] == '#')
+        at_ = std::min(text_.find('\n', at_), text_.size());
+      else
+        break;
     }
   }
   char peek() {
@@ -230,7 +242,9 @@ class Parser {
   std::string identifier() {
     skip();
     const size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' || text_[at_] == '.' || text_[at_] == '-' || (at_ == begin && text_[at_] == '%'))) ++at_;
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' ||
+                                  text_[at_] == '.' || text_[at_] == '-' || (at_ == begin && text_[at_] == '%')))
+      ++at_;
     if (at_ == begin) fail("a name is expected");
     return std::string(text_.substr(begin, at_ - begin));
   }
@@ -262,6 +276,8 @@ std::string to_text(const Graph& g, size_t max_elements) {
   return out + "}\n";
 }
 
-Graph parse_graph(std::string_view text) { return Parser(text).graph(); }
+Graph parse_graph(std::string_view text) {
+  return Parser(text).graph();
+}
 
 }  // namespace hone

@@ -10,7 +10,8 @@
 //       Result(%y) "output"
 //     }
 //
-// `_` is an absent input; attributes that have their default are left out; types of outputs may be left out when parsing.
+// `_` is an absent input; attributes that have their default are left out; types of outputs may be left out when
+// parsing.
 #pragma once
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@
 
 namespace hone {
 
-/// Values are renamed %0, %1... in topological order, so equal graphs print equally. Constants above `max_elements` print a hash.
+/// Values are renamed %0, %1... in topological order, so equal graphs print equally. Constants above `max_elements`
+/// print a hash.
 std::string to_text(const Graph& g, size_t max_elements = 16);
 /// Parses a graph; types are inferred. Throws `Error` naming the line.
 Graph parse_graph(std::string_view text);

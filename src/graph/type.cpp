@@ -10,7 +10,9 @@ namespace {
 
 constexpr const char* wrappers[] = {"", "seq", "opt", "map", "res"};
 
-bool same_quantization(const QuantizationPtr& a, const QuantizationPtr& b) { return a == b || (a && b && *a == *b); }
+bool same_quantization(const QuantizationPtr& a, const QuantizationPtr& b) {
+  return a == b || (a && b && *a == *b);
+}
 
 template <class V>
 std::string list(const V& v) {
@@ -23,7 +25,9 @@ std::string list(const V& v) {
   return s + "]";
 }
 
-[[noreturn]] void bad(std::string_view text, const char* why) { throw Error(ErrorCode::usage, std::string("[text] ") + why, std::string(text.substr(0, 80))); }
+[[noreturn]] void bad(std::string_view text, const char* why) {
+  throw Error(ErrorCode::usage, std::string("[text] ") + why, std::string(text.substr(0, 80)));
+}
 
 std::vector<double> numbers(std::string_view text, std::string_view key) {
   const size_t at = text.find(key);
@@ -52,7 +56,8 @@ bool Type::operator==(const Type& o) const {
 bool Type::compatible(const Type& o) const {
   if (kind != o.kind) return false;
   if (element != o.element && element != ElementType::dynamic && o.element != ElementType::dynamic) return false;
-  if (is_tensor()) return shape.compatible(o.shape) && layout == o.layout && same_quantization(quantization, o.quantization);
+  if (is_tensor())
+    return shape.compatible(o.shape) && layout == o.layout && same_quantization(quantization, o.quantization);
   return inner->compatible(*o.inner);
 }
 
@@ -64,7 +69,8 @@ std::string to_string(const Type& t) {
   std::string s = std::string(name_of(t.element)) + to_string(t.shape);
   if (t.layout != Layout::plain) s += std::string("@") + name_of(t.layout);
   if (t.quantization) {
-    s += "~q(scale=" + list(t.quantization->scales) + ",zero_point=" + list(t.quantization->zero_points) + ",axis=" + std::to_string(t.quantization->axis) + ")";
+    s += "~q(scale=" + list(t.quantization->scales) + ",zero_point=" + list(t.quantization->zero_points) +
+         ",axis=" + std::to_string(t.quantization->axis) + ")";
   }
   return s;
 }
@@ -114,7 +120,8 @@ Type type_of(const Datum& d) {
     if (s.empty()) return Type::sequence(Type());
     Type inner = type_of(s[0]);
     for (const Datum& e : s) {
-      if (inner.is_tensor() && e.is_tensor() && PartialShape(e.tensor().shape()) != inner.shape) inner.shape = PartialShape::dynamic();
+      if (inner.is_tensor() && e.is_tensor() && PartialShape(e.tensor().shape()) != inner.shape)
+        inner.shape = PartialShape::dynamic();
     }
     return Type::sequence(inner);
   }

@@ -47,7 +47,8 @@ struct Type {
 };
 using Types = std::vector<Type>;
 
-/// `f32[1,3,?]`, `f32[1,8,4,4]@channels_last`, `u8[1,8]~q(scale=[0.5],zero_point=[3],axis=-1)`, `seq<f32[?]>`, `opt<...>`, `map<i64,f32[]>`, `res<...>`.
+/// `f32[1,3,?]`, `f32[1,8,4,4]@channels_last`, `u8[1,8]~q(scale=[0.5],zero_point=[3],axis=-1)`, `seq<f32[?]>`,
+/// `opt<...>`, `map<i64,f32[]>`, `res<...>`.
 std::string to_string(const Type& t);
 /// Throws `Error` on malformed text.
 Type parse_type(std::string_view text);

@@ -15,15 +15,18 @@ void verify(const Graph& g) {
     for (uint32_t i = 0; i < n.inputs.size(); ++i) {
       const ValueId v = n.inputs[i];
       if (v == no_id) continue;
-      if (v >= g.value_capacity() || !g.alive(g.value(v).producer)) fail(id, "input " + std::to_string(i) + " has no producer");
+      if (v >= g.value_capacity() || !g.alive(g.value(v).producer))
+        fail(id, "input " + std::to_string(i) + " has no producer");
       const auto& uses = g.value(v).uses;
-      if (std::count(uses.begin(), uses.end(), Use{id, i}) != 1) fail(id, "input " + std::to_string(i) + " is not among the uses of its value");
+      if (std::count(uses.begin(), uses.end(), Use{id, i}) != 1)
+        fail(id, "input " + std::to_string(i) + " is not among the uses of its value");
     }
     for (uint32_t i = 0; i < n.outputs.size(); ++i) {
       const ValueData& v = g.value(n.outputs[i]);
       if (v.producer != id || v.index != i) fail(id, "output " + std::to_string(i) + " names another producer");
       for (const Use& u : v.uses) {
-        if (!g.alive(u.node) || u.index >= g.node(u.node).inputs.size() || g.node(u.node).inputs[u.index] != n.outputs[i]) {
+        if (!g.alive(u.node) || u.index >= g.node(u.node).inputs.size() ||
+            g.node(u.node).inputs[u.index] != n.outputs[i]) {
           fail(id, "output " + std::to_string(i) + " has a stale use");
         }
       }
@@ -39,7 +42,8 @@ void verify(const Graph& g) {
     if (n.op->name == "Parameter") continue;
     InferCtx ctx(g, id, g.num_op_inputs(id));
     const Types types = n.op->infer(n.attributes.get(), ctx);
-    if (types.size() != n.outputs.size()) fail(id, "has " + std::to_string(n.outputs.size()) + " outputs, inference says " + std::to_string(types.size()));
+    if (types.size() != n.outputs.size())
+      fail(id, "has " + std::to_string(n.outputs.size()) + " outputs, inference says " + std::to_string(types.size()));
     for (size_t i = 0; i < types.size(); ++i) {
       const Type& have = g.value(n.outputs[i]).type;
       if (have.kind != types[i].kind || (have.is_tensor() && !have.shape.compatible(types[i].shape))) {

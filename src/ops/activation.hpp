@@ -42,7 +42,10 @@ struct Tanh {
 struct Clamp {
   double min = 0.0;
   double max = 0.0;
-  static void fields(auto& o, auto&& f) { f("min", o.min); f("max", o.max); }
+  static void fields(auto& o, auto&& f) {
+    f("min", o.min);
+    f("max", o.max);
+  }
   HONE_OP("Clamp") HONE_GRAD
 };
 struct SoftPlus {

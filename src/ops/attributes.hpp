@@ -1,12 +1,13 @@
 // What every operator header needs: the contexts by name and the macros that declare an operator's capabilities.
 //
-// An operator is one struct. It must have `name`, `infer`, `eval` and `samples`; `expand`, `grad` and `not_differentiable` are
-// optional and detected. Its `fields` list the attributes; names and meaning are those of OpenVINO opset 16 where it has the operator.
+// An operator is one struct. It must have `name`, `infer`, `eval` and `samples`; `expand`, `grad` and
+// `not_differentiable` are optional and detected. Its `fields` list the attributes; names and meaning are those of
+// OpenVINO opset 16 where it has the operator.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <span>
 #include <vector>
 
 #include "hone/tensor.hpp"
@@ -25,10 +26,10 @@ using Values = std::vector<Value>;
 using Samples = std::vector<Sample>;
 
 /// Declares the capabilities that every operator has.
-#define HONE_OP(NAME)                     \
+#define HONE_OP(NAME)                       \
   static constexpr const char* name = NAME; \
-  Types infer(InferCtx& ctx) const;       \
-  void eval(EvalCtx& ctx) const;          \
+  Types infer(InferCtx& ctx) const;         \
+  void eval(EvalCtx& ctx) const;            \
   static Samples samples();
 /// An operator with a gradient, written with the public builders.
 #define HONE_GRAD void grad(GradCtx& ctx) const;
@@ -38,10 +39,10 @@ using Samples = std::vector<Sample>;
 #define HONE_NO_GRAD(REASON) static constexpr const char* not_differentiable = REASON;
 
 /// Names of an enum's values, in order.
-#define HONE_ENUM_NAMES(E, ...)                                 \
-  inline std::span<const std::string_view> enum_names(E) {      \
-    static constexpr std::string_view names[] = {__VA_ARGS__};  \
-    return names;                                               \
+#define HONE_ENUM_NAMES(E, ...)                                \
+  inline std::span<const std::string_view> enum_names(E) {     \
+    static constexpr std::string_view names[] = {__VA_ARGS__}; \
+    return names;                                              \
   }
 
 enum class AutoBroadcast { none, numpy, pdpd };

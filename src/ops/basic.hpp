@@ -4,11 +4,15 @@
 
 namespace hone {
 
-/// An input of the graph or of a region. Its type is set by the builder; `shape` and `element_type` are what the file says.
+/// An input of the graph or of a region. Its type is set by the builder; `shape` and `element_type` are what the file
+/// says.
 struct Parameter {
   ElementType element_type = ElementType::dynamic;
   PartialShape shape;
-  static void fields(auto& o, auto&& f) { f("element_type", o.element_type); f("shape", o.shape); }
+  static void fields(auto& o, auto&& f) {
+    f("element_type", o.element_type);
+    f("shape", o.shape);
+  }
   static constexpr bool raw_types = true;
   HONE_OP("Parameter") HONE_NO_GRAD("input")
 };
@@ -18,13 +22,17 @@ struct Constant {
   static constexpr bool raw_types = true;
   HONE_OP("Constant") HONE_NO_GRAD("constant")
 };
-/// A tensor that lives in the graph from run to run: weights under training, running statistics, recurrent state. `value` is its initial
-/// content. Reads give the content at the beginning of the run; Assign takes effect at its end.
+/// A tensor that lives in the graph from run to run: weights under training, running statistics, recurrent state.
+/// `value` is its initial content. Reads give the content at the beginning of the run; Assign takes effect at its end.
 struct Variable {
   Tensor value;
   std::string variable_id;
   bool trainable = true;
-  static void fields(auto& o, auto&& f) { f("value", o.value); f("variable_id", o.variable_id); f("trainable", o.trainable); }
+  static void fields(auto& o, auto&& f) {
+    f("value", o.value);
+    f("variable_id", o.variable_id);
+    f("trainable", o.trainable);
+  }
   static constexpr bool raw_types = true;
   HONE_OP("Variable") HONE_NO_GRAD("source")
 };
@@ -41,7 +49,11 @@ struct ReadValue {
   std::string variable_id;
   PartialShape variable_shape;
   ElementType variable_type = ElementType::dynamic;
-  static void fields(auto& o, auto&& f) { f("variable_id", o.variable_id); f("variable_shape", o.variable_shape); f("variable_type", o.variable_type); }
+  static void fields(auto& o, auto&& f) {
+    f("variable_id", o.variable_id);
+    f("variable_shape", o.variable_shape);
+    f("variable_type", o.variable_type);
+  }
   static constexpr bool raw_types = true;
   HONE_OP("ReadValue") HONE_NO_GRAD("state")
 };

@@ -44,7 +44,10 @@ struct SquaredDifference {
 struct Divide {
   AutoBroadcast auto_broadcast = AutoBroadcast::numpy;
   bool m_pythondiv = true;
-  static void fields(auto& o, auto&& f) { f("auto_broadcast", o.auto_broadcast); f("m_pythondiv", o.m_pythondiv); }
+  static void fields(auto& o, auto&& f) {
+    f("auto_broadcast", o.auto_broadcast);
+    f("m_pythondiv", o.m_pythondiv);
+  }
   HONE_OP("Divide") HONE_GRAD
 };
 struct Mod {

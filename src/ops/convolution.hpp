@@ -7,9 +7,10 @@ namespace hone {
 enum class AutoPad { explicit_, same_upper, same_lower, valid };
 HONE_ENUM_NAMES(AutoPad, "explicit", "same_upper", "same_lower", "valid")
 
-// Convolutions of 1, 2 or 3 spatial dimensions: x [N, C, spatial...]. Weights: Convolution [O, I, k...], GroupConvolution
-// [G, O/G, I/G, k...], ConvolutionBackpropData [I, O, k...] where I are the channels of x, its grouped form [G, I/G, O/G, k...].
-// The forward ones may carry an epilogue region. Empty lists mean 1 (strides, dilations) and 0 (pads).
+// Convolutions of 1, 2 or 3 spatial dimensions: x [N, C, spatial...]. Weights: Convolution [O, I, k...],
+// GroupConvolution [G, O/G, I/G, k...], ConvolutionBackpropData [I, O, k...] where I are the channels of x, its grouped
+// form [G, I/G, O/G, k...]. The forward ones may carry an epilogue region. Empty lists mean 1 (strides, dilations) and
+// 0 (pads).
 struct Convolution {
   std::vector<int64_t> strides{};
   std::vector<int64_t> pads_begin{};
@@ -40,7 +41,8 @@ struct GroupConvolution {
   }
   HONE_OP("GroupConvolution") HONE_GRAD
 };
-/// Transposed convolution, the gradient of Convolution to its data. Inputs: x, weights, output spatial shape (optional).
+/// Transposed convolution, the gradient of Convolution to its data. Inputs: x, weights, output spatial shape
+/// (optional).
 struct ConvolutionBackpropData {
   std::vector<int64_t> strides{};
   std::vector<int64_t> pads_begin{};
@@ -76,8 +78,9 @@ struct GroupConvolutionBackpropData {
   }
   HONE_OP("GroupConvolutionBackpropData") HONE_GRAD
 };
-/// Gradient of a convolution to its weights. Inputs: x [N, C, spatial], dy [N, O, out spatial]; output [O, C/groups, kernel...],
-/// or [groups, O/groups, C/groups, kernel...] with `grouped_weights`. `pads_end` may be trimmed; positions beyond x count as zero.
+/// Gradient of a convolution to its weights. Inputs: x [N, C, spatial], dy [N, O, out spatial]; output [O, C/groups,
+/// kernel...], or [groups, O/groups, C/groups, kernel...] with `grouped_weights`. `pads_end` may be trimmed; positions
+/// beyond x count as zero.
 struct ConvolutionBackpropWeights {
   std::vector<int64_t> strides{};
   std::vector<int64_t> pads_begin{};
@@ -97,9 +100,10 @@ struct ConvolutionBackpropWeights {
   }
   HONE_OP("ConvolutionBackpropWeights") HONE_GRAD
 };
-/// Convolution that reads each tap at an offset of its own. Inputs: x [N, C, H, W], offsets [N, deformable_group * kH * kW * 2, out H,
-/// out W] (y before x), weights [O, C / group, kH, kW], mask [N, deformable_group * kH * kW, out H, out W] (optional factors).
-/// With `bilinear_interpolation_pad` neighbours outside of x count as zero; else positions outside of x are zero as a whole.
+/// Convolution that reads each tap at an offset of its own. Inputs: x [N, C, H, W], offsets [N, deformable_group * kH *
+/// kW * 2, out H, out W] (y before x), weights [O, C / group, kH, kW], mask [N, deformable_group * kH * kW, out H, out
+/// W] (optional factors). With `bilinear_interpolation_pad` neighbours outside of x count as zero; else positions
+/// outside of x are zero as a whole.
 struct DeformableConvolution {
   std::vector<int64_t> strides{};
   std::vector<int64_t> pads_begin{};

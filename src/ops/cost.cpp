@@ -10,7 +10,9 @@
 namespace hone {
 namespace {
 
-int64_t length(const Dimension& d) { return std::max<int64_t>(1, d.min()); }
+int64_t length(const Dimension& d) {
+  return std::max<int64_t>(1, d.min());
+}
 
 int64_t elements(const PartialShape& s, size_t from = 0) {
   if (!s.rank_known()) return 1;
@@ -23,10 +25,14 @@ int64_t elements(const PartialShape& s, size_t from = 0) {
 
 int64_t multiply_accumulates(const Graph& g, NodeId id) {
   const Node n = g.handle(id);
-  if (n.is<Convolution>() && n.input(1).shape().rank_known()) return elements(n.output().shape()) * elements(n.input(1).shape(), 1);
-  if (n.is<GroupConvolution>() && n.input(1).shape().rank_known()) return elements(n.output().shape()) * elements(n.input(1).shape(), 2);
-  if (n.is<ConvolutionBackpropData>() && n.input(1).shape().rank_known()) return elements(n.input(0).shape()) * elements(n.input(1).shape(), 1);
-  if (n.is<GroupConvolutionBackpropData>() && n.input(1).shape().rank_known()) return elements(n.input(0).shape()) * elements(n.input(1).shape(), 2);
+  if (n.is<Convolution>() && n.input(1).shape().rank_known())
+    return elements(n.output().shape()) * elements(n.input(1).shape(), 1);
+  if (n.is<GroupConvolution>() && n.input(1).shape().rank_known())
+    return elements(n.output().shape()) * elements(n.input(1).shape(), 2);
+  if (n.is<ConvolutionBackpropData>() && n.input(1).shape().rank_known())
+    return elements(n.input(0).shape()) * elements(n.input(1).shape(), 1);
+  if (n.is<GroupConvolutionBackpropData>() && n.input(1).shape().rank_known())
+    return elements(n.input(0).shape()) * elements(n.input(1).shape(), 2);
   if (const auto* m = n.as<MatMul>()) {
     const PartialShape& a = n.input(0).shape();
     if (!a.rank_known() || a.rank() == 0) return 0;

@@ -4,7 +4,8 @@
 
 namespace hone {
 
-/// Multiply-accumulates of one node (convolutions and matrix products; 0 for the rest). Dynamic dimensions count with their minimum, at least 1.
+/// Multiply-accumulates of one node (convolutions and matrix products; 0 for the rest). Dynamic dimensions count with
+/// their minimum, at least 1.
 int64_t multiply_accumulates(const Graph& g, NodeId node);
 /// Of the whole graph, regions included once.
 int64_t multiply_accumulates(const Graph& g);

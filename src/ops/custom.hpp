@@ -10,9 +10,15 @@ struct Custom {
   int64_t outputs = 1;
   /// The file's attributes, flat: name, kind (`i`, `f`, `s`, in capitals for a list), number of values, values as text.
   std::vector<std::string> attributes;
-  static void fields(auto& o, auto&& f) { f("domain", o.domain); f("type", o.type); f("outputs", o.outputs); f("attributes", o.attributes); }
+  static void fields(auto& o, auto&& f) {
+    f("domain", o.domain);
+    f("type", o.type);
+    f("outputs", o.outputs);
+    f("attributes", o.attributes);
+  }
   static constexpr bool raw_types = true;
-  HONE_OP("Custom") HONE_NO_GRAD("an operator of an extension library")
+  HONE_OP("Custom")
+  HONE_NO_GRAD("an operator of an extension library")
 
   void add(const std::string& name, char kind, bool list, const std::vector<std::string>& values);
 };

@@ -6,9 +6,10 @@ namespace hone {
 
 enum class BoxCode { corner, center_size };
 HONE_ENUM_NAMES(BoxCode, "caffe.PriorBoxParameter.CORNER", "caffe.PriorBoxParameter.CENTER_SIZE")
-/// Inputs: box offsets [N, priors * (1 or classes) * 4], scores [N, priors * classes], priors [1 or N, 1 or 2, priors * (4 or 5)] with their
-/// variances. Output: [1, 1, K, 7] rows of image, label, score, xmin, ymin, xmax, ymax; after the last one a row that begins with -1.
-/// With `decrease_label_id` each prior keeps its best class alone and labels count from the first class that is no background.
+/// Inputs: box offsets [N, priors * (1 or classes) * 4], scores [N, priors * classes], priors [1 or N, 1 or 2, priors *
+/// (4 or 5)] with their variances. Output: [1, 1, K, 7] rows of image, label, score, xmin, ymin, xmax, ymax; after the
+/// last one a row that begins with -1. With `decrease_label_id` each prior keeps its best class alone and labels count
+/// from the first class that is no background.
 struct DetectionOutput {
   int64_t background_label_id = 0;
   int64_t top_k = -1;

@@ -4,8 +4,8 @@
 
 namespace hone {
 
-/// `equation` like "bij,bjk->bik": a letter per axis, "..." for leading axes that broadcast, a letter twice in one operand for its
-/// diagonal. Without "->" the output has the letters that occur once, in alphabetical order.
+/// `equation` like "bij,bjk->bik": a letter per axis, "..." for leading axes that broadcast, a letter twice in one
+/// operand for its diagonal. Without "->" the output has the letters that occur once, in alphabetical order.
 struct Einsum {
   std::string equation;
   static void fields(auto& o, auto&& f) { f("equation", o.equation); }

@@ -1,5 +1,5 @@
-// What an operator's `eval` sees: plain row-major tensors. The reference evaluation is the specification of an operator, the oracle
-// of every kernel and the kernel of last resort.
+// What an operator's `eval` sees: plain row-major tensors. The reference evaluation is the specification of an
+// operator, the oracle of every kernel and the kernel of last resort.
 #pragma once
 #include <string>
 #include <vector>
@@ -15,7 +15,8 @@ class EvalCtx {
 
   size_t num_inputs() const { return inputs_.size(); }
   bool has(size_t i) const { return i < inputs_.size() && !inputs_[i].is_none(); }
-  /// A tensor input. Unless the operator sets `raw_types`: f32 for the smaller floats and for quantized tensors, i32 for integers below a byte.
+  /// A tensor input. Unless the operator sets `raw_types`: f32 for the smaller floats and for quantized tensors, i32
+  /// for integers below a byte.
   const Tensor& input(size_t i) const { return inputs_.at(i).tensor(); }
   const Datum& datum(size_t i) const { return inputs_.at(i); }
 

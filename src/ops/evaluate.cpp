@@ -36,7 +36,8 @@ class RegionEvalCtx : public EvalCtx {
   }
   Tensor blank_region_output(size_t r, size_t o) const override {
     const Values outputs = regions_.at(r)->outputs();
-    if (o >= outputs.size() || !outputs[o].type().is_tensor()) fail("output " + std::to_string(o) + " of the region is no tensor");
+    if (o >= outputs.size() || !outputs[o].type().is_tensor())
+      fail("output " + std::to_string(o) + " of the region is no tensor");
     Shape shape;
     if (outputs[o].shape().rank_known()) {
       for (const Dimension& d : outputs[o].shape()) shape.push_back(d.is_static() ? d.min() : 0);

@@ -10,8 +10,8 @@
 namespace hone {
 
 /// Evaluates one operator. `types`, where given, are the wanted types of the outputs (element type and quantization).
-std::vector<Datum> evaluate_op(const OpDef& op, const void* attributes, std::vector<Datum> inputs, const std::vector<Region>& regions,
-                               size_t num_outputs, const Types* types = nullptr);
+std::vector<Datum> evaluate_op(const OpDef& op, const void* attributes, std::vector<Datum> inputs,
+                               const std::vector<Region>& regions, size_t num_outputs, const Types* types = nullptr);
 /// One node of a graph with its epilogue; `inputs` are those of the node. Quantized inputs and outputs hold integers.
 std::vector<Datum> evaluate_node(const Graph& g, NodeId node, std::vector<Datum> inputs);
 

@@ -1,5 +1,5 @@
-// Tests that every operator gets from its samples(): expected values, expansion against reference, gradient against central
-// differences, inferred against evaluated types, trips through text and attribute bytes.
+// Tests that every operator gets from its samples(): expected values, expansion against reference, gradient against
+// central differences, inferred against evaluated types, trips through text and attribute bytes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -21,7 +21,9 @@ struct Case {
   Sample sample;
 };
 
-void PrintTo(const Case& c, std::ostream* out) { *out << c.op->name << " sample " << c.index; }
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.op->name << " sample " << c.index;
+}
 
 std::vector<Case> cases() {
   std::vector<Case> out;
@@ -40,7 +42,9 @@ struct Single {
   std::vector<Datum> parameter_values;
 };
 
-bool is_parameter(const Datum& d) { return !d.is_none() && (!d.is_tensor() || is_float(d.tensor().element_type())); }
+bool is_parameter(const Datum& d) {
+  return !d.is_none() && (!d.is_tensor() || is_float(d.tensor().element_type()));
+}
 
 Single single(const Case& c, bool all_constant = false) {
   Single s;
@@ -68,7 +72,8 @@ void expect_close(const Datum& got, const Datum& want, double tolerance, const s
   if (want.is_sequence()) {
     ASSERT_TRUE(got.is_sequence()) << what;
     ASSERT_EQ(got.sequence().size(), want.sequence().size()) << what;
-    for (size_t i = 0; i < want.sequence().size(); ++i) expect_close(got.sequence()[i], want.sequence()[i], tolerance, what + " element " + std::to_string(i));
+    for (size_t i = 0; i < want.sequence().size(); ++i)
+      expect_close(got.sequence()[i], want.sequence()[i], tolerance, what + " element " + std::to_string(i));
     return;
   }
   ASSERT_TRUE(got.is_tensor()) << what;
@@ -94,12 +99,14 @@ TEST_P(Generated, evaluates_to_expected_values_and_inferred_types) {
   Single s = single(c);
   verify(s.graph);
   const auto out = evaluate(s.graph, s.parameter_values);
-  for (size_t i = 0; i < c.sample.expected.size(); ++i) expect_close(out[i], c.sample.expected[i], c.sample.tolerance, "output " + std::to_string(i));
+  for (size_t i = 0; i < c.sample.expected.size(); ++i)
+    expect_close(out[i], c.sample.expected[i], c.sample.tolerance, "output " + std::to_string(i));
   for (size_t i = 0; i < out.size(); ++i) {
     // An optional that is there is the value itself.
     const Type inferred = s.node.output(i).type();
     const Type& t = inferred.kind == Type::Kind::optional ? *inferred.inner : inferred;
-    EXPECT_TRUE(type_of(out[i]).compatible(t) || out[i].is_none()) << "output " << i << ": inferred " << to_string(t) << ", evaluated " << to_string(type_of(out[i]));
+    EXPECT_TRUE(type_of(out[i]).compatible(t) || out[i].is_none())
+        << "output " << i << ": inferred " << to_string(t) << ", evaluated " << to_string(type_of(out[i]));
   }
 }
 
@@ -112,9 +119,12 @@ TEST_P(Generated, expansion_equals_reference) {
   Values in;
   size_t next = 0;
   for (const Datum& d : c.sample.inputs) {
-    if (d.is_none()) in.emplace_back();
-    else if (is_parameter(d)) in.push_back(b.parameter(type_of(d), "in" + std::to_string(next++)));
-    else in.push_back(b.constant(d.tensor()));
+    if (d.is_none())
+      in.emplace_back();
+    else if (is_parameter(d))
+      in.push_back(b.parameter(type_of(d), "in" + std::to_string(next++)));
+    else
+      in.push_back(b.constant(d.tensor()));
   }
   const Values out = c.op->expand(c.sample.attributes.get(), b, in);
   ASSERT_EQ(out.size(), s.node.num_outputs());
@@ -122,7 +132,8 @@ TEST_P(Generated, expansion_equals_reference) {
   for (const NodeId id : g.topological_order()) EXPECT_NE(g.node(id).op, c.op) << "expands into itself";
   verify(g);
   const auto want = evaluate(s.graph, s.parameter_values), got = evaluate(g, s.parameter_values);
-  for (size_t i = 0; i < want.size(); ++i) expect_close(got[i], want[i], c.sample.tolerance, "output " + std::to_string(i));
+  for (size_t i = 0; i < want.size(); ++i)
+    expect_close(got[i], want[i], c.sample.tolerance, "output " + std::to_string(i));
 }
 
 TEST_P(Generated, gradient_equals_central_differences) {
@@ -143,7 +154,8 @@ TEST_P(Generated, gradient_equals_central_differences) {
       continue;
     }
     Tensor w(ElementType::f32, out[i].tensor().shape());
-    for (size_t k = 0; k < w.size(); ++k) w.data<float>()[k] = 0.3f + 0.7f * static_cast<float>((k * 7 + i * 3) % 11) / 11.0f;
+    for (size_t k = 0; k < w.size(); ++k)
+      w.data<float>()[k] = 0.3f + 0.7f * static_cast<float>((k * 7 + i * 3) % 11) / 11.0f;
     weights.push_back(w);
     douts.push_back(b.constant(w));
   }
@@ -151,7 +163,8 @@ TEST_P(Generated, gradient_equals_central_differences) {
   std::vector<bool> needed(c.sample.inputs.size(), false);
   for (size_t i = 0; i < needed.size(); ++i) {
     const Datum& d = c.sample.inputs[i];
-    const bool asked = c.sample.differentiable.empty() || std::count(c.sample.differentiable.begin(), c.sample.differentiable.end(), i);
+    const bool asked = c.sample.differentiable.empty() ||
+                       std::count(c.sample.differentiable.begin(), c.sample.differentiable.end(), i);
     needed[i] = asked && d.is_tensor() && d.tensor().element_type() == ElementType::f32;
   }
   GradCtx ctx(b, node, douts, needed);
@@ -171,7 +184,8 @@ TEST_P(Generated, gradient_equals_central_differences) {
     const auto y = evaluate(s.graph, values);
     for (size_t i = 0; i < y.size(); ++i) {
       if (!weights[i]) continue;
-      for (size_t k = 0; k < weights[i].size(); ++k) sum += double(y[i].tensor().data<float>()[k]) * double(weights[i].data<float>()[k]);
+      for (size_t k = 0; k < weights[i].size(); ++k)
+        sum += double(y[i].tensor().data<float>()[k]) * double(weights[i].data<float>()[k]);
     }
     return sum;
   };
@@ -179,7 +193,8 @@ TEST_P(Generated, gradient_equals_central_differences) {
     const size_t input = checked[k];
     const Tensor& grad = analytic[k].tensor();
     ASSERT_EQ(to_string(grad.shape()), to_string(c.sample.inputs[input].tensor().shape())) << "input " << input;
-    const size_t p = static_cast<size_t>(std::find(s.parameter_inputs.begin(), s.parameter_inputs.end(), input) - s.parameter_inputs.begin());
+    const size_t p = static_cast<size_t>(std::find(s.parameter_inputs.begin(), s.parameter_inputs.end(), input) -
+                                         s.parameter_inputs.begin());
     std::vector<double> numeric(grad.size());
     double largest = 1e-3;
     for (size_t e = 0; e < grad.size(); ++e) {
@@ -195,7 +210,8 @@ TEST_P(Generated, gradient_equals_central_differences) {
       largest = std::max(largest, std::fabs(numeric[e]));
     }
     for (size_t e = 0; e < grad.size(); ++e) {
-      ASSERT_NEAR(get_element(grad, e), numeric[e], c.sample.gradient_tolerance * largest) << "input " << input << " element " << e;
+      ASSERT_NEAR(get_element(grad, e), numeric[e], c.sample.gradient_tolerance * largest)
+          << "input " << input << " element " << e;
     }
   }
 }

@@ -26,7 +26,10 @@ HONE_ENUM_NAMES(ScatterReduction, "none", "sum", "prod", "min", "max", "mean")
 struct ScatterElementsUpdate {
   ScatterReduction reduction = ScatterReduction::none;
   bool use_init_val = true;
-  static void fields(auto& o, auto&& f) { f("reduction", o.reduction); f("use_init_val", o.use_init_val); }
+  static void fields(auto& o, auto&& f) {
+    f("reduction", o.reduction);
+    f("use_init_val", o.use_init_val);
+  }
   HONE_OP("ScatterElementsUpdate") HONE_GRAD
 };
 /// Inputs: data, indices, updates.
@@ -41,11 +44,15 @@ struct ScatterUpdate {
 };
 enum class NegativeIndices { ignore_negative, normalize };
 HONE_ENUM_NAMES(NegativeIndices, "ignore_negative", "normalize")
-/// Inputs: indices, depth, on value, off value. Indices outside of [0, depth) give off values; with `normalize`, negative ones count from the end.
+/// Inputs: indices, depth, on value, off value. Indices outside of [0, depth) give off values; with `normalize`,
+/// negative ones count from the end.
 struct OneHot {
   int64_t axis = -1;
   NegativeIndices negative_indices_mode = NegativeIndices::ignore_negative;
-  static void fields(auto& o, auto&& f) { f("axis", o.axis); f("negative_indices_mode", o.negative_indices_mode); }
+  static void fields(auto& o, auto&& f) {
+    f("axis", o.axis);
+    f("negative_indices_mode", o.negative_indices_mode);
+  }
   HONE_OP("OneHot") HONE_NO_GRAD("index")
 };
 enum class TopKMode { max, min };
@@ -76,9 +83,10 @@ struct NonZero {
 };
 enum class BoxEncoding { corner, center };
 HONE_ENUM_NAMES(BoxEncoding, "corner", "center")
-/// Inputs: boxes [B, M, 4], scores [B, C, M], max output boxes per class, IoU threshold, score threshold, soft NMS sigma (all but the first two optional).
-/// A box goes where its overlap with a selected one is above the threshold; with a sigma, its score falls instead.
-/// Outputs: selected indices [K, 3], selected scores [K, 3], number of valid outputs [1].
+/// Inputs: boxes [B, M, 4], scores [B, C, M], max output boxes per class, IoU threshold, score threshold, soft NMS
+/// sigma (all but the first two optional). A box goes where its overlap with a selected one is above the threshold;
+/// with a sigma, its score falls instead. Outputs: selected indices [K, 3], selected scores [K, 3], number of valid
+/// outputs [1].
 struct NonMaxSuppression {
   BoxEncoding box_encoding = BoxEncoding::corner;
   bool sort_result_descending = true;
@@ -94,7 +102,10 @@ struct NonMaxSuppression {
 struct ReverseSequence {
   int64_t batch_axis = 0;
   int64_t seq_axis = 1;
-  static void fields(auto& o, auto&& f) { f("batch_axis", o.batch_axis); f("seq_axis", o.seq_axis); }
+  static void fields(auto& o, auto&& f) {
+    f("batch_axis", o.batch_axis);
+    f("seq_axis", o.seq_axis);
+  }
   HONE_OP("ReverseSequence") HONE_GRAD
 };
 

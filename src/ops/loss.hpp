@@ -6,7 +6,8 @@ namespace hone {
 
 enum class Reduction { none, mean, sum };
 HONE_ENUM_NAMES(Reduction, "none", "mean", "sum")
-/// Inputs: logits [N, C], labels ([N] integer class numbers, or [N, C] probabilities). Outputs: loss (scalar, or [N] for none), log-probabilities [N, C].
+/// Inputs: logits [N, C], labels ([N] integer class numbers, or [N, C] probabilities). Outputs: loss (scalar, or [N]
+/// for none), log-probabilities [N, C].
 struct SoftmaxCrossEntropy {
   double label_smoothing = 0.0;
   Reduction reduction = Reduction::mean;
@@ -42,7 +43,8 @@ struct BinaryCrossEntropyWithLogits {
   static void fields(auto& o, auto&& f) { f("reduction", o.reduction); }
   HONE_OP("BinaryCrossEntropyWithLogits") HONE_EXPAND
 };
-/// Distillation: temperature^2 * mean over the batch of KL(softmax(teacher / T) || softmax(student / T)). Inputs: student logits, teacher logits.
+/// Distillation: temperature^2 * mean over the batch of KL(softmax(teacher / T) || softmax(student / T)). Inputs:
+/// student logits, teacher logits.
 struct KLDivergence {
   double temperature = 1.0;
   static void fields(auto& o, auto&& f) { f("temperature", o.temperature); }

@@ -8,7 +8,10 @@ namespace hone {
 struct MatMul {
   bool transpose_a = false;
   bool transpose_b = false;
-  static void fields(auto& o, auto&& f) { f("transpose_a", o.transpose_a); f("transpose_b", o.transpose_b); }
+  static void fields(auto& o, auto&& f) {
+    f("transpose_a", o.transpose_a);
+    f("transpose_b", o.transpose_b);
+  }
   HONE_OP("MatMul") HONE_GRAD
 };
 

@@ -93,19 +93,28 @@ HONE_ENUM_NAMES(DepthMode, "blocks_first", "depth_first")
 struct DepthToSpace {
   DepthMode mode = DepthMode::blocks_first;
   int64_t block_size = 1;
-  static void fields(auto& o, auto&& f) { f("mode", o.mode); f("block_size", o.block_size); }
+  static void fields(auto& o, auto&& f) {
+    f("mode", o.mode);
+    f("block_size", o.block_size);
+  }
   HONE_OP("DepthToSpace") HONE_EXPAND
 };
 struct SpaceToDepth {
   DepthMode mode = DepthMode::blocks_first;
   int64_t block_size = 1;
-  static void fields(auto& o, auto&& f) { f("mode", o.mode); f("block_size", o.block_size); }
+  static void fields(auto& o, auto&& f) {
+    f("mode", o.mode);
+    f("block_size", o.block_size);
+  }
   HONE_OP("SpaceToDepth") HONE_EXPAND
 };
 struct ShuffleChannels {
   int64_t axis = 1;
   int64_t group = 1;
-  static void fields(auto& o, auto&& f) { f("axis", o.axis); f("group", o.group); }
+  static void fields(auto& o, auto&& f) {
+    f("axis", o.axis);
+    f("group", o.group);
+  }
   HONE_OP("ShuffleChannels") HONE_EXPAND
 };
 /// Reverses the order along axes.
@@ -114,7 +123,8 @@ struct Reverse {
   static void fields(auto& o, auto&& f) { f("axes", o.axes); }
   HONE_OP("Reverse") HONE_GRAD
 };
-/// Sums the axes that broadcasting to the input would have expanded. Inputs: data, target shape. The gradient of Broadcast.
+/// Sums the axes that broadcasting to the input would have expanded. Inputs: data, target shape. The gradient of
+/// Broadcast.
 struct SumToShape {
   HONE_OP("SumToShape") HONE_GRAD
 };

@@ -14,9 +14,10 @@ struct BatchNormInference {
 /// What a training BatchNorm applies to its result, so that one kernel makes one pass over memory.
 enum class NormActivation { none, relu };
 HONE_ENUM_NAMES(NormActivation, "none", "relu")
-/// y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta + residual) with the statistics of the batch over N and space.
-/// Inputs: x, gamma, beta, running mean, running variance (each [C] f32), residual (optional, like x).
-/// Outputs: y, new running mean and variance ((1 - momentum) * old + momentum * batch; the running variance is unbiased), batch mean, 1 / sqrt(variance + epsilon).
+/// y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta + residual) with the statistics of the batch
+/// over N and space. Inputs: x, gamma, beta, running mean, running variance (each [C] f32), residual (optional, like
+/// x). Outputs: y, new running mean and variance ((1 - momentum) * old + momentum * batch; the running variance is
+/// unbiased), batch mean, 1 / sqrt(variance + epsilon).
 struct BatchNormTraining {
   double epsilon = 1e-5;
   double momentum = 0.1;
@@ -28,7 +29,8 @@ struct BatchNormTraining {
   }
   HONE_OP("BatchNormTraining") HONE_GRAD
 };
-/// Inputs: x, dy, gamma, batch mean, inverse deviation, y (only with an activation). Outputs: dx, dgamma, dbeta, dresidual (like dy behind the activation).
+/// Inputs: x, dy, gamma, batch mean, inverse deviation, y (only with an activation). Outputs: dx, dgamma, dbeta,
+/// dresidual (like dy behind the activation).
 struct BatchNormTrainingGrad {
   NormActivation activation = NormActivation::none;
   static void fields(auto& o, auto&& f) { f("activation", o.activation); }
@@ -53,28 +55,40 @@ struct MVN {
 struct LayerNorm {
   double epsilon = 1e-5;
   int64_t axis = -1;
-  static void fields(auto& o, auto&& f) { f("epsilon", o.epsilon); f("axis", o.axis); }
+  static void fields(auto& o, auto&& f) {
+    f("epsilon", o.epsilon);
+    f("axis", o.axis);
+  }
   HONE_OP("LayerNorm") HONE_EXPAND HONE_GRAD
 };
 /// Inputs: data, gamma.
 struct RMSNorm {
   double epsilon = 1e-5;
   int64_t axis = -1;
-  static void fields(auto& o, auto&& f) { f("epsilon", o.epsilon); f("axis", o.axis); }
+  static void fields(auto& o, auto&& f) {
+    f("epsilon", o.epsilon);
+    f("axis", o.axis);
+  }
   HONE_OP("RMSNorm") HONE_EXPAND
 };
 /// Inputs: data [N, C, ...], scale [C], bias [C].
 struct GroupNormalization {
   int64_t num_groups = 1;
   double epsilon = 1e-5;
-  static void fields(auto& o, auto&& f) { f("num_groups", o.num_groups); f("epsilon", o.epsilon); }
+  static void fields(auto& o, auto&& f) {
+    f("num_groups", o.num_groups);
+    f("epsilon", o.epsilon);
+  }
   HONE_OP("GroupNormalization") HONE_EXPAND
 };
 /// Inputs: data, axes. `eps_mode` is add or max.
 struct NormalizeL2 {
   double eps = 1e-9;
   std::string eps_mode = "add";
-  static void fields(auto& o, auto&& f) { f("eps", o.eps); f("eps_mode", o.eps_mode); }
+  static void fields(auto& o, auto&& f) {
+    f("eps", o.eps);
+    f("eps_mode", o.eps_mode);
+  }
   HONE_OP("NormalizeL2") HONE_EXPAND
 };
 /// Inputs: data, axes.

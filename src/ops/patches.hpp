@@ -4,8 +4,8 @@
 
 namespace hone {
 
-/// Patches of [N, C, H, W] as channels: output [N, sizes * C, out H, out W], the position in the patch before the channel. Padded with
-/// zeros for same_upper and same_lower.
+/// Patches of [N, C, H, W] as channels: output [N, sizes * C, out H, out W], the position in the patch before the
+/// channel. Padded with zeros for same_upper and same_lower.
 struct ExtractImagePatches {
   std::vector<int64_t> sizes{};
   std::vector<int64_t> strides{};

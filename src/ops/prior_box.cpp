@@ -12,10 +12,12 @@ namespace {
 // Writes corners from centres and half sizes, in pixels, as fractions of the image.
 class BoxWriter {
  public:
-  BoxWriter(Tensor& out, float image_height, float image_width) : to_(out.data<float>()), end_(to_ + out.size() / 2), height_(image_height), width_(image_width) {}
+  BoxWriter(Tensor& out, float image_height, float image_width)
+      : to_(out.data<float>()), end_(to_ + out.size() / 2), height_(image_height), width_(image_width) {}
   void operator()(float x, float y, float half_width, float half_height, bool clip) {
     if (to_ + 4 > end_) return;
-    const float box[4] = {(x - half_width) / width_, (y - half_height) / height_, (x + half_width) / width_, (y + half_height) / height_};
+    const float box[4] = {(x - half_width) / width_, (y - half_height) / height_, (x + half_width) / width_,
+                          (y + half_height) / height_};
     for (float v : box) *to_++ = clip ? std::clamp(v, 0.0f, 1.0f) : v;
   }
 
@@ -70,14 +72,17 @@ struct Sizes {
 };
 Sizes sizes_of(const EvalCtx& ctx) {
   if (ctx.input(0).size() != 2 || ctx.input(1).size() != 2) ctx.fail("wants two sizes of two numbers");
-  const Sizes s{get_integer(ctx.input(0), 0), get_integer(ctx.input(0), 1), static_cast<float>(get_integer(ctx.input(1), 0)), static_cast<float>(get_integer(ctx.input(1), 1))};
+  const Sizes s{get_integer(ctx.input(0), 0), get_integer(ctx.input(0), 1),
+                static_cast<float>(get_integer(ctx.input(1), 0)), static_cast<float>(get_integer(ctx.input(1), 1))};
   if (s.height < 1 || s.width < 1 || s.image_height < 1 || s.image_width < 1) ctx.fail("sizes begin at 1");
   return s;
 }
 
 }  // namespace
 
-Types PriorBox::infer(InferCtx& ctx) const { return box_types(ctx, number_of_priors(*this), variance); }
+Types PriorBox::infer(InferCtx& ctx) const {
+  return box_types(ctx, number_of_priors(*this), variance);
+}
 void PriorBox::eval(EvalCtx& ctx) const {
   const Sizes s = sizes_of(ctx);
   Tensor y = ctx.output(0, ElementType::f32, {2, 4 * s.height * s.width * number_of_priors(*this)});
@@ -90,7 +95,8 @@ void PriorBox::eval(EvalCtx& ctx) const {
     for (float& m : smallest) m *= s.image_height;
   }
   const float shift = stride == 0 ? 0.5f : static_cast<float>(offset);
-  const float stride_x = stride == 0 ? s.image_width / static_cast<float>(s.width) : stride, stride_y = stride == 0 ? s.image_height / static_cast<float>(s.height) : stride;
+  const float stride_x = stride == 0 ? s.image_width / static_cast<float>(s.width) : stride,
+              stride_y = stride == 0 ? s.image_height / static_cast<float>(s.height) : stride;
   for (int64_t h = 0; h < s.height; ++h) {
     for (int64_t w = 0; w < s.width; ++w) {
       const float x = (static_cast<float>(w) + shift) * stride_x, y0 = (static_cast<float>(h) + shift) * stride_y;
@@ -103,7 +109,8 @@ void PriorBox::eval(EvalCtx& ctx) const {
           const float half = size * 0.5f, root = std::sqrt(ratio);
           for (int64_t r = 0; r < count; ++r) {
             for (int64_t c = 0; c < count; ++c) {
-              box(x - half + apart / 2 + static_cast<float>(c) * apart, y0 - half + apart / 2 + static_cast<float>(r) * apart, half * root, half / root, true);
+              box(x - half + apart / 2 + static_cast<float>(c) * apart,
+                  y0 - half + apart / 2 + static_cast<float>(r) * apart, half * root, half / root, true);
             }
           }
         };
@@ -123,7 +130,8 @@ void PriorBox::eval(EvalCtx& ctx) const {
         const auto others = [&] {
           if (!scale_all_sizes && m + 1 != smallest.size()) return;
           const float half = smallest[scale_all_sizes ? m : 0] * 0.5f;
-          for (size_t r = 1; r < shapes.size(); ++r) box(x, y0, half * std::sqrt(shapes[r]), half / std::sqrt(shapes[r]), false);
+          for (size_t r = 1; r < shapes.size(); ++r)
+            box(x, y0, half * std::sqrt(shapes[r]), half / std::sqrt(shapes[r]), false);
         };
         if (min_max_aspect_ratios_order) {
           largest();
@@ -142,35 +150,88 @@ void PriorBox::eval(EvalCtx& ctx) const {
 }
 Samples PriorBox::samples() {
   // OpenVINO gives the same.
-  return {sample(PriorBox{.min_size = {6}, .max_size = {10}, .aspect_ratio = {2, 3}, .variance = {0.10000000000000001, 0.10000000000000001, 0.20000000000000001, 0.20000000000000001}, .flip = true, .step = 0, .offset = 0.5}, {int_tensor({1, 2}), int_tensor({20, 30})}, {Tensor::of<float>({2, 48}, {0.15f, 0.35f, 0.35f, 0.65f, 0.1209006f, 0.3063508f, 0.3790995f, 0.6936492f, 0.1085787f, 0.393934f, 0.3914214f, 0.606066f, 0.1792893f, 0.287868f, 0.3207107f, 0.7121321f, 0.07679493f, 0.4133975f, 0.4232051f, 0.5866026f, 0.192265f, 0.2401924f, 0.3077351f, 0.7598076f, 0.65f, 0.35f, 0.85f, 0.65f, 0.6209006f, 0.3063508f, 0.8790995f, 0.6936492f, 0.6085786f, 0.393934f, 0.8914214f, 0.606066f, 0.6792893f, 0.287868f, 0.8207107f, 0.7121321f, 0.576795f, 0.4133975f, 0.9232051f, 0.5866026f, 0.692265f, 0.2401924f, 0.807735f, 0.7598076f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f, 0.1f, 0.1f, 0.2f, 0.2f})}),
+  return {
+      sample(
+          PriorBox{.min_size = {6},
+                   .max_size = {10},
+                   .aspect_ratio = {2, 3},
+                   .variance = {0.10000000000000001, 0.10000000000000001, 0.20000000000000001, 0.20000000000000001},
+                   .flip = true,
+                   .step = 0,
+                   .offset = 0.5},
+          {int_tensor({1, 2}), int_tensor({20, 30})},
+          {Tensor::of<float>(
+              {2, 48}, {0.15f,       0.35f,      0.35f,      0.65f,      0.1209006f, 0.3063508f, 0.3790995f, 0.6936492f,
+                        0.1085787f,  0.393934f,  0.3914214f, 0.606066f,  0.1792893f, 0.287868f,  0.3207107f, 0.7121321f,
+                        0.07679493f, 0.4133975f, 0.4232051f, 0.5866026f, 0.192265f,  0.2401924f, 0.3077351f, 0.7598076f,
+                        0.65f,       0.35f,      0.85f,      0.65f,      0.6209006f, 0.3063508f, 0.8790995f, 0.6936492f,
+                        0.6085786f,  0.393934f,  0.8914214f, 0.606066f,  0.6792893f, 0.287868f,  0.8207107f, 0.7121321f,
+                        0.576795f,   0.4133975f, 0.9232051f, 0.5866026f, 0.692265f,  0.2401924f, 0.807735f,  0.7598076f,
+                        0.1f,        0.1f,       0.2f,       0.2f,       0.1f,       0.1f,       0.2f,       0.2f,
+                        0.1f,        0.1f,       0.2f,       0.2f,       0.1f,       0.1f,       0.2f,       0.2f,
+                        0.1f,        0.1f,       0.2f,       0.2f,       0.1f,       0.1f,       0.2f,       0.2f,
+                        0.1f,        0.1f,       0.2f,       0.2f,       0.1f,       0.1f,       0.2f,       0.2f,
+                        0.1f,        0.1f,       0.2f,       0.2f,       0.1f,       0.1f,       0.2f,       0.2f,
+                        0.1f,        0.1f,       0.2f,       0.2f,       0.1f,       0.1f,       0.2f,       0.2f})}),
+      // clang-format off
           sample(PriorBox{.min_size = {4, 8}, .max_size = {6, 9}, .aspect_ratio = {2}, .clip = true, .min_max_aspect_ratios_order = false, .step = 8, .offset = 0.25}, {int_tensor({2, 1}), int_tensor({16, 16})}, {Tensor::of<float>({2, 48}, {0, 0, 0.25f, 0.25f, 0, 0.03661165f, 0.3017767f, 0.2133884f, 0, 0, 0.2780931f, 0.2780931f, 0, 0, 0.375f, 0.375f, 0, 0, 0.4785534f, 0.3017767f, 0, 0, 0.390165f, 0.390165f, 0, 0.5f, 0.25f, 0.75f, 0, 0.5366117f, 0.3017767f, 0.7133883f, 0, 0.4719069f, 0.2780931f, 0.7780931f, 0, 0.375f, 0.375f, 0.875f, 0, 0.4482233f, 0.4785534f, 0.8017767f, 0, 0.359835f, 0.390165f, 0.890165f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f})}),
           sample(PriorBox{.min_size = {0.25, 0.5}, .aspect_ratio = {2}, .scale_all_sizes = false, .step = -1, .offset = 0.5}, {int_tensor({1, 1}), int_tensor({32, 32})}, {Tensor::of<float>({2, 12}, {0.375f, 0.375f, 0.625f, 0.625f, 0.25f, 0.25f, 0.75f, 0.75f, 0.3232233f, 0.4116116f, 0.6767767f, 0.5883883f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f})}),
           sample(PriorBox{.density = {2}, .fixed_ratio = {1, 2}, .fixed_size = {8}, .step = 16, .offset = 0.5}, {int_tensor({1, 1}), int_tensor({32, 32})}, {Tensor::of<float>({2, 28}, {0.0625f, 0.0625f, 0.3125f, 0.3125f, 0.1875f, 0.0625f, 0.4375f, 0.3125f, 0.0625f, 0.1875f, 0.3125f, 0.4375f, 0.1875f, 0.1875f, 0.4375f, 0.4375f, 0.01072331f, 0.09911165f, 0.3642767f, 0.2758884f, 0.1357233f, 0.09911165f, 0.4892767f, 0.2758884f, 0.01072331f, 0.2241116f, 0.3642767f, 0.4008884f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f})}),
           sample(PriorBox{.aspect_ratio = {2}, .density = {1, 2}, .fixed_size = {8, 16}, .step = 16, .offset = 0.5}, {int_tensor({1, 1}), int_tensor({32, 32})}, {Tensor::of<float>({2, 40}, {0.125f, 0.125f, 0.375f, 0.375f, 0.07322331f, 0.1616116f, 0.4267767f, 0.3383884f, 0, 0, 0.375f, 0.375f, 0.125f, 0, 0.625f, 0.375f, 0, 0.125f, 0.375f, 0.625f, 0.125f, 0.125f, 0.625f, 0.625f, 0, 0, 0.4785534f, 0.3017767f, 0.02144662f, 0, 0.7285534f, 0.3017767f, 0, 0.1982233f, 0.4785534f, 0.5517767f, 0.02144662f, 0.1982233f, 0.7285534f, 0.5517767f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f})})};
+  // clang-format on
 }
 HONE_DEFINE_OP(PriorBox)
 
 Types PriorBoxClustered::infer(InferCtx& ctx) const {
-  ctx.check(width.size() == height.size(), std::to_string(width.size()) + " widths and " + std::to_string(height.size()) + " heights");
+  ctx.check(width.size() == height.size(),
+            std::to_string(width.size()) + " widths and " + std::to_string(height.size()) + " heights");
   return box_types(ctx, static_cast<int64_t>(width.size()), variance);
 }
 void PriorBoxClustered::eval(EvalCtx& ctx) const {
   const Sizes s = sizes_of(ctx);
   Tensor y = ctx.output(0, ElementType::f32, {2, 4 * s.height * s.width * static_cast<int64_t>(width.size())});
   BoxWriter box(y, s.image_height, s.image_width);
-  const auto stride = [&](double own, float image, int64_t map) { return static_cast<float>(own != 0 ? own : step != 0 ? step : static_cast<double>(image) / static_cast<double>(map)); };
+  const auto stride = [&](double own, float image, int64_t map) {
+    return static_cast<float>(own != 0    ? own
+                              : step != 0 ? step
+                                          : static_cast<double>(image) / static_cast<double>(map));
+  };
   const float stride_x = stride(step_w, s.image_width, s.width), stride_y = stride(step_h, s.image_height, s.height);
   for (int64_t h = 0; h < s.height; ++h) {
     for (int64_t w = 0; w < s.width; ++w) {
-      const float x = (static_cast<float>(w) + static_cast<float>(offset)) * stride_x, y0 = (static_cast<float>(h) + static_cast<float>(offset)) * stride_y;
-      for (size_t p = 0; p < width.size(); ++p) box(x, y0, static_cast<float>(width[p]) / 2, static_cast<float>(height[p]) / 2, clip);
+      const float x = (static_cast<float>(w) + static_cast<float>(offset)) * stride_x,
+                  y0 = (static_cast<float>(h) + static_cast<float>(offset)) * stride_y;
+      for (size_t p = 0; p < width.size(); ++p)
+        box(x, y0, static_cast<float>(width[p]) / 2, static_cast<float>(height[p]) / 2, clip);
     }
   }
   write_variances(y, variance);
 }
 Samples PriorBoxClustered::samples() {
-  return {sample(PriorBoxClustered{.width = {4, 8}, .height = {6, 3}, .variance = {0.10000000000000001, 0.20000000000000001, 0.29999999999999999, 0.40000000000000002}, .clip = false, .step = 0, .offset = 0.5}, {int_tensor({1, 2}), int_tensor({20, 30})}, {Tensor::of<float>({2, 16}, {0.1833333f, 0.35f, 0.3166667f, 0.65f, 0.1166667f, 0.425f, 0.3833333f, 0.575f, 0.6833333f, 0.35f, 0.8166667f, 0.65f, 0.6166667f, 0.425f, 0.8833333f, 0.575f, 0.1f, 0.2f, 0.3f, 0.4f, 0.1f, 0.2f, 0.3f, 0.4f, 0.1f, 0.2f, 0.3f, 0.4f, 0.1f, 0.2f, 0.3f, 0.4f})}),
-          sample(PriorBoxClustered{.width = {20}, .height = {4}, .variance = {0.10000000000000001}, .clip = true, .step_w = 8, .step_h = 4, .offset = 0.5}, {int_tensor({2, 1}), int_tensor({16, 16})}, {Tensor::of<float>({2, 8}, {0, 0, 0.875f, 0.25f, 0, 0.25f, 0.875f, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f})})};
+  return {
+      sample(
+          PriorBoxClustered{
+              .width = {4, 8},
+              .height = {6, 3},
+              .variance = {0.10000000000000001, 0.20000000000000001, 0.29999999999999999, 0.40000000000000002},
+              .clip = false,
+              .step = 0,
+              .offset = 0.5},
+          {int_tensor({1, 2}), int_tensor({20, 30})},
+          {Tensor::of<float>({2, 16}, {0.1833333f, 0.35f, 0.3166667f, 0.65f, 0.1166667f, 0.425f, 0.3833333f, 0.575f,
+                                       0.6833333f, 0.35f, 0.8166667f, 0.65f, 0.6166667f, 0.425f, 0.8833333f, 0.575f,
+                                       0.1f,       0.2f,  0.3f,       0.4f,  0.1f,       0.2f,   0.3f,       0.4f,
+                                       0.1f,       0.2f,  0.3f,       0.4f,  0.1f,       0.2f,   0.3f,       0.4f})}),
+      sample(PriorBoxClustered{.width = {20},
+                               .height = {4},
+                               .variance = {0.10000000000000001},
+                               .clip = true,
+                               .step_w = 8,
+                               .step_h = 4,
+                               .offset = 0.5},
+             {int_tensor({2, 1}), int_tensor({16, 16})},
+             {Tensor::of<float>({2, 8}, {0, 0, 0.875f, 0.25f, 0, 0.25f, 0.875f, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f,
+                                         0.1f, 0.1f, 0.1f})})};
 }
 HONE_DEFINE_OP(PriorBoxClustered)
 

@@ -17,7 +17,9 @@ template <class Op>
 std::vector<Datum> run(const Op& op, std::vector<Datum> inputs, size_t outputs) {
   return evaluate_op(op_def<Op>(), &op, std::move(inputs), {}, outputs);
 }
-Tensor state(uint64_t key, uint64_t counter) { return Tensor::of<uint64_t>({2}, {key, counter}); }
+Tensor state(uint64_t key, uint64_t counter) {
+  return Tensor::of<uint64_t>({2}, {key, counter});
+}
 
 TEST(Random, resumes_where_the_returned_state_says) {
   const RandomUniform op;
@@ -34,7 +36,9 @@ TEST(Random, resumes_where_the_returned_state_says) {
 
 TEST(Random, differs_between_keys_and_counters) {
   const RandomUniform op;
-  const auto draw = [&](uint64_t key, uint64_t counter) { return run(op, {int_tensor({4}), float_scalar(0), float_scalar(1), state(key, counter)}, 2)[0].tensor(); };
+  const auto draw = [&](uint64_t key, uint64_t counter) {
+    return run(op, {int_tensor({4}), float_scalar(0), float_scalar(1), state(key, counter)}, 2)[0].tensor();
+  };
   EXPECT_FALSE(draw(1, 0).identical(draw(2, 0)));
   EXPECT_FALSE(draw(1, 0).identical(draw(1, 1)));
   EXPECT_TRUE(draw(1, 0).identical(draw(1, 0)));
@@ -42,21 +46,27 @@ TEST(Random, differs_between_keys_and_counters) {
 
 TEST(Random, normal_numbers_have_mean_and_deviation) {
   const int64_t n = 20000;
-  const auto y = run(RandomNormal{}, {int_tensor({n}), float_scalar(3), float_scalar(2), state(11, 0)}, 2)[0].tensor().to_doubles();
+  const auto y = run(RandomNormal{}, {int_tensor({n}), float_scalar(3), float_scalar(2), state(11, 0)}, 2)[0]
+                     .tensor()
+                     .to_doubles();
   double sum = 0, squares = 0, beyond = 0;
   for (double v : y) {
     sum += v;
     squares += (v - 3) * (v - 3);
     beyond += std::fabs(v - 3) > 2 * 1.959964;
   }
-  // Four standard errors: 2 / sqrt(n) of the mean, sqrt(2 / n) of the variance ratio, sqrt(0.05 * 0.95 / n) of the tail share.
+  // Four standard errors: 2 / sqrt(n) of the mean, sqrt(2 / n) of the variance ratio, sqrt(0.05 * 0.95 / n) of the tail
+  // share.
   EXPECT_NEAR(sum / n, 3, 4 * 2 / std::sqrt(n));
   EXPECT_NEAR(squares / n / 4, 1, 4 * std::sqrt(2.0 / n));
   EXPECT_NEAR(beyond / n, 0.05, 4 * std::sqrt(0.05 * 0.95 / n));
 }
 
 TEST(Random, integers_stay_in_their_range_and_reach_both_ends) {
-  const auto y = run(RandomUniform{ElementType::i64}, {int_tensor({500}), int_scalar(-2), int_scalar(3), state(1, 0)}, 2)[0].tensor().to_ints();
+  const auto y =
+      run(RandomUniform{ElementType::i64}, {int_tensor({500}), int_scalar(-2), int_scalar(3), state(1, 0)}, 2)[0]
+          .tensor()
+          .to_ints();
   EXPECT_EQ(*std::min_element(y.begin(), y.end()), -2);
   EXPECT_EQ(*std::max_element(y.begin(), y.end()), 2);
 }

@@ -58,7 +58,7 @@ std::pair<Dimension, Dimension> check_inputs(InferCtx& ctx, const Op& op, Cell c
   const Dimension hidden(op.hidden_size), gates(static_cast<int64_t>(recurrent::gates_of(cell)) * op.hidden_size);
   const PartialShape &x = ctx.shape(p.x), &h = ctx.shape(p.h);
   ctx.check(!x.rank_known() || x.rank() == (sequence ? 3u : 2u), "X is " + to_string(x));
-  const Dimension batch = x.rank_known()   ? x[0]
+  const Dimension batch = x.rank_known()                   ? x[0]
                           : h.rank_known() && h.rank() > 0 ? h[0]
                                                            : Dimension(),
                   input = x.rank_known() ? x[x.rank() - 1] : Dimension();

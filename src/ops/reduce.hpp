@@ -54,7 +54,10 @@ struct ReduceLogicalOr {
 struct CumSum {
   bool exclusive = false;
   bool reverse = false;
-  static void fields(auto& o, auto&& f) { f("exclusive", o.exclusive); f("reverse", o.reverse); }
+  static void fields(auto& o, auto&& f) {
+    f("exclusive", o.exclusive);
+    f("reverse", o.reverse);
+  }
   HONE_OP("CumSum") HONE_GRAD
 };
 

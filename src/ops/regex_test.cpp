@@ -43,8 +43,9 @@ TEST(Regex, takes_linear_time_where_backtracking_would_not_end) {
 
 TEST(Regex, refuses_malformed_and_exploding_patterns) {
   const std::string deep(1000, '(');
-  for (const std::string& p : {std::string("("), std::string(")"), std::string("[a"), std::string("*"), std::string("a\\"), std::string("[z-a]"), std::string("(?=a)"),
-                               std::string("((a{1000}){1000}){1000}"), deep}) {
+  for (const std::string& p :
+       {std::string("("), std::string(")"), std::string("[a"), std::string("*"), std::string("a\\"),
+        std::string("[z-a]"), std::string("(?=a)"), std::string("((a{1000}){1000}){1000}"), deep}) {
     EXPECT_THROW(Regex{p}, Error) << p.substr(0, 20);
   }
 }

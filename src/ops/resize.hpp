@@ -8,8 +8,8 @@ enum class InterpolateMode { nearest, linear, linear_onnx, cubic, bilinear_pillo
 HONE_ENUM_NAMES(InterpolateMode, "nearest", "linear", "linear_onnx", "cubic", "bilinear_pillow", "bicubic_pillow")
 enum class ShapeCalculation { sizes, scales };
 HONE_ENUM_NAMES(ShapeCalculation, "sizes", "scales")
-/// Those of opset 11, and of ONNX: half_pixel_symmetric, tf_crop_and_resize (reads `roi`), and align_corners_unrounded, which divides by the
-/// length in * scale - 1 before rounding, as ONNX does where scales are given.
+/// Those of opset 11, and of ONNX: half_pixel_symmetric, tf_crop_and_resize (reads `roi`), and align_corners_unrounded,
+/// which divides by the length in * scale - 1 before rounding, as ONNX does where scales are given.
 enum class CoordinateMode {
   half_pixel,
   pytorch_half_pixel,
@@ -20,13 +20,14 @@ enum class CoordinateMode {
   tf_crop_and_resize,
   align_corners_unrounded,
 };
-HONE_ENUM_NAMES(CoordinateMode, "half_pixel", "pytorch_half_pixel", "asymmetric", "tf_half_pixel_for_nn", "align_corners", "half_pixel_symmetric",
-                "tf_crop_and_resize", "align_corners_unrounded")
+HONE_ENUM_NAMES(CoordinateMode, "half_pixel", "pytorch_half_pixel", "asymmetric", "tf_half_pixel_for_nn",
+                "align_corners", "half_pixel_symmetric", "tf_crop_and_resize", "align_corners_unrounded")
 enum class NearestMode { round_prefer_floor, round_prefer_ceil, floor, ceil, simple };
 HONE_ENUM_NAMES(NearestMode, "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple")
-/// Inputs: data, sizes or scales (one per axis of the list), axes (optional: all), roi (starts, then ends, of the axes as fractions;
-/// tf_crop_and_resize only). `antialias` filters when shrinking: mode linear drops what lies outside of the image (opset 11), linear_onnx and
-/// cubic repeat the border unless `exclude_outside` (ONNX); the Pillow modes always filter.
+/// Inputs: data, sizes or scales (one per axis of the list), axes (optional: all), roi (starts, then ends, of the axes
+/// as fractions; tf_crop_and_resize only). `antialias` filters when shrinking: mode linear drops what lies outside of
+/// the image (opset 11), linear_onnx and cubic repeat the border unless `exclude_outside` (ONNX); the Pillow modes
+/// always filter.
 struct Interpolate {
   InterpolateMode mode = InterpolateMode::nearest;
   ShapeCalculation shape_calculation_mode = ShapeCalculation::sizes;

@@ -5,7 +5,8 @@
 namespace hone {
 
 /// Uniform in [low, high).
-inline Tensor random_tensor(Shape shape, uint64_t seed, double low = -1, double high = 1, ElementType type = ElementType::f32) {
+inline Tensor random_tensor(Shape shape, uint64_t seed, double low = -1, double high = 1,
+                            ElementType type = ElementType::f32) {
   Tensor t(type, std::move(shape));
   for (size_t i = 0; i < t.size(); ++i) {
     uint64_t z = (seed += 0x9e3779b97f4a7c15ull);  // splitmix64
@@ -22,7 +23,11 @@ inline Tensor int_tensor(std::vector<int64_t> v) {
   const auto n = static_cast<int64_t>(v.size());
   return Tensor::of<int64_t>({n}, std::span<const int64_t>(v));
 }
-inline Tensor int_scalar(int64_t v) { return Tensor::scalar<int64_t>(v); }
-inline Tensor float_scalar(float v) { return Tensor::scalar<float>(v); }
+inline Tensor int_scalar(int64_t v) {
+  return Tensor::scalar<int64_t>(v);
+}
+inline Tensor float_scalar(float v) {
+  return Tensor::scalar<float>(v);
+}
 
 }  // namespace hone

@@ -116,8 +116,7 @@ Types ISTFT::infer(InferCtx& ctx) const {
     if (const Tensor wanted = ctx.constant(4)) length = Dimension(positive_scalar(ctx, wanted, "the signal length"));
   } else if (size && step && x[x.rank() - 2].is_static()) {
     const int64_t n = positive_scalar(ctx, size, "the frame size");
-    const int64_t steps =
-        checked_mul(x[x.rank() - 2].get_length() - 1, positive_scalar(ctx, step, "the frame step"));
+    const int64_t steps = checked_mul(x[x.rank() - 2].get_length() - 1, positive_scalar(ctx, step, "the frame step"));
     length = Dimension(std::max<int64_t>(0, checked_add(steps, n - (center ? n / 2 * 2 : 0))));
   }
   if (x.rank() == 3) return {Type(e, PartialShape{length})};

@@ -22,7 +22,7 @@ using Names = std::unordered_set<std::string_view>;
 
 bool is_dense(const OpDef& op) {
   static const Names names{"Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData",
-                           "MatMul", "CompressedMatMul", "BinaryConvolution"};
+                           "MatMul",      "CompressedMatMul", "BinaryConvolution"};
   return names.contains(op.name);
 }
 // Operators that have a step in device/epilogue_op.hpp.

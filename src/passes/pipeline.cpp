@@ -66,8 +66,8 @@ std::vector<std::string> pass_names() {
 }
 
 std::vector<Pass> canonicalize_passes() {
-  // Folding comes first: exporters wrap constants in casts and reshapes, behind which no rule sees a number. But bytes that stay bytes
-  // need not become floats.
+  // Folding comes first: exporters wrap constants in casts and reshapes, behind which no rule sees a number. But bytes
+  // that stay bytes need not become floats.
   return {integer_products_pass(),
           fold_pass(),
           common_subexpression_pass(),

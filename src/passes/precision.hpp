@@ -28,14 +28,14 @@ Pass channel_quantizers_pass();
 /// that it fuses like any elementwise operator. Equal but for ties.
 Pass expand_quantizers_pass();
 
-/// Dense operators, norms and the elementwise regions between them in bf16, with sums in f32. Softmax, losses, optimizer
-/// steps, weights under training and per-channel operands stay f32; a weight is converted once. Runs after
+/// Dense operators, norms and the elementwise regions between them in bf16, with sums in f32. Softmax, losses,
+/// optimizer steps, weights under training and per-channel operands stay f32; a weight is converted once. Runs after
 /// fuse_epilogues. Returns the number of values in bf16.
 size_t assign_bf16(Graph& g, const PrecisionOptions& options = {});
 Pass bf16_pass(PrecisionOptions options = {});
 
-/// f16 arithmetic becomes f32: for CPUs that only store half floats. Inputs, outputs, state and the inputs of control flow keep their type.
-/// Returns the number of values widened.
+/// f16 arithmetic becomes f32: for CPUs that only store half floats. Inputs, outputs, state and the inputs of control
+/// flow keep their type. Returns the number of values widened.
 size_t widen_half(Graph& g);
 Pass widen_half_pass();
 

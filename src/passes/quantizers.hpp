@@ -29,7 +29,8 @@ struct IntegerWeights {
 std::optional<IntegerWeights> integer_weights(Node dense, Evaluator& evaluator);
 
 /// Dequantize of Quantize with the same constants, one scale for the tensor: the FakeQuantize that it is, where its
-/// result is `wanted`. Others stay: their arithmetic is exact, that of FakeQuantize rounds. Returns how many were found.
+/// result is `wanted`. Others stay: their arithmetic is exact, that of FakeQuantize rounds. Returns how many were
+/// found.
 size_t join_quantize_dequantize(Graph& g, const std::function<bool(ValueId)>& wanted);
 /// All of them, before what stands between quantizers is recognized.
 Pass join_quantizers_pass();

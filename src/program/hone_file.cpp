@@ -55,13 +55,15 @@ namespace {
 }
 
 // The bytes of a file and what keeps them: the map, or memory where the file was encrypted.
-std::pair<std::span<const uint8_t>, std::shared_ptr<const void>> open_bytes(const std::string& path, const ReadHoneOptions& options) {
+std::pair<std::span<const uint8_t>, std::shared_ptr<const void>> open_bytes(const std::string& path,
+                                                                            const ReadHoneOptions& options) {
   const auto map = MappedFile::open(path);
   if (!is_encrypted(map->bytes())) return {map->bytes(), map};
   std::string key_file = options.key_file;
   if (const char* e = std::getenv("HONE_KEY_FILE"); key_file.empty() && e) key_file = e;
   if (key_file.empty()) {
-    throw Error(ErrorCode::usage, "[hone] the model is encrypted and no key was given", path, "give its key file: --key FILE, LoadOptions::key_file or HONE_KEY_FILE");
+    throw Error(ErrorCode::usage, "[hone] the model is encrypted and no key was given", path,
+                "give its key file: --key FILE, LoadOptions::key_file or HONE_KEY_FILE");
   }
   size_t size = 0;
   const auto content = decrypt(map->bytes(), read_key(key_file), path, &size);
@@ -124,7 +126,8 @@ HoneFile read_hone(const std::string& path, const ReadHoneOptions& options) {
             constant_bytes.size() - offset - size < memory_alignment) {
           r.fail("a constant lies outside of its section");
         }
-        constants.emplace_back(ElementType::u8, Shape{static_cast<int64_t>(size)}, constant_bytes.data() + offset, opened.second);
+        constants.emplace_back(ElementType::u8, Shape{static_cast<int64_t>(size)}, constant_bytes.data() + offset,
+                               opened.second);
       }
       r.finish();
     }

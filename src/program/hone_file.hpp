@@ -40,8 +40,8 @@ struct ReadHoneOptions {
 void write_hone(const std::string& path, const HoneFile& file);
 /// The same, encrypted with the key of a file; nothing is written in the clear. Throws as `read_key` and `encrypt` do.
 void write_encrypted_hone(const std::string& path, const HoneFile& file, const std::string& key_file);
-/// Maps the file; constants stay in the map, which lives as long as any of them. An encrypted file is decrypted into memory. Throws `Error` (unreadable,
-/// unsupported).
+/// Maps the file; constants stay in the map, which lives as long as any of them. An encrypted file is decrypted into
+/// memory. Throws `Error` (unreadable, unsupported).
 HoneFile read_hone(const std::string& path, const ReadHoneOptions& options = {});
 
 /// One program as bytes. `constant` says under which number a constant of the program is stored.

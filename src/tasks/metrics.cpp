@@ -25,9 +25,15 @@ void ClassificationMetrics::add(uint32_t sample, int64_t label, std::span<const 
   samples_.push_back({sample, label, static_cast<int64_t>(best), p});
 }
 
-double ClassificationMetrics::accuracy() const { return samples_.empty() ? 0 : static_cast<double>(right_) / static_cast<double>(samples_.size()); }
-double ClassificationMetrics::top5() const { return samples_.empty() ? 0 : static_cast<double>(right5_) / static_cast<double>(samples_.size()); }
-double ClassificationMetrics::loss() const { return samples_.empty() ? 0 : loss_ / static_cast<double>(samples_.size()); }
+double ClassificationMetrics::accuracy() const {
+  return samples_.empty() ? 0 : static_cast<double>(right_) / static_cast<double>(samples_.size());
+}
+double ClassificationMetrics::top5() const {
+  return samples_.empty() ? 0 : static_cast<double>(right5_) / static_cast<double>(samples_.size());
+}
+double ClassificationMetrics::loss() const {
+  return samples_.empty() ? 0 : loss_ / static_cast<double>(samples_.size());
+}
 
 std::vector<double> ClassificationMetrics::precision() const {
   std::vector<double> out;
@@ -51,7 +57,9 @@ std::vector<double> ClassificationMetrics::recall() const {
 
 std::vector<ClassificationMetrics::Sample> ClassificationMetrics::worst(size_t n) const {
   std::vector<Sample> out = samples_;
-  std::sort(out.begin(), out.end(), [](const Sample& a, const Sample& b) { return a.probability != b.probability ? a.probability < b.probability : a.index < b.index; });
+  std::sort(out.begin(), out.end(), [](const Sample& a, const Sample& b) {
+    return a.probability != b.probability ? a.probability < b.probability : a.index < b.index;
+  });
   out.resize(std::min(n, out.size()));
   return out;
 }

@@ -29,7 +29,8 @@ std::vector<double> numbers(const std::string& s) {
   return v;
 }
 
-// Labels of the Model API are separated by blanks; blanks inside become underscores there, so the exact ones stand in hone/labels too.
+// Labels of the Model API are separated by blanks; blanks inside become underscores there, so the exact ones stand in
+// hone/labels too.
 std::string label_list(const std::vector<std::string>& labels) {
   std::string s;
   for (std::string l : labels) {
@@ -68,7 +69,9 @@ void store_info(Graph& g, const ModelInfo& info) {
   if (!p.mean.empty()) g.info["model_info/mean_values"] = joined(p.mean);
   if (!p.scale.empty()) g.info["model_info/scale_values"] = joined(p.scale);
   g.info["model_info/reverse_input_channels"] = p.color == data::ColorOrder::bgr ? "True" : "False";
-  g.info["model_info/resize_type"] = p.resize == data::ResizeRule::crop ? "crop" : p.resize == data::ResizeRule::letterbox ? "fit_to_window_letterbox" : "standard";
+  g.info["model_info/resize_type"] = p.resize == data::ResizeRule::crop        ? "crop"
+                                     : p.resize == data::ResizeRule::letterbox ? "fit_to_window_letterbox"
+                                                                               : "standard";
 }
 
 std::optional<ModelInfo> load_info(const Graph& g) {
@@ -107,9 +110,11 @@ std::optional<ModelInfo> load_info(const Graph& g) {
   for (std::string l; in >> l;) info.labels.push_back(l);
   if (const auto* v = find(g, "model_info/mean_values")) info.preprocessing.mean = numbers(*v);
   if (const auto* v = find(g, "model_info/scale_values")) info.preprocessing.scale = numbers(*v);
-  if (const auto* v = find(g, "model_info/reverse_input_channels")) info.preprocessing.color = *v == "True" || *v == "YES" ? data::ColorOrder::bgr : data::ColorOrder::rgb;
+  if (const auto* v = find(g, "model_info/reverse_input_channels"))
+    info.preprocessing.color = *v == "True" || *v == "YES" ? data::ColorOrder::bgr : data::ColorOrder::rgb;
   const Values inputs = g.inputs();
-  if (inputs.size() == 1 && inputs[0].shape().rank_known() && inputs[0].shape().rank() == 4 && inputs[0].shape()[2].is_static() && inputs[0].shape()[3].is_static()) {
+  if (inputs.size() == 1 && inputs[0].shape().rank_known() && inputs[0].shape().rank() == 4 &&
+      inputs[0].shape()[2].is_static() && inputs[0].shape()[3].is_static()) {
     info.preprocessing.height = inputs[0].shape()[2].min();
     info.preprocessing.width = inputs[0].shape()[3].min();
     if (inputs[0].shape()[1] == Dimension(1)) info.preprocessing.color = data::ColorOrder::grey;

@@ -1,5 +1,6 @@
-// What a trained model carries with it: labels, preprocessing, split, revision of the data, metrics by precision. Stored in the graph's
-// `info`, so it travels through `.hone` and OpenVINO IR (rt_info); the keys of `model_info/` are those of OpenVINO's Model API.
+// What a trained model carries with it: labels, preprocessing, split, revision of the data, metrics by precision.
+// Stored in the graph's `info`, so it travels through `.hone` and OpenVINO IR (rt_info); the keys of `model_info/` are
+// those of OpenVINO's Model API.
 #pragma once
 #include <map>
 #include <optional>
@@ -12,7 +13,7 @@
 namespace hone {
 
 struct MeasuredMetric {
-  std::string name;       ///< "accuracy"
+  std::string name;  ///< "accuracy"
   double value = 0;
   double low = 0, high = 0;  ///< 95 % interval
   size_t samples = 0;
@@ -22,8 +23,8 @@ struct ModelInfo {
   std::string task = "classification";
   std::vector<std::string> labels;
   data::Preprocessing preprocessing;
-  std::string data, data_revision;  ///< path and revision of the data it was trained on
-  std::string split;                ///< JSON, as data/split.hpp writes it
+  std::string data, data_revision;                ///< path and revision of the data it was trained on
+  std::string split;                              ///< JSON, as data/split.hpp writes it
   std::map<std::string, MeasuredMetric> metrics;  ///< by precision, on the test split
 };
 

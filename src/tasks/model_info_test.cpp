@@ -30,7 +30,9 @@ TEST(ModelInfo, travels_in_the_graph) {
 TEST(ModelInfo, reads_what_the_model_api_wrote) {
   Graph g;
   Builder(g).parameter(ElementType::f32, PartialShape{1, 3, 224, 160}, "x");
-  g.info = {{"model_info/labels", "cat dog"}, {"model_info/mean_values", "123.675 116.28 103.53"}, {"model_info/reverse_input_channels", "True"}};
+  g.info = {{"model_info/labels", "cat dog"},
+            {"model_info/mean_values", "123.675 116.28 103.53"},
+            {"model_info/reverse_input_channels", "True"}};
   const auto info = load_info(g);
   ASSERT_TRUE(info);
   EXPECT_EQ(info->labels, (std::vector<std::string>{"cat", "dog"}));

@@ -34,7 +34,8 @@ Sizes picture_sizes(const data::Dataset& data, const std::vector<uint32_t>& trai
     h.push_back(info.height);
   }
   Sizes s;
-  s.uniform = std::adjacent_find(w.begin(), w.end(), std::not_equal_to<>()) == w.end() && std::adjacent_find(h.begin(), h.end(), std::not_equal_to<>()) == h.end();
+  s.uniform = std::adjacent_find(w.begin(), w.end(), std::not_equal_to<>()) == w.end() &&
+              std::adjacent_find(h.begin(), h.end(), std::not_equal_to<>()) == h.end();
   std::sort(w.begin(), w.end());
   std::sort(h.begin(), h.end());
   s.width = w[w.size() / 2];
@@ -48,14 +49,23 @@ data::Augmentation parse_augmentation(const std::string& names, int64_t size) {
   data::Augmentation a;
   std::istringstream in(names);
   for (std::string name; std::getline(in, name, ',');) {
-    if (name == "none") continue;
-    else if (name == "flip") a.flip_horizontal = 0.5;
-    else if (name == "crop") a.crop_padding = std::max<int64_t>(1, size / 8);
-    else if (name == "rotate") a.rotate = 10;
-    else if (name == "colour" || name == "color") a.brightness = a.contrast = a.saturation = 0.2;
-    else if (name == "cutout") a.cutout = 0.5, a.cutout_size = 0.4;
-    else if (name == "mixup") a.mixup = 0.2;
-    else throw Error(ErrorCode::usage, "[train] unknown augmentation '" + name + "'", "", "choose from flip, crop, rotate, colour, cutout, mixup, none");
+    if (name == "none")
+      continue;
+    else if (name == "flip")
+      a.flip_horizontal = 0.5;
+    else if (name == "crop")
+      a.crop_padding = std::max<int64_t>(1, size / 8);
+    else if (name == "rotate")
+      a.rotate = 10;
+    else if (name == "colour" || name == "color")
+      a.brightness = a.contrast = a.saturation = 0.2;
+    else if (name == "cutout")
+      a.cutout = 0.5, a.cutout_size = 0.4;
+    else if (name == "mixup")
+      a.mixup = 0.2;
+    else
+      throw Error(ErrorCode::usage, "[train] unknown augmentation '" + name + "'", "",
+                  "choose from flip, crop, rotate, colour, cutout, mixup, none");
   }
   return a;
 }

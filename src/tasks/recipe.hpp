@@ -1,4 +1,5 @@
-// Choices that nobody wants to make by hand: network, input size, batch, learning rate, epochs and augmentation from what the data are.
+// Choices that nobody wants to make by hand: network, input size, batch, learning rate, epochs and augmentation from
+// what the data are.
 #pragma once
 #include <string>
 

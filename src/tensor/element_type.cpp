@@ -46,18 +46,24 @@ constexpr Row rows[] = {
     {ElementType::f8e5m2fnuz, "f8e5m2fnuz", 8, " float8e5m2fnuz "},
 };
 
-const Row& row(ElementType t) { return rows[static_cast<size_t>(t)]; }
+const Row& row(ElementType t) {
+  return rows[static_cast<size_t>(t)];
+}
 
 }  // namespace
 
-int bit_width(ElementType t) { return row(t).bits; }
+int bit_width(ElementType t) {
+  return row(t).bits;
+}
 
 size_t byte_size(ElementType t, size_t n) {
   const auto bits = static_cast<size_t>(bit_width(t));
   return bits >= 8 ? checked_mul(n, bits / 8) : (checked_mul(n, bits) + 7) / 8;
 }
 
-const char* name_of(ElementType t) { return row(t).name; }
+const char* name_of(ElementType t) {
+  return row(t).name;
+}
 
 std::optional<ElementType> element_type_from(std::string_view name) {
   std::string s(name);
@@ -68,8 +74,14 @@ std::optional<ElementType> element_type_from(std::string_view name) {
   return std::nullopt;
 }
 
-bool is_float(ElementType t) { return (t >= ElementType::f64 && t <= ElementType::nf4) || t >= ElementType::f8e4m3fnuz; }
-bool is_integer(ElementType t) { return t >= ElementType::i64 && t <= ElementType::u1; }
-bool is_signed(ElementType t) { return is_float(t) || (t >= ElementType::i64 && t <= ElementType::i2); }
+bool is_float(ElementType t) {
+  return (t >= ElementType::f64 && t <= ElementType::nf4) || t >= ElementType::f8e4m3fnuz;
+}
+bool is_integer(ElementType t) {
+  return t >= ElementType::i64 && t <= ElementType::u1;
+}
+bool is_signed(ElementType t) {
+  return is_float(t) || (t >= ElementType::i64 && t <= ElementType::i2);
+}
 
 }  // namespace hone

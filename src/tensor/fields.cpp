@@ -47,7 +47,8 @@ std::string list(const V& v, F&& text) {
 
 std::vector<std::string> items(std::string_view s, std::string_view field) {
   if (s.size() < 2 || s.front() != '[' || s.back() != ']') {
-    throw Error(ErrorCode::usage, "[text] field '" + std::string(field) + "' wants a list in brackets", std::string(s.substr(0, 60)));
+    throw Error(ErrorCode::usage, "[text] field '" + std::string(field) + "' wants a list in brackets",
+                std::string(s.substr(0, 60)));
   }
   s = s.substr(1, s.size() - 2);
   std::vector<std::string> out;
@@ -73,7 +74,8 @@ int64_t to_int(std::string_view s, std::string_view field) {
   int64_t v = 0;
   auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), v);
   if (ec != std::errc() || end != s.data() + s.size()) {
-    throw Error(ErrorCode::usage, "[text] field '" + std::string(field) + "' wants an integer", std::string(s.substr(0, 60)));
+    throw Error(ErrorCode::usage, "[text] field '" + std::string(field) + "' wants an integer",
+                std::string(s.substr(0, 60)));
   }
   return v;
 }
@@ -81,23 +83,46 @@ int64_t to_int(std::string_view s, std::string_view field) {
 double to_double(const std::string& s, std::string_view field) {
   char* end = nullptr;
   const double v = std::strtod(s.c_str(), &end);
-  if (s.empty() || *end) throw Error(ErrorCode::usage, "[text] field '" + std::string(field) + "' wants a number", s.substr(0, 60));
+  if (s.empty() || *end)
+    throw Error(ErrorCode::usage, "[text] field '" + std::string(field) + "' wants a number", s.substr(0, 60));
   return v;
 }
 
 }  // namespace
 
-void FieldPrinter::on(std::string_view name, bool& v) { put(name, v ? "true" : "false"); }
-void FieldPrinter::on(std::string_view name, int64_t& v) { put(name, std::to_string(v)); }
-void FieldPrinter::on(std::string_view name, double& v) { put(name, number(v)); }
-void FieldPrinter::on(std::string_view name, std::string& v) { put(name, quoted(v)); }
-void FieldPrinter::on(std::string_view name, ElementType& v) { put(name, name_of(v)); }
-void FieldPrinter::on(std::string_view name, std::vector<int64_t>& v) { put(name, list(v, [](int64_t x) { return std::to_string(x); })); }
-void FieldPrinter::on(std::string_view name, std::vector<double>& v) { put(name, list(v, number)); }
-void FieldPrinter::on(std::string_view name, std::vector<std::string>& v) { put(name, list(v, [](const std::string& x) { return quoted(x); })); }
-void FieldPrinter::on(std::string_view name, PartialShape& v) { put(name, to_string(v)); }
-void FieldPrinter::on(std::string_view name, Tensor& v) { put(name, to_text(v, max_elements_)); }
-void FieldPrinter::on(std::string_view name, EnumField& v) { put(name, std::string(v.names[static_cast<size_t>(v.value)])); }
+void FieldPrinter::on(std::string_view name, bool& v) {
+  put(name, v ? "true" : "false");
+}
+void FieldPrinter::on(std::string_view name, int64_t& v) {
+  put(name, std::to_string(v));
+}
+void FieldPrinter::on(std::string_view name, double& v) {
+  put(name, number(v));
+}
+void FieldPrinter::on(std::string_view name, std::string& v) {
+  put(name, quoted(v));
+}
+void FieldPrinter::on(std::string_view name, ElementType& v) {
+  put(name, name_of(v));
+}
+void FieldPrinter::on(std::string_view name, std::vector<int64_t>& v) {
+  put(name, list(v, [](int64_t x) { return std::to_string(x); }));
+}
+void FieldPrinter::on(std::string_view name, std::vector<double>& v) {
+  put(name, list(v, number));
+}
+void FieldPrinter::on(std::string_view name, std::vector<std::string>& v) {
+  put(name, list(v, [](const std::string& x) { return quoted(x); }));
+}
+void FieldPrinter::on(std::string_view name, PartialShape& v) {
+  put(name, to_string(v));
+}
+void FieldPrinter::on(std::string_view name, Tensor& v) {
+  put(name, to_text(v, max_elements_));
+}
+void FieldPrinter::on(std::string_view name, EnumField& v) {
+  put(name, std::string(v.names[static_cast<size_t>(v.value)]));
+}
 
 const std::string* FieldParser::find(std::string_view name) {
   for (size_t i = 0; i < values_.size(); ++i) {
@@ -111,13 +136,15 @@ const std::string* FieldParser::find(std::string_view name) {
 
 void FieldParser::finish(std::string_view what) const {
   for (size_t i = 0; i < values_.size(); ++i) {
-    if (!used_[i]) throw Error(ErrorCode::usage, "[text] " + std::string(what) + " has no field '" + values_[i].first + "'");
+    if (!used_[i])
+      throw Error(ErrorCode::usage, "[text] " + std::string(what) + " has no field '" + values_[i].first + "'");
   }
 }
 
 void FieldParser::on(std::string_view name, bool& v) {
   if (auto* s = find(name)) {
-    if (*s != "true" && *s != "false" && *s != "1" && *s != "0") throw Error(ErrorCode::usage, "[text] field '" + std::string(name) + "' wants true or false", *s);
+    if (*s != "true" && *s != "false" && *s != "1" && *s != "0")
+      throw Error(ErrorCode::usage, "[text] field '" + std::string(name) + "' wants true or false", *s);
     v = *s == "true" || *s == "1";
   }
 }
@@ -181,11 +208,21 @@ void FieldWriter::text(std::string_view s) {
   number(static_cast<int64_t>(s.size()));
   bytes(s.data(), s.size());
 }
-void FieldWriter::on(std::string_view, bool& v) { out_.push_back(v); }
-void FieldWriter::on(std::string_view, int64_t& v) { number(v); }
-void FieldWriter::on(std::string_view, double& v) { bytes(&v, sizeof v); }
-void FieldWriter::on(std::string_view, std::string& v) { text(v); }
-void FieldWriter::on(std::string_view, ElementType& v) { out_.push_back(static_cast<uint8_t>(v)); }
+void FieldWriter::on(std::string_view, bool& v) {
+  out_.push_back(v);
+}
+void FieldWriter::on(std::string_view, int64_t& v) {
+  number(v);
+}
+void FieldWriter::on(std::string_view, double& v) {
+  bytes(&v, sizeof v);
+}
+void FieldWriter::on(std::string_view, std::string& v) {
+  text(v);
+}
+void FieldWriter::on(std::string_view, ElementType& v) {
+  out_.push_back(static_cast<uint8_t>(v));
+}
 void FieldWriter::on(std::string_view, std::vector<int64_t>& v) {
   number(static_cast<int64_t>(v.size()));
   bytes(v.data(), v.size() * sizeof(int64_t));
@@ -198,7 +235,9 @@ void FieldWriter::on(std::string_view, std::vector<std::string>& v) {
   number(static_cast<int64_t>(v.size()));
   for (const std::string& s : v) text(s);
 }
-void FieldWriter::on(std::string_view, PartialShape& v) { text(to_string(v)); }
+void FieldWriter::on(std::string_view, PartialShape& v) {
+  text(to_string(v));
+}
 void FieldWriter::on(std::string_view, Tensor& v) {
   out_.push_back(static_cast<uint8_t>(v.element_type()));
   if (!v) return;
@@ -210,7 +249,9 @@ void FieldWriter::on(std::string_view, Tensor& v) {
     bytes(v.raw(), v.byte_size());
   }
 }
-void FieldWriter::on(std::string_view, EnumField& v) { number(v.value); }
+void FieldWriter::on(std::string_view, EnumField& v) {
+  number(v.value);
+}
 
 const uint8_t* FieldReader::need(uint64_t n) {
   if (n > in_.size()) throw Error(ErrorCode::unreadable, "[fields] truncated attributes");
@@ -232,13 +273,22 @@ std::string FieldReader::text() {
   const uint64_t n = count(1);
   return std::string(reinterpret_cast<const char*>(need(n)), n);
 }
-void FieldReader::on(std::string_view, bool& v) { v = *need(1) != 0; }
-void FieldReader::on(std::string_view, int64_t& v) { v = number(); }
-void FieldReader::on(std::string_view, double& v) { std::memcpy(&v, need(sizeof v), sizeof v); }
-void FieldReader::on(std::string_view, std::string& v) { v = text(); }
+void FieldReader::on(std::string_view, bool& v) {
+  v = *need(1) != 0;
+}
+void FieldReader::on(std::string_view, int64_t& v) {
+  v = number();
+}
+void FieldReader::on(std::string_view, double& v) {
+  std::memcpy(&v, need(sizeof v), sizeof v);
+}
+void FieldReader::on(std::string_view, std::string& v) {
+  v = text();
+}
 void FieldReader::on(std::string_view, ElementType& v) {
   const uint8_t t = *need(1);
-  if (t > static_cast<uint8_t>(ElementType::f8e5m2fnuz)) throw Error(ErrorCode::unreadable, "[fields] unknown element type");
+  if (t > static_cast<uint8_t>(ElementType::f8e5m2fnuz))
+    throw Error(ErrorCode::unreadable, "[fields] unknown element type");
   v = static_cast<ElementType>(t);
 }
 void FieldReader::on(std::string_view, std::vector<int64_t>& v) {
@@ -253,7 +303,9 @@ void FieldReader::on(std::string_view, std::vector<std::string>& v) {
   v.resize(count(sizeof(int64_t)));
   for (std::string& s : v) s = text();
 }
-void FieldReader::on(std::string_view, PartialShape& v) { v = PartialShape::parse(text()); }
+void FieldReader::on(std::string_view, PartialShape& v) {
+  v = PartialShape::parse(text());
+}
 void FieldReader::on(std::string_view name, Tensor& v) {
   ElementType type;
   on(name, type);
@@ -277,7 +329,8 @@ void FieldReader::on(std::string_view name, Tensor& v) {
 }
 void FieldReader::on(std::string_view, EnumField& v) {
   const int64_t i = number();
-  if (i < 0 || static_cast<size_t>(i) >= v.names.size()) throw Error(ErrorCode::unreadable, "[fields] enum out of range");
+  if (i < 0 || static_cast<size_t>(i) >= v.names.size())
+    throw Error(ErrorCode::unreadable, "[fields] enum out of range");
   v.value = static_cast<int>(i);
 }
 

@@ -18,13 +18,15 @@ namespace hone {
 
 /// An enum field: its number and the names of all its values. `enum_names(E)` is found by argument-dependent lookup:
 ///     enum class Mode { constant, edge };
-///     inline std::span<const std::string_view> enum_names(Mode) { static constexpr std::string_view n[] = {"constant", "edge"}; return n; }
+///     inline std::span<const std::string_view> enum_names(Mode) { static constexpr std::string_view n[] = {"constant",
+///     "edge"}; return n; }
 struct EnumField {
   std::span<const std::string_view> names;
   int value;
 };
 
-/// Visits the fields of one object, to read or to write them. One virtual call a field keeps templates out of the users.
+/// Visits the fields of one object, to read or to write them. One virtual call a field keeps templates out of the
+/// users.
 class FieldVisitor {
  public:
   virtual ~FieldVisitor() = default;
@@ -67,7 +69,8 @@ void visit_fields(O& o, FieldVisitor& visitor) {
   }
 }
 
-/// One field as text: `1`, `[1,2]`, `"a"`, `f32`, `constant`, `f32[2]{1,2}`. A tensor of more than `max_elements` prints its hash.
+/// One field as text: `1`, `[1,2]`, `"a"`, `f32`, `constant`, `f32[2]{1,2}`. A tensor of more than `max_elements`
+/// prints its hash.
 class FieldPrinter : public FieldVisitor {
  public:
   explicit FieldPrinter(size_t max_elements = 16) : max_elements_(max_elements) {}
@@ -93,7 +96,8 @@ class FieldPrinter : public FieldVisitor {
 /// Sets fields from text. Fields that the list lacks keep their value; names that no field has are an `Error`.
 class FieldParser : public FieldVisitor {
  public:
-  explicit FieldParser(std::vector<std::pair<std::string, std::string>> values) : values_(std::move(values)), used_(values_.size()) {}
+  explicit FieldParser(std::vector<std::pair<std::string, std::string>> values)
+      : values_(std::move(values)), used_(values_.size()) {}
   /// Throws `Error` where a value was given that no field took.
   void finish(std::string_view what) const;
   void on(std::string_view name, bool& v) override;
@@ -161,7 +165,8 @@ class FieldReader : public FieldVisitor {
   std::span<const uint8_t> in_;
 };
 
-/// A tensor as `f32[2,2]{1,2,3,4}`, and back. The parser also takes generators: `f32[64,3]{random:7}` (uniform in [-1,1), seeded),
+/// A tensor as `f32[2,2]{1,2,3,4}`, and back. The parser also takes generators: `f32[64,3]{random:7}` (uniform in
+/// [-1,1), seeded),
 /// `{zeros}`, `{ones}`, `{iota}`, `{full:2.5}`.
 std::string to_text(const Tensor& t, size_t max_elements = SIZE_MAX);
 Tensor tensor_from_text(std::string_view text);

@@ -2,6 +2,8 @@
 
 namespace hone {
 
-const char* name_of(Layout layout) { return layout == Layout::plain ? "plain" : "channels_last"; }
+const char* name_of(Layout layout) {
+  return layout == Layout::plain ? "plain" : "channels_last";
+}
 
 }  // namespace hone

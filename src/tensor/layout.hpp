@@ -7,7 +7,8 @@
 
 namespace hone {
 
-/// The order in memory. The shape of a value is always the logical one (N, C, spatial...); a layout never changes axis numbers.
+/// The order in memory. The shape of a value is always the logical one (N, C, spatial...); a layout never changes axis
+/// numbers.
 enum class Layout : uint8_t {
   plain,          ///< row-major in the order of the shape
   channels_last,  ///< N, spatial..., C: axis 1 moves to the end (rank 3, 4 and 5)

@@ -14,9 +14,11 @@ struct TypeName {
   const char* name;
 };
 constexpr TypeName type_names[] = {
+    // clang-format off
     {ElementType::f64, "F64"}, {ElementType::f32, "F32"}, {ElementType::f16, "F16"},       {ElementType::bf16, "BF16"},     {ElementType::i64, "I64"},
     {ElementType::i32, "I32"}, {ElementType::i16, "I16"}, {ElementType::i8, "I8"},         {ElementType::u64, "U64"},       {ElementType::u32, "U32"},
     {ElementType::u16, "U16"}, {ElementType::u8, "U8"},   {ElementType::boolean, "BOOL"},  {ElementType::f8e4m3, "F8_E4M3"}, {ElementType::f8e5m2, "F8_E5M2"},
+    // clang-format on
 };
 
 constexpr uint64_t largest_header = 100'000'000;  // as the format's own reader has it
@@ -32,7 +34,10 @@ void save_safetensors(const std::string& path, const NamedTensors& content) {
     for (const TypeName& row : type_names) {
       if (row.type == t.element_type()) type = row.name;
     }
-    if (!type) throw Error(ErrorCode::unsupported, std::string("[safetensors] no place for elements of type ") + name_of(t.element_type()), "tensor '" + name + "'");
+    if (!type)
+      throw Error(ErrorCode::unsupported,
+                  std::string("[safetensors] no place for elements of type ") + name_of(t.element_type()),
+                  "tensor '" + name + "'");
     header[name] = {{"dtype", type}, {"shape", t.shape()}, {"data_offsets", {offset, offset + t.byte_size()}}};
     offset += t.byte_size();
   }
@@ -51,7 +56,9 @@ void save_safetensors(const std::string& path, const NamedTensors& content) {
 NamedTensors load_safetensors(const std::string& path) {
   const auto file = MappedFile::open(path);
   const auto bytes = file->bytes();
-  const auto refuse = [&](const std::string& why) -> Error { return Error(ErrorCode::unreadable, "[safetensors] " + why, path, "the file is damaged or of another kind"); };
+  const auto refuse = [&](const std::string& why) -> Error {
+    return Error(ErrorCode::unreadable, "[safetensors] " + why, path, "the file is damaged or of another kind");
+  };
   uint64_t length = 0;
   if (bytes.size() < sizeof length) throw refuse("too short");
   std::memcpy(&length, bytes.data(), sizeof length);
@@ -59,7 +66,8 @@ NamedTensors load_safetensors(const std::string& path) {
   const auto data = bytes.subspan(sizeof length + static_cast<size_t>(length));
   NamedTensors out;
   try {
-    const auto header = nlohmann::json::parse(bytes.begin() + sizeof length, bytes.begin() + static_cast<std::ptrdiff_t>(sizeof length + length));
+    const auto header = nlohmann::json::parse(bytes.begin() + sizeof length,
+                                              bytes.begin() + static_cast<std::ptrdiff_t>(sizeof length + length));
     if (!header.is_object()) throw refuse("the header is no object");
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") {
@@ -74,8 +82,10 @@ NamedTensors load_safetensors(const std::string& path) {
       if (type == ElementType::dynamic) throw refuse("tensor '" + name + "' has unknown type " + type_name);
       const auto shape = entry.at("shape").get<Shape>();
       const auto offsets = entry.at("data_offsets").get<std::vector<uint64_t>>();
-      if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data.size()) throw refuse("tensor '" + name + "' lies outside of the file");
-      if (offsets[1] - offsets[0] != byte_size(type, static_cast<size_t>(element_count(shape)))) throw refuse("tensor '" + name + "' has another size than its shape");
+      if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data.size())
+        throw refuse("tensor '" + name + "' lies outside of the file");
+      if (offsets[1] - offsets[0] != byte_size(type, static_cast<size_t>(element_count(shape))))
+        throw refuse("tensor '" + name + "' has another size than its shape");
       out.tensors[name] = Tensor(type, shape, data.data() + offsets[0], file);
     }
   } catch (const nlohmann::json::exception& e) {

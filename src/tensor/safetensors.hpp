@@ -1,5 +1,5 @@
-// Named tensors in one file: the safetensors format (8-byte header length, JSON header, raw data). Checkpoints are written in it, so
-// other tools can read them.
+// Named tensors in one file: the safetensors format (8-byte header length, JSON header, raw data). Checkpoints are
+// written in it, so other tools can read them.
 #pragma once
 #include <map>
 #include <string>

@@ -10,7 +10,9 @@
 
 namespace hone {
 
-static std::string temporary() { return (std::filesystem::temp_directory_path() / ("hone_safetensors_" + std::to_string(::getpid()))).string(); }
+static std::string temporary() {
+  return (std::filesystem::temp_directory_path() / ("hone_safetensors_" + std::to_string(::getpid()))).string();
+}
 
 TEST(Safetensors, travel_through_a_file) {
   NamedTensors a;

@@ -29,7 +29,8 @@ int64_t saturating(__int128 v) {
 int64_t parse_number(std::string_view s) {
   int64_t v = 0;
   auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), v);
-  if (ec != std::errc() || end != s.data() + s.size()) throw Error(ErrorCode::usage, "[shape] not a dimension: '" + std::string(s) + "'");
+  if (ec != std::errc() || end != s.data() + s.size())
+    throw Error(ErrorCode::usage, "[shape] not a dimension: '" + std::string(s) + "'");
   return v;
 }
 
@@ -38,9 +39,12 @@ S broadcast_dims(const S& a, const S& b, auto&& merge_dim) {
   S out(std::max(a.size(), b.size()), 1);
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t from_end = out.size() - i;
-    if (from_end > a.size()) out[i] = b[b.size() - from_end];
-    else if (from_end > b.size()) out[i] = a[a.size() - from_end];
-    else out[i] = merge_dim(a[a.size() - from_end], b[b.size() - from_end]);
+    if (from_end > a.size())
+      out[i] = b[b.size() - from_end];
+    else if (from_end > b.size())
+      out[i] = a[a.size() - from_end];
+    else
+      out[i] = merge_dim(a[a.size() - from_end], b[b.size() - from_end]);
   }
   return out;
 }
@@ -86,13 +90,16 @@ std::string Dimension::symbol_name() const {
   return t.names[symbol_];
 }
 
-bool Dimension::compatible(const Dimension& o) const { return std::max(min_, o.min_) <= std::min(max_, o.max_); }
+bool Dimension::compatible(const Dimension& o) const {
+  return std::max(min_, o.min_) <= std::min(max_, o.max_);
+}
 bool Dimension::same(const Dimension& o) const {
   return (is_static() && o.is_static() && min_ == o.min_) || (symbol_ != 0 && symbol_ == o.symbol_);
 }
 
 Dimension Dimension::merge(const Dimension& a, const Dimension& b) {
-  if (!a.compatible(b)) throw Error(ErrorCode::failed, "[shape] dimensions " + to_string(a) + " and " + to_string(b) + " differ");
+  if (!a.compatible(b))
+    throw Error(ErrorCode::failed, "[shape] dimensions " + to_string(a) + " and " + to_string(b) + " differ");
   Dimension d(std::max(a.min_, b.min_), std::min(a.max_, b.max_));
   if (!d.is_static()) d.symbol_ = a.symbol_ ? a.symbol_ : b.symbol_;
   return d;
@@ -102,14 +109,16 @@ Dimension operator+(const Dimension& a, const Dimension& b) {
   if (b == Dimension(0)) return a;
   if (a == Dimension(0)) return b;
   return Dimension(saturating(static_cast<__int128>(a.min()) + b.min()),
-                   a.max() == Dimension::unbounded || b.max() == Dimension::unbounded ? Dimension::unbounded
-                                                                                      : saturating(static_cast<__int128>(a.max()) + b.max()));
+                   a.max() == Dimension::unbounded || b.max() == Dimension::unbounded
+                       ? Dimension::unbounded
+                       : saturating(static_cast<__int128>(a.max()) + b.max()));
 }
 
 Dimension operator-(const Dimension& a, const Dimension& b) {
   if (b == Dimension(0)) return a;
-  return Dimension(b.max() == Dimension::unbounded ? 0 : saturating(static_cast<__int128>(a.min()) - b.max()),
-                   a.max() == Dimension::unbounded ? Dimension::unbounded : saturating(static_cast<__int128>(a.max()) - b.min()));
+  return Dimension(
+      b.max() == Dimension::unbounded ? 0 : saturating(static_cast<__int128>(a.min()) - b.max()),
+      a.max() == Dimension::unbounded ? Dimension::unbounded : saturating(static_cast<__int128>(a.max()) - b.min()));
 }
 
 Dimension operator*(const Dimension& a, const Dimension& b) {
@@ -171,7 +180,8 @@ bool PartialShape::compatible(const PartialShape& o) const {
 PartialShape PartialShape::merge(const PartialShape& a, const PartialShape& b) {
   if (!a.ranked_) return b;
   if (!b.ranked_) return a;
-  if (a.dims_.size() != b.dims_.size()) throw Error(ErrorCode::failed, "[shape] " + to_string(a) + " and " + to_string(b) + " differ in rank");
+  if (a.dims_.size() != b.dims_.size())
+    throw Error(ErrorCode::failed, "[shape] " + to_string(a) + " and " + to_string(b) + " differ in rank");
   std::vector<Dimension> d;
   for (size_t i = 0; i < a.dims_.size(); ++i) d.push_back(Dimension::merge(a.dims_[i], b.dims_[i]));
   return d;
@@ -200,7 +210,8 @@ PartialShape PartialShape::parse(std::string_view text) {
     } else if (size_t dots = item.find(".."); dots != std::string_view::npos) {
       d = Dimension(dots == 0 ? 0 : parse_number(item.substr(0, dots)),
                     dots + 2 == item.size() ? Dimension::unbounded : parse_number(item.substr(dots + 2)));
-      if (d.min() > d.max() || d.min() < 0) throw Error(ErrorCode::usage, "[shape] empty interval '" + std::string(item) + "'");
+      if (d.min() > d.max() || d.min() < 0)
+        throw Error(ErrorCode::usage, "[shape] empty interval '" + std::string(item) + "'");
     } else {
       const int64_t n = parse_number(item);
       if (n < 0) throw Error(ErrorCode::usage, "[shape] negative dimension '" + std::string(item) + "'");
@@ -226,7 +237,8 @@ PartialShape broadcast(const PartialShape& a, const PartialShape& b) {
     if (x == Dimension(1)) return y;
     if (y == Dimension(1)) return x;
     if (x.same(y)) return x;
-    if (x.is_static() && y.is_static()) throw Error(ErrorCode::failed, "[broadcast] shapes " + to_string(a) + " and " + to_string(b) + " do not fit");
+    if (x.is_static() && y.is_static())
+      throw Error(ErrorCode::failed, "[broadcast] shapes " + to_string(a) + " and " + to_string(b) + " do not fit");
     // A dynamic dimension beside a static one above 1 can only be 1 or that number.
     if (x.is_static()) return x;
     if (y.is_static()) return y;
@@ -237,7 +249,8 @@ PartialShape broadcast(const PartialShape& a, const PartialShape& b) {
 
 Shape broadcast(const Shape& a, const Shape& b) {
   return broadcast_dims(a, b, [&](int64_t x, int64_t y) {
-    if (x != y && x != 1 && y != 1) throw Error(ErrorCode::failed, "[broadcast] shapes " + to_string(a) + " and " + to_string(b) + " do not fit");
+    if (x != y && x != 1 && y != 1)
+      throw Error(ErrorCode::failed, "[broadcast] shapes " + to_string(a) + " and " + to_string(b) + " do not fit");
     return x == 1 ? y : x;
   });
 }

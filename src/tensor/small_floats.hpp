@@ -1,6 +1,7 @@
-// Encodings of the floating-point types below 32 bits. Encoders round to nearest even and saturate where the format has no infinity.
-// f8...fnuz: no infinity, no minus zero (its pattern is NaN), exponent bias one higher (Noune et al. 2022).
-// f8: OCP 8-bit Floating Point Specification 1.0; f4e2m1, f8e8m0: OCP Microscaling Formats 1.0; nf4: the 16 quantiles of QLoRA.
+// Encodings of the floating-point types below 32 bits. Encoders round to nearest even and saturate where the format has
+// no infinity. f8...fnuz: no infinity, no minus zero (its pattern is NaN), exponent bias one higher (Noune et al.
+// 2022). f8: OCP 8-bit Floating Point Specification 1.0; f4e2m1, f8e8m0: OCP Microscaling Formats 1.0; nf4: the 16
+// quantiles of QLoRA.
 #pragma once
 #include <cstdint>
 

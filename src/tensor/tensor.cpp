@@ -21,11 +21,12 @@ constexpr bool watched = true;  // the sanitizer sees the ends of what malloc gi
 constexpr bool watched = false;
 #endif
 
-// Weights and images of megabytes: zeroed by the system, on large pages where it has them (a fault each 4 KiB takes as long as
-// the copy that follows), and given back when the tensor goes, so that weights are never in memory beside their packed forms.
+// Weights and images of megabytes: zeroed by the system, on large pages where it has them (a fault each 4 KiB takes as
+// long as the copy that follows), and given back when the tensor goes, so that weights are never in memory beside their
+// packed forms.
 std::shared_ptr<const void> large_pages(size_t bytes, const Shape& shape) {
-  // Not at the beginning of a page: what is a whole number of pages long would end with one, and look like mapped memory behind
-  // which nothing may be read.
+  // Not at the beginning of a page: what is a whole number of pages long would end with one, and look like mapped
+  // memory behind which nothing may be read.
   constexpr size_t before = 64;
   const size_t size = checked_add(bytes, before + 4095) / 4096 * 4096;
   const size_t room = checked_add(size, large_page);
@@ -71,7 +72,9 @@ Tensor::Tensor(ElementType type, Shape shape) : type_(type), shape_(std::move(sh
   data_ = p;
 }
 
-Tensor::Tensor(ElementType type, Shape shape, void* data) : type_(type), shape_(std::move(shape)), data_(data) { element_count(shape_); }
+Tensor::Tensor(ElementType type, Shape shape, void* data) : type_(type), shape_(std::move(shape)), data_(data) {
+  element_count(shape_);
+}
 
 Tensor::Tensor(ElementType type, Shape shape, const void* data, std::shared_ptr<const void> owner)
     : type_(type), shape_(std::move(shape)), data_(const_cast<void*>(data)), owner_(std::move(owner)) {
@@ -80,7 +83,8 @@ Tensor::Tensor(ElementType type, Shape shape, const void* data, std::shared_ptr<
 
 Tensor Tensor::strings(Shape shape, std::vector<std::string> values) {
   Tensor t(ElementType::string, std::move(shape));
-  if (values.size() != t.strings_->size()) throw Error(ErrorCode::failed, "[tensor] number of strings differs from the shape");
+  if (values.size() != t.strings_->size())
+    throw Error(ErrorCode::failed, "[tensor] number of strings differs from the shape");
   *t.strings_ = std::move(values);
   return t;
 }
@@ -91,7 +95,9 @@ size_t Tensor::size() const {
   for (int64_t d : shape_) n *= static_cast<size_t>(d);
   return n;
 }
-size_t Tensor::byte_size() const { return hone::byte_size(type_, size()); }
+size_t Tensor::byte_size() const {
+  return hone::byte_size(type_, size());
+}
 
 std::vector<std::string>& Tensor::strings() {
   check_type(ElementType::string);
@@ -103,7 +109,8 @@ const std::vector<std::string>& Tensor::strings() const {
 }
 
 void Tensor::check_type(ElementType asked) const {
-  if (asked != type_) throw Error(ErrorCode::failed, std::string("[tensor] holds ") + name_of(type_) + ", asked for " + name_of(asked));
+  if (asked != type_)
+    throw Error(ErrorCode::failed, std::string("[tensor] holds ") + name_of(type_) + ", asked for " + name_of(asked));
 }
 
 Tensor Tensor::reshaped(Shape shape) const {
@@ -118,8 +125,10 @@ Tensor Tensor::reshaped(Shape shape) const {
 Tensor Tensor::clone() const {
   if (!*this) return {};
   Tensor t(type_, shape_);
-  if (type_ == ElementType::string) *t.strings_ = *strings_;
-  else if (byte_size() > 0) std::memcpy(t.data_, data_, byte_size());
+  if (type_ == ElementType::string)
+    *t.strings_ = *strings_;
+  else if (byte_size() > 0)
+    std::memcpy(t.data_, data_, byte_size());
   return t;
 }
 
@@ -159,30 +168,47 @@ T saturate(double v) {
 
 template <class T>
 T saturate_int(int64_t v) {
-  if constexpr (std::is_same_v<T, uint64_t>) return static_cast<uint64_t>(v);
-  else return static_cast<T>(std::clamp<int64_t>(v, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
+  if constexpr (std::is_same_v<T, uint64_t>)
+    return static_cast<uint64_t>(v);
+  else
+    return static_cast<T>(std::clamp<int64_t>(v, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
 }
 
-int sign_extend(unsigned v, int bits) { return static_cast<int>(v << (32 - bits)) >> (32 - bits); }
+int sign_extend(unsigned v, int bits) {
+  return static_cast<int>(v << (32 - bits)) >> (32 - bits);
+}
 
 }  // namespace
 
 double get_element(const Tensor& t, size_t i) {
   const void* d = t.raw();
   switch (t.element_type()) {
-    case ElementType::f64: return static_cast<const double*>(d)[i];
-    case ElementType::f32: return static_cast<const float*>(d)[i];
-    case ElementType::f16: return static_cast<const float16*>(d)[i];
-    case ElementType::bf16: return static_cast<const bfloat16*>(d)[i];
-    case ElementType::f8e4m3: return decode_f8e4m3(static_cast<const uint8_t*>(d)[i]);
-    case ElementType::f8e5m2: return decode_f8e5m2(static_cast<const uint8_t*>(d)[i]);
-    case ElementType::f8e4m3fnuz: return decode_f8e4m3fnuz(static_cast<const uint8_t*>(d)[i]);
-    case ElementType::f8e5m2fnuz: return decode_f8e5m2fnuz(static_cast<const uint8_t*>(d)[i]);
-    case ElementType::f8e8m0: return decode_f8e8m0(static_cast<const uint8_t*>(d)[i]);
-    case ElementType::f4e2m1: return decode_f4e2m1(get_bits(d, i, 4));
-    case ElementType::nf4: return decode_nf4(get_bits(d, i, 4));
-    case ElementType::u64: return static_cast<double>(static_cast<const uint64_t*>(d)[i]);
-    default: return static_cast<double>(get_integer(t, i));
+    case ElementType::f64:
+      return static_cast<const double*>(d)[i];
+    case ElementType::f32:
+      return static_cast<const float*>(d)[i];
+    case ElementType::f16:
+      return static_cast<const float16*>(d)[i];
+    case ElementType::bf16:
+      return static_cast<const bfloat16*>(d)[i];
+    case ElementType::f8e4m3:
+      return decode_f8e4m3(static_cast<const uint8_t*>(d)[i]);
+    case ElementType::f8e5m2:
+      return decode_f8e5m2(static_cast<const uint8_t*>(d)[i]);
+    case ElementType::f8e4m3fnuz:
+      return decode_f8e4m3fnuz(static_cast<const uint8_t*>(d)[i]);
+    case ElementType::f8e5m2fnuz:
+      return decode_f8e5m2fnuz(static_cast<const uint8_t*>(d)[i]);
+    case ElementType::f8e8m0:
+      return decode_f8e8m0(static_cast<const uint8_t*>(d)[i]);
+    case ElementType::f4e2m1:
+      return decode_f4e2m1(get_bits(d, i, 4));
+    case ElementType::nf4:
+      return decode_nf4(get_bits(d, i, 4));
+    case ElementType::u64:
+      return static_cast<double>(static_cast<const uint64_t*>(d)[i]);
+    default:
+      return static_cast<double>(get_integer(t, i));
   }
 }
 
@@ -190,20 +216,48 @@ void set_element(Tensor& t, size_t i, double v) {
   void* d = t.raw();
   const auto f = static_cast<float>(v);
   switch (t.element_type()) {
-    case ElementType::f64: static_cast<double*>(d)[i] = v; return;
-    case ElementType::f32: static_cast<float*>(d)[i] = f; return;
-    case ElementType::f16: static_cast<float16*>(d)[i] = float16(f); return;
-    case ElementType::bf16: static_cast<bfloat16*>(d)[i] = bfloat16(f); return;
-    case ElementType::f8e4m3: static_cast<uint8_t*>(d)[i] = encode_f8e4m3(f); return;
-    case ElementType::f8e5m2: static_cast<uint8_t*>(d)[i] = encode_f8e5m2(f); return;
-    case ElementType::f8e4m3fnuz: static_cast<uint8_t*>(d)[i] = encode_f8e4m3fnuz(f); return;
-    case ElementType::f8e5m2fnuz: static_cast<uint8_t*>(d)[i] = encode_f8e5m2fnuz(f); return;
-    case ElementType::f8e8m0: static_cast<uint8_t*>(d)[i] = encode_f8e8m0(f); return;
-    case ElementType::f4e2m1: set_bits(d, i, 4, encode_f4e2m1(f)); return;
-    case ElementType::nf4: set_bits(d, i, 4, encode_nf4(f)); return;
-    case ElementType::u64: static_cast<uint64_t*>(d)[i] = saturate<uint64_t>(v); return;
-    case ElementType::boolean: static_cast<uint8_t*>(d)[i] = v != 0; return;
-    default: set_integer(t, i, saturate<int64_t>(v)); return;
+    case ElementType::f64:
+      static_cast<double*>(d)[i] = v;
+      return;
+    case ElementType::f32:
+      static_cast<float*>(d)[i] = f;
+      return;
+    case ElementType::f16:
+      static_cast<float16*>(d)[i] = float16(f);
+      return;
+    case ElementType::bf16:
+      static_cast<bfloat16*>(d)[i] = bfloat16(f);
+      return;
+    case ElementType::f8e4m3:
+      static_cast<uint8_t*>(d)[i] = encode_f8e4m3(f);
+      return;
+    case ElementType::f8e5m2:
+      static_cast<uint8_t*>(d)[i] = encode_f8e5m2(f);
+      return;
+    case ElementType::f8e4m3fnuz:
+      static_cast<uint8_t*>(d)[i] = encode_f8e4m3fnuz(f);
+      return;
+    case ElementType::f8e5m2fnuz:
+      static_cast<uint8_t*>(d)[i] = encode_f8e5m2fnuz(f);
+      return;
+    case ElementType::f8e8m0:
+      static_cast<uint8_t*>(d)[i] = encode_f8e8m0(f);
+      return;
+    case ElementType::f4e2m1:
+      set_bits(d, i, 4, encode_f4e2m1(f));
+      return;
+    case ElementType::nf4:
+      set_bits(d, i, 4, encode_nf4(f));
+      return;
+    case ElementType::u64:
+      static_cast<uint64_t*>(d)[i] = saturate<uint64_t>(v);
+      return;
+    case ElementType::boolean:
+      static_cast<uint8_t*>(d)[i] = v != 0;
+      return;
+    default:
+      set_integer(t, i, saturate<int64_t>(v));
+      return;
   }
 }
 
@@ -211,22 +265,37 @@ int64_t get_integer(const Tensor& t, size_t i) {
   const void* d = t.raw();
   switch (t.element_type()) {
     case ElementType::i64:
-    case ElementType::u64: return static_cast<const int64_t*>(d)[i];
-    case ElementType::i32: return static_cast<const int32_t*>(d)[i];
-    case ElementType::i16: return static_cast<const int16_t*>(d)[i];
-    case ElementType::i8: return static_cast<const int8_t*>(d)[i];
-    case ElementType::i4: return sign_extend(get_bits(d, i, 4), 4);
-    case ElementType::i2: return sign_extend(get_bits(d, i, 2), 2);
-    case ElementType::u32: return static_cast<const uint32_t*>(d)[i];
-    case ElementType::u16: return static_cast<const uint16_t*>(d)[i];
-    case ElementType::u8: return static_cast<const uint8_t*>(d)[i];
-    case ElementType::u4: return get_bits(d, i, 4);
-    case ElementType::u2: return get_bits(d, i, 2);
-    case ElementType::u1: return get_bits(d, i, 1);
-    case ElementType::boolean: return static_cast<const uint8_t*>(d)[i] != 0;
+    case ElementType::u64:
+      return static_cast<const int64_t*>(d)[i];
+    case ElementType::i32:
+      return static_cast<const int32_t*>(d)[i];
+    case ElementType::i16:
+      return static_cast<const int16_t*>(d)[i];
+    case ElementType::i8:
+      return static_cast<const int8_t*>(d)[i];
+    case ElementType::i4:
+      return sign_extend(get_bits(d, i, 4), 4);
+    case ElementType::i2:
+      return sign_extend(get_bits(d, i, 2), 2);
+    case ElementType::u32:
+      return static_cast<const uint32_t*>(d)[i];
+    case ElementType::u16:
+      return static_cast<const uint16_t*>(d)[i];
+    case ElementType::u8:
+      return static_cast<const uint8_t*>(d)[i];
+    case ElementType::u4:
+      return get_bits(d, i, 4);
+    case ElementType::u2:
+      return get_bits(d, i, 2);
+    case ElementType::u1:
+      return get_bits(d, i, 1);
+    case ElementType::boolean:
+      return static_cast<const uint8_t*>(d)[i] != 0;
     case ElementType::string:
-    case ElementType::dynamic: throw Error(ErrorCode::failed, std::string("[tensor] no number in a tensor of ") + name_of(t.element_type()));
-    default: return saturate<int64_t>(get_element(t, i));
+    case ElementType::dynamic:
+      throw Error(ErrorCode::failed, std::string("[tensor] no number in a tensor of ") + name_of(t.element_type()));
+    default:
+      return saturate<int64_t>(get_element(t, i));
   }
 }
 
@@ -234,20 +303,48 @@ void set_integer(Tensor& t, size_t i, int64_t v) {
   void* d = t.raw();
   switch (t.element_type()) {
     case ElementType::i64:
-    case ElementType::u64: static_cast<int64_t*>(d)[i] = v; return;
-    case ElementType::i32: static_cast<int32_t*>(d)[i] = saturate_int<int32_t>(v); return;
-    case ElementType::i16: static_cast<int16_t*>(d)[i] = saturate_int<int16_t>(v); return;
-    case ElementType::i8: static_cast<int8_t*>(d)[i] = saturate_int<int8_t>(v); return;
-    case ElementType::i4: set_bits(d, i, 4, static_cast<unsigned>(std::clamp<int64_t>(v, -8, 7)) & 15u); return;
-    case ElementType::i2: set_bits(d, i, 2, static_cast<unsigned>(std::clamp<int64_t>(v, -2, 1)) & 3u); return;
-    case ElementType::u32: static_cast<uint32_t*>(d)[i] = saturate_int<uint32_t>(v); return;
-    case ElementType::u16: static_cast<uint16_t*>(d)[i] = saturate_int<uint16_t>(v); return;
-    case ElementType::u8: static_cast<uint8_t*>(d)[i] = saturate_int<uint8_t>(v); return;
-    case ElementType::u4: set_bits(d, i, 4, static_cast<unsigned>(std::clamp<int64_t>(v, 0, 15))); return;
-    case ElementType::u2: set_bits(d, i, 2, static_cast<unsigned>(std::clamp<int64_t>(v, 0, 3))); return;
-    case ElementType::u1: set_bits(d, i, 1, v != 0); return;
-    case ElementType::boolean: static_cast<uint8_t*>(d)[i] = v != 0; return;
-    default: set_element(t, i, static_cast<double>(v)); return;
+    case ElementType::u64:
+      static_cast<int64_t*>(d)[i] = v;
+      return;
+    case ElementType::i32:
+      static_cast<int32_t*>(d)[i] = saturate_int<int32_t>(v);
+      return;
+    case ElementType::i16:
+      static_cast<int16_t*>(d)[i] = saturate_int<int16_t>(v);
+      return;
+    case ElementType::i8:
+      static_cast<int8_t*>(d)[i] = saturate_int<int8_t>(v);
+      return;
+    case ElementType::i4:
+      set_bits(d, i, 4, static_cast<unsigned>(std::clamp<int64_t>(v, -8, 7)) & 15u);
+      return;
+    case ElementType::i2:
+      set_bits(d, i, 2, static_cast<unsigned>(std::clamp<int64_t>(v, -2, 1)) & 3u);
+      return;
+    case ElementType::u32:
+      static_cast<uint32_t*>(d)[i] = saturate_int<uint32_t>(v);
+      return;
+    case ElementType::u16:
+      static_cast<uint16_t*>(d)[i] = saturate_int<uint16_t>(v);
+      return;
+    case ElementType::u8:
+      static_cast<uint8_t*>(d)[i] = saturate_int<uint8_t>(v);
+      return;
+    case ElementType::u4:
+      set_bits(d, i, 4, static_cast<unsigned>(std::clamp<int64_t>(v, 0, 15)));
+      return;
+    case ElementType::u2:
+      set_bits(d, i, 2, static_cast<unsigned>(std::clamp<int64_t>(v, 0, 3)));
+      return;
+    case ElementType::u1:
+      set_bits(d, i, 1, v != 0);
+      return;
+    case ElementType::boolean:
+      static_cast<uint8_t*>(d)[i] = v != 0;
+      return;
+    default:
+      set_element(t, i, static_cast<double>(v));
+      return;
   }
 }
 

@@ -75,8 +75,8 @@ TEST(Tensor, converts_every_small_float_code_to_itself) {
 }
 
 TEST(Tensor, rounds_to_nearest_even) {
-  EXPECT_EQ(float(bfloat16(1.00390625f)), 1.0f);        // halfway, to even
-  EXPECT_EQ(float(bfloat16(1.01171875f)), 1.015625f);   // halfway, to even
+  EXPECT_EQ(float(bfloat16(1.00390625f)), 1.0f);       // halfway, to even
+  EXPECT_EQ(float(bfloat16(1.01171875f)), 1.015625f);  // halfway, to even
   EXPECT_EQ(float(float16(2049.0f)), 2048.0f);
   EXPECT_EQ(float(float16(65520.0f)), std::numeric_limits<float>::infinity());
   EXPECT_EQ(decode_f8e4m3(encode_f8e4m3(1000.0f)), 448.0f);
@@ -102,11 +102,14 @@ TEST(Tensor, of_megabytes_begins_as_zeros_and_can_be_read_a_vector_past_its_end)
 }
 
 TEST(Tensor, travels_through_text) {
-  for (const char* s : {"f32[2,2]{1,2.5,-3,0.1}", "i4[3]{-8,0,7}", "string[2]{\"a\",\"b,\\\"c\"}", "boolean[1]{1}", "i64[]{5}", "f32[0]{}"}) {
+  for (const char* s : {"f32[2,2]{1,2.5,-3,0.1}", "i4[3]{-8,0,7}", "string[2]{\"a\",\"b,\\\"c\"}", "boolean[1]{1}",
+                        "i64[]{5}", "f32[0]{}"}) {
     EXPECT_EQ(to_text(tensor_from_text(s)), s);
   }
   EXPECT_TRUE(tensor_from_text("f32[4]{random:1}").identical(tensor_from_text("f32[4]{random:1}")));
-  for (const char* s : {"f32[2]{1}", "f32[2]{1,2,3}", "f32[2]{1,x}", "foo[1]{1}", "f32[1]", "f32[22222222222222222]{1,2}", "string[33333333333]{\"a\"}"}) EXPECT_THROW(tensor_from_text(s), Error) << s;
+  for (const char* s : {"f32[2]{1}", "f32[2]{1,2,3}", "f32[2]{1,x}", "foo[1]{1}", "f32[1]",
+                        "f32[22222222222222222]{1,2}", "string[33333333333]{\"a\"}"})
+    EXPECT_THROW(tensor_from_text(s), Error) << s;
 }
 
 }  // namespace hone

@@ -87,7 +87,8 @@ std::string to_text(const Tensor& t, size_t max_elements) {
 Tensor tensor_from_text(std::string_view text) {
   if (text == "none") return {};
   const size_t open = text.find('['), close = text.find(']'), brace = text.find('{');
-  if (open == std::string_view::npos || close == std::string_view::npos || brace != close + 1 || text.back() != '}') bad(text, "not a tensor: TYPE[SHAPE]{VALUES} is expected");
+  if (open == std::string_view::npos || close == std::string_view::npos || brace != close + 1 || text.back() != '}')
+    bad(text, "not a tensor: TYPE[SHAPE]{VALUES} is expected");
   const auto type = element_type_from(text.substr(0, open));
   if (!type) bad(text, "unknown element type");
   const PartialShape shape = PartialShape::parse(text.substr(open, close - open + 1));
@@ -119,10 +120,14 @@ Tensor tensor_from_text(std::string_view text) {
     const size_t end = std::min(body.find(',', at), body.size());
     const std::string item(body.substr(at, end - at));
     char* stop = nullptr;
-    if (is_float(*type)) set_element(t, i, std::strtod(item.c_str(), &stop));
-    else if (*type == ElementType::u64) set_integer(t, i, static_cast<int64_t>(std::strtoull(item.c_str(), &stop, 10)));
-    else if (item == "true" || item == "false") set_integer(t, i, item == "true"), stop = const_cast<char*>(item.c_str()) + item.size();
-    else set_integer(t, i, std::strtoll(item.c_str(), &stop, 10));
+    if (is_float(*type))
+      set_element(t, i, std::strtod(item.c_str(), &stop));
+    else if (*type == ElementType::u64)
+      set_integer(t, i, static_cast<int64_t>(std::strtoull(item.c_str(), &stop, 10)));
+    else if (item == "true" || item == "false")
+      set_integer(t, i, item == "true"), stop = const_cast<char*>(item.c_str()) + item.size();
+    else
+      set_integer(t, i, std::strtoll(item.c_str(), &stop, 10));
     if (item.empty() || *stop != 0) bad(text, "not a number among the values");
     at = end + 1;
   }

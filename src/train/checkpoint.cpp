@@ -11,9 +11,12 @@ namespace {
 using nlohmann::json;
 
 json to_json(const EpochResult& e) {
-  return {{"epoch", e.epoch},           {"loss", e.loss},
-          {"train_accuracy", e.train_accuracy}, {"validation_accuracy", e.validation_accuracy},
-          {"learning_rate", e.learning_rate},   {"images_per_s", e.images_per_s},
+  return {{"epoch", e.epoch},
+          {"loss", e.loss},
+          {"train_accuracy", e.train_accuracy},
+          {"validation_accuracy", e.validation_accuracy},
+          {"learning_rate", e.learning_rate},
+          {"images_per_s", e.images_per_s},
           {"seconds", e.seconds}};
 }
 
@@ -55,7 +58,8 @@ void save_checkpoint(const std::string& path, const Checkpoint& c) {
 Checkpoint load_checkpoint(const std::string& path, const std::string& fingerprint) {
   const NamedTensors file = load_safetensors(path);
   const auto kind = file.metadata.find("hone_checkpoint");
-  if (kind == file.metadata.end()) throw Error(ErrorCode::unreadable, "[train] not a checkpoint of a training run", path);
+  if (kind == file.metadata.end())
+    throw Error(ErrorCode::unreadable, "[train] not a checkpoint of a training run", path);
   Checkpoint c;
   try {
     c.fingerprint = file.metadata.at("fingerprint");
@@ -74,7 +78,8 @@ Checkpoint load_checkpoint(const std::string& path, const std::string& fingerpri
     throw Error(ErrorCode::unreadable, std::string("[train] damaged checkpoint (") + e.what() + ")", path);
   }
   if (c.fingerprint != fingerprint) {
-    throw Error(ErrorCode::usage, "[train] the checkpoint belongs to another run: model, data or options differ", path, "resume with the options of the first call, or start afresh");
+    throw Error(ErrorCode::usage, "[train] the checkpoint belongs to another run: model, data or options differ", path,
+                "resume with the options of the first call, or start afresh");
   }
   for (const auto& [name, t] : file.tensors) {
     if (name.starts_with(state_prefix)) c.states[name.substr(state_prefix.size())] = t.clone();

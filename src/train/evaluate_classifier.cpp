@@ -7,10 +7,13 @@
 
 namespace hone {
 
-int64_t best_class(std::span<const float> scores) { return std::max_element(scores.begin(), scores.end()) - scores.begin(); }
+int64_t best_class(std::span<const float> scores) {
+  return std::max_element(scores.begin(), scores.end()) - scores.begin();
+}
 
-void score_samples(CompiledGraph& model, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                   const ScoreSink& sink, const std::function<bool(size_t, size_t)>& progress) {
+void score_samples(CompiledGraph& model, const data::Dataset& data, const std::vector<uint32_t>& samples,
+                   const data::Preprocessing& preprocessing, const ScoreSink& sink,
+                   const std::function<bool(size_t, size_t)>& progress) {
   const int64_t batch = model.inputs()[0].type.shape[0].get_length();
   data::LoaderOptions options;
   options.batch = batch;
@@ -31,7 +34,8 @@ void score_samples(CompiledGraph& model, const data::Dataset& data, const std::v
     const Tensor scores = model.infer({images})[0].tensor().converted(ElementType::f32);
     const auto classes = static_cast<size_t>(scores.shape().back());
     for (size_t i = 0; i < b->samples.size(); ++i) {
-      sink(b->samples[i], data.label(b->samples[i]), std::span<const float>(scores.data<float>() + i * classes, classes));
+      sink(b->samples[i], data.label(b->samples[i]),
+           std::span<const float>(scores.data<float>() + i * classes, classes));
     }
     done += b->samples.size();
     if (progress && !progress(done, samples.size())) throw Error(ErrorCode::interrupted, "[test] interrupted");
@@ -39,18 +43,24 @@ void score_samples(CompiledGraph& model, const data::Dataset& data, const std::v
 }
 
 void set_scoring_shape(Graph& g, const data::Preprocessing& preprocessing, int64_t batch) {
-  if (g.inputs().size() != 1 || g.outputs().empty()) throw Error(ErrorCode::unsupported, "[test] a model with one input and one output is expected");
+  if (g.inputs().size() != 1 || g.outputs().empty())
+    throw Error(ErrorCode::unsupported, "[test] a model with one input and one output is expected");
   const Value input = g.inputs()[0];
-  if (!input.shape().rank_known() || input.shape().rank() != 4) throw Error(ErrorCode::unsupported, "[test] the model does not take pictures [N, C, H, W] but " + to_string(input.type()));
+  if (!input.shape().rank_known() || input.shape().rank() != 4)
+    throw Error(ErrorCode::unsupported,
+                "[test] the model does not take pictures [N, C, H, W] but " + to_string(input.type()));
   PartialShape shape(preprocessing.batch_shape(input.shape()[0].is_static() ? input.shape()[0].min() : batch));
   if (!shape.compatible(input.shape())) {
-    throw Error(ErrorCode::unsupported, "[test] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "", "train a model for these data");
+    throw Error(ErrorCode::unsupported,
+                "[test] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "",
+                "train a model for these data");
   }
   if (input.shape() != shape) g.reshape({{input.id, shape}});
 }
 
-void score_samples(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                   const CompileOptions& options, int64_t batch, const ScoreSink& sink, const std::function<bool(size_t, size_t)>& progress) {
+void score_samples(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& samples,
+                   const data::Preprocessing& preprocessing, const CompileOptions& options, int64_t batch,
+                   const ScoreSink& sink, const std::function<bool(size_t, size_t)>& progress) {
   if (samples.empty()) return;
   Graph g = model;
   set_scoring_shape(g, preprocessing, std::min<int64_t>(batch, static_cast<int64_t>(samples.size())));

@@ -4,7 +4,8 @@
 
 namespace hone {
 
-/// Linear warm-up from `peak * start`, then a half cosine down to `peak * end` (Loshchilov & Hutter 2017, without restarts).
+/// Linear warm-up from `peak * start`, then a half cosine down to `peak * end` (Loshchilov & Hutter 2017, without
+/// restarts).
 struct CosineSchedule {
   double peak = 0.1;
   int64_t warmup_steps = 0, total_steps = 1;

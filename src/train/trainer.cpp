@@ -14,14 +14,24 @@ namespace hone {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double seconds_since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
 
 // One run: the compiled step, its request and the data that feed it.
 class Run {
  public:
-  Run(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& train, const std::vector<uint32_t>& val,
-      const data::Preprocessing& preprocessing, const data::Augmentation& augmentation, const TrainerOptions& options, const TrainerCallback& callback)
-      : model_(model), data_(data), train_(train), val_(val), preprocessing_(preprocessing), augmentation_(augmentation), o_(options), callback_(callback) {
+  Run(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& train,
+      const std::vector<uint32_t>& val, const data::Preprocessing& preprocessing,
+      const data::Augmentation& augmentation, const TrainerOptions& options, const TrainerCallback& callback)
+      : model_(model),
+        data_(data),
+        train_(train),
+        val_(val),
+        preprocessing_(preprocessing),
+        augmentation_(augmentation),
+        o_(options),
+        callback_(callback) {
     o_.batch = std::min<int64_t>(o_.batch, static_cast<int64_t>(train.size()));
     if (o_.batch < 1) throw Error(ErrorCode::failed, "[train] there are no training samples");
     compile();
@@ -48,15 +58,18 @@ class Run {
       epoch_seconds_ += took;
       epoch_images_ += static_cast<double>(o_.batch);
       if (!std::isfinite(loss)) {
-        throw Error(ErrorCode::failed, "[train] the loss is not finite any more", "epoch " + std::to_string(c_.step / per_epoch + 1) + ", step " + std::to_string(c_.step),
+        throw Error(ErrorCode::failed, "[train] the loss is not finite any more",
+                    "epoch " + std::to_string(c_.step / per_epoch + 1) + ", step " + std::to_string(c_.step),
                     "use a lower --lr or --clip 1");
       }
       ++c_.step;
       c_.loader = loader_->state();
       const bool epoch_ended = c_.step % per_epoch == 0;
       if (epoch_ended) end_epoch(rate, seconds_since(epoch_start));
-      TrainerProgress p{(c_.step - 1) / per_epoch + 1, o_.epochs, c_.step, schedule.total_steps, loss, timed_images / timed_seconds, -1};
-      p.eta_seconds = static_cast<double>(schedule.total_steps - c_.step) * timed_seconds / (timed_images / static_cast<double>(o_.batch));
+      TrainerProgress p{(c_.step - 1) / per_epoch + 1, o_.epochs, c_.step, schedule.total_steps, loss,
+                        timed_images / timed_seconds,  -1};
+      p.eta_seconds = static_cast<double>(schedule.total_steps - c_.step) * timed_seconds /
+                      (timed_images / static_cast<double>(o_.batch));
       fit_time_budget(schedule, per_epoch, p.eta_seconds, epoch_ended);
       if (epoch_ended) {
         save();
@@ -89,7 +102,8 @@ class Run {
     if (own.rank_known() && own.rank() == 4 && own[0].is_static() && own[0].min() != o_.batch) {
       try {
         g.reshape({{input.id, PartialShape(preprocessing_.batch_shape(o_.batch))}});
-        if (logits_of(g).shape()[0] != Dimension(o_.batch)) throw Error(ErrorCode::unsupported, "[train] the batch is fixed inside");
+        if (logits_of(g).shape()[0] != Dimension(o_.batch))
+          throw Error(ErrorCode::unsupported, "[train] the batch is fixed inside");
       } catch (const Error&) {
         g = model_;
         o_.batch = own[0].min();
@@ -99,26 +113,37 @@ class Run {
     const PartialShape shape(preprocessing_.batch_shape(o_.batch));
     if (fits.rank_known() && fits.rank() == 4) fits[0] = shape[0];
     if (!shape.compatible(fits)) {
-      throw Error(ErrorCode::unsupported, "[train] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "", "set --size, or choose a model of the zoo");
+      throw Error(ErrorCode::unsupported,
+                  "[train] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "",
+                  "set --size, or choose a model of the zoo");
     }
     if (g.inputs()[0].shape() != shape) g.reshape({{g.inputs()[0].id, shape}});
     const Value logits = logits_of(g);
-    if (logits.shape()[1].is_static() && logits.shape()[1].get_length() != static_cast<int64_t>(data_.classes().size())) {
-      throw Error(ErrorCode::unsupported, "[train] the model has " + to_string(logits.shape()[1]) + " outputs, the data have " + std::to_string(data_.classes().size()) + " classes");
+    if (logits.shape()[1].is_static() &&
+        logits.shape()[1].get_length() != static_cast<int64_t>(data_.classes().size())) {
+      throw Error(ErrorCode::unsupported, "[train] the model has " + to_string(logits.shape()[1]) +
+                                              " outputs, the data have " + std::to_string(data_.classes().size()) +
+                                              " classes");
     }
     step_ = train_step(g, o_.step, o_.form, augmentation_.mixup > 0);
     CompileOptions c;
     c.precision = o_.precision;
     c.threads = o_.threads;
     compiled_ = compile_model(step_.graph, c);
-    if (!compiled_.request()) throw Error(ErrorCode::unsupported, "[train] the training step has no static program: " + compiled_.mode());
+    if (!compiled_.request())
+      throw Error(ErrorCode::unsupported, "[train] the training step has no static program: " + compiled_.mode());
     for (size_t i = 0; i < compiled_.inputs().size(); ++i) {
       const std::string& name = compiled_.inputs()[i].name;
-      if (name == "labels") labels_ = i;
-      else if (name == "learning_rate") rate_ = i;
-      else if (name == "step") number_ = i;
-      else if (name == "ema_decay") ema_ = i;
-      else images_ = i;
+      if (name == "labels")
+        labels_ = i;
+      else if (name == "learning_rate")
+        rate_ = i;
+      else if (name == "step")
+        number_ = i;
+      else if (name == "ema_decay")
+        ema_ = i;
+      else
+        images_ = i;
     }
     for (size_t i = 0; i < compiled_.outputs().size(); ++i) {
       if (compiled_.outputs()[i].name == "loss") loss_ = i;
@@ -136,7 +161,9 @@ class Run {
     loader_ = std::make_unique<data::Loader>(data_, train_, preprocessing_, augmentation_, l);
   }
 
-  void write_scalar(size_t input, double v) { compiled_.request()->input(input).data<float>()[0] = static_cast<float>(v); }
+  void write_scalar(size_t input, double v) {
+    compiled_.request()->input(input).data<float>()[0] = static_cast<float>(v);
+  }
 
   double step(double rate) {
     const data::Batch* b = loader_->next();
@@ -145,12 +172,16 @@ class Run {
       if (!s) throw Error(ErrorCode::failed, std::string("[train] ") + s.message);
     };
     check(request->set_input(images_, b->images));
-    const Tensor labels = augmentation_.mixup > 0 ? data::soft_targets(*b, static_cast<int64_t>(data_.classes().size()), 0) : b->labels;
+    const Tensor labels =
+        augmentation_.mixup > 0 ? data::soft_targets(*b, static_cast<int64_t>(data_.classes().size()), 0) : b->labels;
     check(request->set_input(labels_, labels));
     write_scalar(rate_, rate);
     if (number_) write_scalar(*number_, static_cast<double>(c_.step + 1));
-    // A young average follows fast (as TensorFlow's does), so the first epochs are not dominated by the initial weights.
-    if (ema_) write_scalar(*ema_, std::min(o_.step.ema_decay, (1.0 + static_cast<double>(c_.step)) / (10.0 + static_cast<double>(c_.step))));
+    // A young average follows fast (as TensorFlow's does), so the first epochs are not dominated by the initial
+    // weights.
+    if (ema_)
+      write_scalar(*ema_, std::min(o_.step.ema_decay,
+                                   (1.0 + static_cast<double>(c_.step)) / (10.0 + static_cast<double>(c_.step))));
     check(request->run());
     const double loss = static_cast<double>(request->output(loss_).data<float>()[0]);
     const Tensor logits = request->output(logits_).converted(ElementType::f32);
@@ -194,7 +225,8 @@ class Run {
       CompileOptions c;
       c.threads = o_.threads;
       c.precision = o_.precision;
-      score_samples(m, data_, val_, preprocessing_, c, 250, [&](uint32_t, int64_t label, std::span<const float> s) { right += best_class(s) == label; });
+      score_samples(m, data_, val_, preprocessing_, c, 250,
+                    [&](uint32_t, int64_t label, std::span<const float> s) { right += best_class(s) == label; });
       e.validation_accuracy = static_cast<double>(right) / static_cast<double>(val_.size());
     }
     e.seconds = seconds;
@@ -224,8 +256,9 @@ class Run {
   }
 
   std::string fingerprint() const {
-    std::string s = data_.revision() + " " + std::to_string(train_.size()) + " " + std::to_string(o_.batch) + " " + std::to_string(o_.epochs) + " " +
-                    std::to_string(o_.learning_rate) + " " + std::to_string(o_.seed) + " " + name_of(o_.precision) + " " + std::to_string(step_.weights.size());
+    std::string s = data_.revision() + " " + std::to_string(train_.size()) + " " + std::to_string(o_.batch) + " " +
+                    std::to_string(o_.epochs) + " " + std::to_string(o_.learning_rate) + " " + std::to_string(o_.seed) +
+                    " " + name_of(o_.precision) + " " + std::to_string(step_.weights.size());
     for (const TrainableWeight& w : step_.weights) s += " " + w.variable_id;
     return std::to_string(hash_bytes(s.data(), s.size()));
   }
@@ -269,8 +302,9 @@ class Run {
 
 }  // namespace
 
-TrainerResult train_classifier(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& train, const std::vector<uint32_t>& val,
-                               const data::Preprocessing& preprocessing, const data::Augmentation& augmentation, const TrainerOptions& options,
+TrainerResult train_classifier(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& train,
+                               const std::vector<uint32_t>& val, const data::Preprocessing& preprocessing,
+                               const data::Augmentation& augmentation, const TrainerOptions& options,
                                const TrainerCallback& callback) {
   return Run(model, data, train, val, preprocessing, augmentation, options, callback).train();
 }

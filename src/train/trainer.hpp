@@ -1,5 +1,5 @@
-// The training loop of a classifier: steps of one compiled program, validation, checkpoints, early stopping. What a step is, the graph
-// says (grad/train_step.hpp); the trainer only feeds it.
+// The training loop of a classifier: steps of one compiled program, validation, checkpoints, early stopping. What a
+// step is, the graph says (grad/train_step.hpp); the trainer only feeds it.
 #pragma once
 #include <functional>
 #include <string>
@@ -23,10 +23,10 @@ struct TrainerOptions {
   Precision precision = Precision::f32;
   int threads = 0;
   uint64_t seed = 0;
-  int patience = 0;                 ///< epochs without a better validation accuracy; 0: off
-  double time_budget_seconds = 0;   ///< the schedule is shortened to what fits; 0: none
-  std::string checkpoint;           ///< file written after each epoch and on a stop; empty: none
-  std::string resume;               ///< checkpoint to go on from; empty: none
+  int patience = 0;                ///< epochs without a better validation accuracy; 0: off
+  double time_budget_seconds = 0;  ///< the schedule is shortened to what fits; 0: none
+  std::string checkpoint;          ///< file written after each epoch and on a stop; empty: none
+  std::string resume;              ///< checkpoint to go on from; empty: none
 };
 
 struct EpochResult {
@@ -55,8 +55,9 @@ using TrainerCallback = std::function<bool(const TrainerProgress&)>;
 
 /// Trains `model` (input f32 [N, C, H, W], output [N, classes]) on `train` samples of `data`; `val` may be empty.
 /// The same seed, data and options give the same weights on any number of threads. Throws `Error`.
-TrainerResult train_classifier(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& train, const std::vector<uint32_t>& val,
-                               const data::Preprocessing& preprocessing, const data::Augmentation& augmentation, const TrainerOptions& options,
+TrainerResult train_classifier(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& train,
+                               const std::vector<uint32_t>& val, const data::Preprocessing& preprocessing,
+                               const data::Augmentation& augmentation, const TrainerOptions& options,
                                const TrainerCallback& callback = {});
 
 }  // namespace hone

@@ -14,7 +14,8 @@
 namespace hone {
 namespace {
 
-// Grey 8 x 8 pictures: class 0 has a bright upper half, class 1 a bright left half, class 2 a bright middle; noise on top.
+// Grey 8 x 8 pictures: class 0 has a bright upper half, class 1 a bright left half, class 2 a bright middle; noise on
+// top.
 std::unique_ptr<data::Dataset> toy(size_t n) {
   auto pixels = std::make_shared<std::vector<uint8_t>>(n * 64);
   data::PixelBlock block;
@@ -87,7 +88,8 @@ TEST(Trainer, learns_a_separable_task) {
   size_t right = 0;
   CompileOptions c;
   c.threads = 1;
-  score_samples(r.model, *data, range(120, 150), grey8(), c, 8, [&](uint32_t, int64_t label, std::span<const float> s) { right += best_class(s) == label; });
+  score_samples(r.model, *data, range(120, 150), grey8(), c, 8,
+                [&](uint32_t, int64_t label, std::span<const float> s) { right += best_class(s) == label; });
   EXPECT_DOUBLE_EQ(static_cast<double>(right) / 30, r.best_accuracy);
 }
 
@@ -108,14 +110,17 @@ TEST(Trainer, goes_on_from_a_checkpoint_to_the_same_bits) {
   o.step.ema_decay = 0.9;
   data::Augmentation augmentation;
   augmentation.flip_horizontal = 0.5;
-  const std::string whole = to_text(train_classifier(net(), *data, range(0, 48), range(0, 12), grey8(), augmentation, o).model);
+  const std::string whole =
+      to_text(train_classifier(net(), *data, range(0, 48), range(0, 12), grey8(), augmentation, o).model);
   o.checkpoint = temporary("stop");
-  const TrainerResult stopped = train_classifier(net(), *data, range(0, 48), range(0, 12), grey8(), augmentation, o, [](const TrainerProgress& p) { return p.step != 4; });
+  const TrainerResult stopped = train_classifier(net(), *data, range(0, 48), range(0, 12), grey8(), augmentation, o,
+                                                 [](const TrainerProgress& p) { return p.step != 4; });
   EXPECT_TRUE(stopped.stopped);
   o.resume = o.checkpoint;
   EXPECT_EQ(to_text(train_classifier(net(), *data, range(0, 48), range(0, 12), grey8(), augmentation, o).model), whole);
   o.learning_rate = 0.01;
-  EXPECT_THROW(train_classifier(net(), *data, range(0, 48), range(0, 12), grey8(), augmentation, o), Error) << "another run";
+  EXPECT_THROW(train_classifier(net(), *data, range(0, 48), range(0, 12), grey8(), augmentation, o), Error)
+      << "another run";
 }
 
 TEST(Trainer, says_where_the_loss_left_the_numbers) {

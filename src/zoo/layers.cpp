@@ -21,23 +21,30 @@ uint64_t next(uint64_t& state) {  // splitmix64
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
   return z ^ (z >> 31);
 }
-double uniform(uint64_t& state) { return (static_cast<double>(next(state) >> 11) + 0.5) / 9007199254740992.0; }
+double uniform(uint64_t& state) {
+  return (static_cast<double>(next(state) >> 11) + 0.5) / 9007199254740992.0;
+}
 
 }  // namespace
 
 int64_t make_divisible(double v, int64_t divisor) {
-  const int64_t rounded = std::max(divisor, static_cast<int64_t>(v + static_cast<double>(divisor) / 2) / divisor * divisor);
+  const int64_t rounded =
+      std::max(divisor, static_cast<int64_t>(v + static_cast<double>(divisor) / 2) / divisor * divisor);
   return static_cast<double>(rounded) < 0.9 * v ? rounded + divisor : rounded;
 }
 
-int64_t channels_of(const Value& v) { return v.shape()[1].get_length(); }
+int64_t channels_of(const Value& v) {
+  return v.shape()[1].get_length();
+}
 
 Value Layers::weight(const std::string& name, Shape shape, double deviation) {
   Tensor t(ElementType::f32, std::move(shape));
-  uint64_t state = seed_ ^ hash_bytes(name.data(), name.size());  // a weight depends on its name, not on the order of building
+  uint64_t state =
+      seed_ ^ hash_bytes(name.data(), name.size());  // a weight depends on its name, not on the order of building
   float* w = t.data<float>();
   for (size_t i = 0; initialize_ && i < t.size(); i += 2) {
-    const double r = std::sqrt(-2 * std::log(uniform(state))) * deviation, angle = 6.283185307179586 * uniform(state);  // Box-Muller
+    const double r = std::sqrt(-2 * std::log(uniform(state))) * deviation,
+                 angle = 6.283185307179586 * uniform(state);  // Box-Muller
     w[i] = static_cast<float>(r * std::cos(angle));
     if (i + 1 < t.size()) w[i + 1] = static_cast<float>(r * std::sin(angle));
   }
@@ -56,11 +63,13 @@ Value Layers::filled(const std::string& name, int64_t n, float value) {
   return v;
 }
 
-Value Layers::conv(Value x, const std::string& name, int64_t out, int64_t kernel, int64_t stride, int64_t groups, bool bias) {
+Value Layers::conv(Value x, const std::string& name, int64_t out, int64_t kernel, int64_t stride, int64_t groups,
+                   bool bias) {
   const int64_t in = channels_of(x), pad = kernel / 2;
   for (size_t axis : {2, 3}) {
     const Dimension d = x.shape()[axis];
-    if (d.is_static() && d.min() + 2 * pad < kernel) throw Error(ErrorCode::usage, "[zoo] the input is too small for the network", "layer '" + name + "'");
+    if (d.is_static() && d.min() + 2 * pad < kernel)
+      throw Error(ErrorCode::usage, "[zoo] the input is too small for the network", "layer '" + name + "'");
   }
   const std::vector<int64_t> s{stride, stride}, p{pad, pad};
   const double deviation = std::sqrt(2.0 / static_cast<double>(out / groups * kernel * kernel));
@@ -89,11 +98,14 @@ Value Layers::valid_conv(Value x, const std::string& name, int64_t out, int64_t 
   const int64_t in = channels_of(x);
   for (size_t axis : {2, 3}) {
     const Dimension d = x.shape()[axis];
-    if (d.is_static() && d.min() < kernel) throw Error(ErrorCode::usage, "[zoo] the input is too small for the network", "layer '" + name + "'");
+    if (d.is_static() && d.min() < kernel)
+      throw Error(ErrorCode::usage, "[zoo] the input is too small for the network", "layer '" + name + "'");
   }
-  const Value w = weight(name + ".weight", {out, in, kernel, kernel}, std::sqrt(2.0 / static_cast<double>(in * kernel * kernel)));
+  const Value w =
+      weight(name + ".weight", {out, in, kernel, kernel}, std::sqrt(2.0 / static_cast<double>(in * kernel * kernel)));
   b_.set_name(name);
-  const Value y = b_(Convolution{.strides = {1, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}, .dilations = {1, 1}}, x, w);
+  const Value y =
+      b_(Convolution{.strides = {1, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}, .dilations = {1, 1}}, x, w);
   return biased(y, name, out);
 }
 
@@ -108,10 +120,14 @@ Value Layers::batch_norm(Value x, const std::string& name, double epsilon) {
 Value Layers::activate(Value x, Act act, const std::string& name) {
   b_.set_name(name);
   switch (act) {
-    case Act::none: return x;
-    case Act::relu: return b_(Relu{}, x);
-    case Act::relu6: return b_(Clamp{0, 6}, x);
-    case Act::hswish: return b_(HSwish{}, x);
+    case Act::none:
+      return x;
+    case Act::relu:
+      return b_(Relu{}, x);
+    case Act::relu6:
+      return b_(Clamp{0, 6}, x);
+    case Act::hswish:
+      return b_(HSwish{}, x);
   }
   return x;
 }

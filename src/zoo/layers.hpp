@@ -15,7 +15,8 @@ class Layers {
   Builder& builder() { return b_; }
 
   /// Convolution without bias; He initialisation over the fan out. `groups` > 1 gives a GroupConvolution.
-  Value conv(Value x, const std::string& name, int64_t out, int64_t kernel, int64_t stride = 1, int64_t groups = 1, bool bias = false);
+  Value conv(Value x, const std::string& name, int64_t out, int64_t kernel, int64_t stride = 1, int64_t groups = 1,
+             bool bias = false);
   /// Convolution with bias and without padding.
   Value valid_conv(Value x, const std::string& name, int64_t out, int64_t kernel);
   Value batch_norm(Value x, const std::string& name, double epsilon = 1e-5);

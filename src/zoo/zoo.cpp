@@ -17,8 +17,8 @@ using zoo::channels_of;
 using zoo::Layers;
 using zoo::make_divisible;
 
-// CIFAR ResNet (He et al. 2015, section 4.2): three stages of n blocks with 16, 32, 64 channels; shortcuts without parameters
-// (option A: every second pixel, zeros for the new channels). 6n + 2 layers.
+// CIFAR ResNet (He et al. 2015, section 4.2): three stages of n blocks with 16, 32, 64 channels; shortcuts without
+// parameters (option A: every second pixel, zeros for the new channels). 6n + 2 layers.
 Value cifar_resnet(Layers& l, Value x, int64_t n, const NetworkOptions& o) {
   const int64_t base = o.multiplier == 1 ? 16 : make_divisible(16 * o.multiplier);
   Builder& b = l.builder();
@@ -27,7 +27,8 @@ Value cifar_resnet(Layers& l, Value x, int64_t n, const NetworkOptions& o) {
     for (int64_t i = 0; i < n; ++i) {
       const std::string name = "layer" + std::to_string(stage + 1) + "." + std::to_string(i);
       const int64_t out = base << stage, stride = stage > 0 && i == 0 ? 2 : 1;
-      Value y = l.activate(l.batch_norm(l.conv(x, name + ".conv1", out, 3, stride), name + ".bn1"), Act::relu, name + ".relu1");
+      Value y = l.activate(l.batch_norm(l.conv(x, name + ".conv1", out, 3, stride), name + ".bn1"), Act::relu,
+                           name + ".relu1");
       y = l.batch_norm(l.conv(y, name + ".conv2", out, 3), name + ".bn2");
       if (stride == 2) {
         const int64_t more = out - channels_of(x), before = more / 2;
@@ -45,7 +46,8 @@ Value cifar_resnet(Layers& l, Value x, int64_t n, const NetworkOptions& o) {
 }
 
 // ImageNet ResNet (He et al. 2015, table 1; the stride of a bottleneck sits on its 3x3, as torchvision has it).
-Value imagenet_resnet(Layers& l, Value x, const std::vector<int64_t>& blocks, bool bottleneck, const NetworkOptions& o) {
+Value imagenet_resnet(Layers& l, Value x, const std::vector<int64_t>& blocks, bool bottleneck,
+                      const NetworkOptions& o) {
   const int64_t base = o.multiplier == 1 ? 64 : make_divisible(64 * o.multiplier), expansion = bottleneck ? 4 : 1;
   Builder& b = l.builder();
   x = l.activate(l.batch_norm(l.conv(x, "conv1", base, 7, 2), "bn1"), Act::relu, "relu");
@@ -58,13 +60,16 @@ Value imagenet_resnet(Layers& l, Value x, const std::vector<int64_t>& blocks, bo
       Value y;
       if (bottleneck) {
         y = l.activate(l.batch_norm(l.conv(x, name + ".conv1", planes, 1), name + ".bn1"), Act::relu, name + ".relu1");
-        y = l.activate(l.batch_norm(l.conv(y, name + ".conv2", planes, 3, stride), name + ".bn2"), Act::relu, name + ".relu2");
+        y = l.activate(l.batch_norm(l.conv(y, name + ".conv2", planes, 3, stride), name + ".bn2"), Act::relu,
+                       name + ".relu2");
         y = l.batch_norm(l.conv(y, name + ".conv3", out, 1), name + ".bn3");
       } else {
-        y = l.activate(l.batch_norm(l.conv(x, name + ".conv1", planes, 3, stride), name + ".bn1"), Act::relu, name + ".relu1");
+        y = l.activate(l.batch_norm(l.conv(x, name + ".conv1", planes, 3, stride), name + ".bn1"), Act::relu,
+                       name + ".relu1");
         y = l.batch_norm(l.conv(y, name + ".conv2", planes, 3), name + ".bn2");
       }
-      if (stride != 1 || channels_of(x) != out) x = l.batch_norm(l.conv(x, name + ".downsample.0", out, 1, stride), name + ".downsample.1");
+      if (stride != 1 || channels_of(x) != out)
+        x = l.batch_norm(l.conv(x, name + ".downsample.0", out, 1, stride), name + ".downsample.1");
       x = l.activate(l.add(y, x, name + ".add"), Act::relu, name + ".relu");
     }
   }
@@ -76,7 +81,8 @@ Value mobilenet_v2(Layers& l, Value x, const NetworkOptions& o) {
   struct Row {
     int64_t expand, out, repeat, stride;
   };
-  static constexpr Row rows[] = {{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+  static constexpr Row rows[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                                 {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
   const auto wide = [&](int64_t c) { return make_divisible(static_cast<double>(c) * o.multiplier); };
   const int64_t last = make_divisible(1280 * std::max(1.0, o.multiplier));
   x = l.activate(l.batch_norm(l.conv(x, "features.0.0", wide(32), 3, 2), "features.0.1"), Act::relu6, "features.0.2");
@@ -107,6 +113,7 @@ struct V3Row {
   bool squeeze, hswish;
   int64_t stride;
 };
+// clang-format off
 constexpr V3Row v3_small[] = {{3, 16, 16, true, false, 2},  {3, 72, 24, false, false, 2}, {3, 88, 24, false, false, 1}, {5, 96, 40, true, true, 2},
                               {5, 240, 40, true, true, 1},  {5, 240, 40, true, true, 1},  {5, 120, 48, true, true, 1},  {5, 144, 48, true, true, 1},
                               {5, 288, 96, true, true, 2},  {5, 576, 96, true, true, 1},  {5, 576, 96, true, true, 1}};
@@ -114,11 +121,13 @@ constexpr V3Row v3_large[] = {{3, 16, 16, false, false, 1}, {3, 64, 24, false, f
                               {5, 120, 40, true, false, 1}, {5, 120, 40, true, false, 1}, {3, 240, 80, false, true, 2}, {3, 200, 80, false, true, 1},
                               {3, 184, 80, false, true, 1}, {3, 184, 80, false, true, 1}, {3, 480, 112, true, true, 1}, {3, 672, 112, true, true, 1},
                               {5, 672, 160, true, true, 2}, {5, 960, 160, true, true, 1}, {5, 960, 160, true, true, 1}};
+// clang-format on
 
 Value mobilenet_v3(Layers& l, Value x, std::span<const V3Row> rows, int64_t hidden, const NetworkOptions& o) {
   const auto wide = [&](int64_t c) { return make_divisible(static_cast<double>(c) * o.multiplier); };
   constexpr double epsilon = 1e-3;
-  x = l.activate(l.batch_norm(l.conv(x, "features.0.0", wide(16), 3, 2), "features.0.1", epsilon), Act::hswish, "features.0.2");
+  x = l.activate(l.batch_norm(l.conv(x, "features.0.0", wide(16), 3, 2), "features.0.1", epsilon), Act::hswish,
+                 "features.0.2");
   int64_t index = 1;
   for (const V3Row& r : rows) {
     const std::string name = "features." + std::to_string(index++) + ".block.";
@@ -132,16 +141,19 @@ Value mobilenet_v3(Layers& l, Value x, std::span<const V3Row> rows, int64_t hidd
       y = l.activate(l.batch_norm(l.conv(y, p + ".0", expanded, 1), p + ".1", epsilon), act, p + ".2");
     }
     const std::string dw = part();
-    y = l.activate(l.batch_norm(l.conv(y, dw + ".0", expanded, r.kernel, r.stride, expanded), dw + ".1", epsilon), act, dw + ".2");
+    y = l.activate(l.batch_norm(l.conv(y, dw + ".0", expanded, r.kernel, r.stride, expanded), dw + ".1", epsilon), act,
+                   dw + ".2");
     if (r.squeeze) y = l.squeeze_excite(y, part(), make_divisible(static_cast<double>(expanded) / 4));
     const std::string project = part();
     y = l.batch_norm(l.conv(y, project + ".0", out, 1), project + ".1", epsilon);
     x = r.stride == 1 && in == out ? l.add(x, y, name + "add") : y;
   }
   const std::string last = "features." + std::to_string(index);
-  x = l.activate(l.batch_norm(l.conv(x, last + ".0", channels_of(x) * 6, 1), last + ".1", epsilon), Act::hswish, last + ".2");
+  x = l.activate(l.batch_norm(l.conv(x, last + ".0", channels_of(x) * 6, 1), last + ".1", epsilon), Act::hswish,
+                 last + ".2");
   x = l.global_average(x, "avgpool");
-  x = l.activate(l.linear(x, "classifier.0", make_divisible(static_cast<double>(hidden) * o.multiplier)), Act::hswish, "classifier.1");
+  x = l.activate(l.linear(x, "classifier.0", make_divisible(static_cast<double>(hidden) * o.multiplier)), Act::hswish,
+                 "classifier.1");
   return l.linear(x, "classifier.3", o.classes);
 }
 
@@ -196,25 +208,41 @@ Graph build_network(std::string_view name, const NetworkOptions& options) {
     return g;
   }
   const auto size = [](int64_t n, const char* symbol) { return n > 0 ? Dimension(n) : Dimension::symbolic(symbol); };
-  const Value x = b.parameter(ElementType::f32, PartialShape{Dimension::symbolic("N"), o.channels, size(o.height, "H"), size(o.width, "W")}, "input");
+  const Value x =
+      b.parameter(ElementType::f32,
+                  PartialShape{Dimension::symbolic("N"), o.channels, size(o.height, "H"), size(o.width, "W")}, "input");
   if (name == "mtcnn_pnet" || name == "mtcnn_rnet" || name == "mtcnn_onet") {
-    if (name == "mtcnn_pnet") zoo::mtcnn_pnet(l, x);
-    else if (name == "mtcnn_rnet") zoo::mtcnn_rnet(l, x);
-    else zoo::mtcnn_onet(l, x);
+    if (name == "mtcnn_pnet")
+      zoo::mtcnn_pnet(l, x);
+    else if (name == "mtcnn_rnet")
+      zoo::mtcnn_rnet(l, x);
+    else
+      zoo::mtcnn_onet(l, x);
     return g;
   }
   Value y;
-  if (name == "resnet8") y = cifar_resnet(l, x, 1, o);
-  else if (name == "resnet20") y = cifar_resnet(l, x, 3, o);
-  else if (name == "resnet32") y = cifar_resnet(l, x, 5, o);
-  else if (name == "resnet56") y = cifar_resnet(l, x, 9, o);
-  else if (name == "resnet18") y = imagenet_resnet(l, x, {2, 2, 2, 2}, false, o);
-  else if (name == "resnet34") y = imagenet_resnet(l, x, {3, 4, 6, 3}, false, o);
-  else if (name == "resnet50") y = imagenet_resnet(l, x, {3, 4, 6, 3}, true, o);
-  else if (name == "samplenet") y = zoo::samplenet(l, x, o.classes);
-  else if (name == "mobilenet_v2") y = mobilenet_v2(l, x, o);
-  else if (name == "mobilenet_v3_small") y = mobilenet_v3(l, x, v3_small, 1024, o);
-  else y = mobilenet_v3(l, x, v3_large, 1280, o);
+  if (name == "resnet8")
+    y = cifar_resnet(l, x, 1, o);
+  else if (name == "resnet20")
+    y = cifar_resnet(l, x, 3, o);
+  else if (name == "resnet32")
+    y = cifar_resnet(l, x, 5, o);
+  else if (name == "resnet56")
+    y = cifar_resnet(l, x, 9, o);
+  else if (name == "resnet18")
+    y = imagenet_resnet(l, x, {2, 2, 2, 2}, false, o);
+  else if (name == "resnet34")
+    y = imagenet_resnet(l, x, {3, 4, 6, 3}, false, o);
+  else if (name == "resnet50")
+    y = imagenet_resnet(l, x, {3, 4, 6, 3}, true, o);
+  else if (name == "samplenet")
+    y = zoo::samplenet(l, x, o.classes);
+  else if (name == "mobilenet_v2")
+    y = mobilenet_v2(l, x, o);
+  else if (name == "mobilenet_v3_small")
+    y = mobilenet_v3(l, x, v3_small, 1024, o);
+  else
+    y = mobilenet_v3(l, x, v3_large, 1280, o);
   if (o.softmax) {
     b.set_name("softmax");
     y = b(Softmax{1}, y);

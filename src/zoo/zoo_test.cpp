@@ -40,7 +40,8 @@ TEST(Zoo, initialises_by_seed) {
   NetworkOptions o;
   o.height = o.width = 8;
   const Tensor x = random_tensor({1, 3, 8, 8}, 1);
-  const Tensor a = evaluate(build_network("resnet8", o), {x})[0].tensor(), b = evaluate(build_network("resnet8", o), {x})[0].tensor();
+  const Tensor a = evaluate(build_network("resnet8", o), {x})[0].tensor(),
+               b = evaluate(build_network("resnet8", o), {x})[0].tensor();
   o.seed = 1;
   const Tensor c = evaluate(build_network("resnet8", o), {x})[0].tensor();
   EXPECT_TRUE(a.identical(b));

@@ -368,14 +368,12 @@ static void run_step(const SlotStep& s, float* dst, const float* a, const float*
   case EpilogueOp::OP:                                                                                                \
     for (int64_t i = 0; i < n; i += lanes) store(dst + i, one_operand(EpilogueOp::OP, load(a + i), s.alpha, s.beta)); \
     break;
-    HONE_ONE(relu)
-    HONE_ONE(clamp)
-    HONE_ONE(sigmoid)
-    HONE_ONE(tanh)
-    HONE_ONE(swish)
-    HONE_ONE(hswish) HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu)
-        HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative)
-            HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
+    // clang-format off
+    HONE_ONE(relu) HONE_ONE(clamp) HONE_ONE(sigmoid) HONE_ONE(tanh) HONE_ONE(swish) HONE_ONE(hswish)
+    HONE_ONE(hsigmoid) HONE_ONE(hard_sigmoid) HONE_ONE(gelu_erf) HONE_ONE(gelu_tanh) HONE_ONE(elu)
+    HONE_ONE(leaky_relu) HONE_ONE(softplus) HONE_ONE(mish) HONE_ONE(exp) HONE_ONE(abs) HONE_ONE(negative)
+    HONE_ONE(sqrt) HONE_ONE(scale_shift) HONE_ONE(round)
+    // clang-format on
 #undef HONE_ONE
   }
 }

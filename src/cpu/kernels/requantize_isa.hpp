@@ -71,7 +71,9 @@ struct Requantizer {
     return round_to_int(minimum(set1(1e9f), sum * scale + offset));
   }
 #if HONE_LANES != 16
-  HONE_MEMBER vb bytes(vi level) const { return narrow_u8(minimum_i(maximum_i(level + zero, low), high)) ^ flip; }
+  HONE_MEMBER vb bytes(vi level) const {
+    return narrow_u8(minimum_i(maximum_i(level + zero, low), high)) ^ flip;
+  }
 #endif
 #if HONE_LANES == 16
   // Bytes of four vectors of levels, one after the other.

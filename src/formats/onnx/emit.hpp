@@ -1,4 +1,5 @@
-// What a row of the writer's table sees: one Hone node, the names of its inputs and outputs, and means to emit ONNX nodes.
+// What a row of the writer's table sees: one Hone node, the names of its inputs and outputs, and means to emit ONNX
+// nodes.
 //
 // To write an operator: add `void my_op(EmitContext& e)` to the file of its family and a row `{"MyOp", my_op}` there.
 #pragma once
@@ -43,12 +44,13 @@ class GraphWriter {
   std::string nodes;         ///< serialised NodeProtos, each with its field header
   std::string initializers;  ///< TensorProtos likewise
   std::unordered_map<ValueId, std::string> names;
-  /// The name of a value. A constant becomes an initializer when it is first asked for, so that none is written that nobody reads.
+  /// The name of a value. A constant becomes an initializer when it is first asked for, so that none is written that
+  /// nobody reads.
   const std::string& name_of(const Graph& g, ValueId v);
 
   std::string fresh(const std::string& wanted);
-  void emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out, const AttributeList& attributes,
-            const std::string& node_name, const std::string& domain = {});
+  void emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out,
+            const AttributeList& attributes, const std::string& node_name, const std::string& domain = {});
   std::string constant(const Tensor& t, const std::string& wanted);
   /// Writes all nodes of a prepared graph; `outer` names its parameters where a subgraph sees outer values directly.
   void write(const Graph& g, const std::vector<std::string>& outer);
@@ -63,7 +65,8 @@ class GraphWriter {
 
 class EmitContext {
  public:
-  EmitContext(GraphWriter& writer, const Graph& graph, NodeId id) : w(writer), g(graph), node(graph.handle(id)), opset(writer.options.opset) {}
+  EmitContext(GraphWriter& writer, const Graph& graph, NodeId id)
+      : w(writer), g(graph), node(graph.handle(id)), opset(writer.options.opset) {}
 
   GraphWriter& w;
   const Graph& g;
@@ -89,14 +92,17 @@ class EmitContext {
   Tensor must_know(size_t i, const char* what) const;
 
   std::string constant(const Tensor& t) { return w.constant(t, node.name() + "/constant"); }
-  std::string ints(const std::vector<int64_t>& v) { return constant(Tensor::of<int64_t>({std::ssize(v)}, std::span<const int64_t>(v))); }
+  std::string ints(const std::vector<int64_t>& v) {
+    return constant(Tensor::of<int64_t>({std::ssize(v)}, std::span<const int64_t>(v)));
+  }
   /// A scalar of the element type of input `i`.
   std::string like(size_t i, double v);
   /// An intermediate result.
   std::string op(const char* type, const std::vector<std::string>& in, const AttributeList& attributes = {});
   /// The node's own outputs.
   void result(const char* type, const std::vector<std::string>& in, const AttributeList& attributes = {});
-  void result_to(size_t output, const char* type, const std::vector<std::string>& in, const AttributeList& attributes = {});
+  void result_to(size_t output, const char* type, const std::vector<std::string>& in,
+                 const AttributeList& attributes = {});
   std::string cast(const std::string& v, ElementType t);
 
   [[noreturn]] void refuse(const std::string& why) const;

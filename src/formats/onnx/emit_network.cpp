@@ -28,12 +28,19 @@ AttributeList window(const Op& op, size_t spatial) {
   a.ints("strides", filled(op.strides, spatial, 1));
   if constexpr (requires { op.dilations; }) {
     // Average pooling has the attribute only since operator set 19: it is left out where it says nothing.
-    if (std::any_of(op.dilations.begin(), op.dilations.end(), [](int64_t d) { return d != 1; })) a.ints("dilations", filled(op.dilations, spatial, 1));
+    if (std::any_of(op.dilations.begin(), op.dilations.end(), [](int64_t d) { return d != 1; }))
+      a.ints("dilations", filled(op.dilations, spatial, 1));
   }
   switch (op.auto_pad) {
-    case AutoPad::same_upper: a.s("auto_pad", "SAME_UPPER"); break;
-    case AutoPad::same_lower: a.s("auto_pad", "SAME_LOWER"); break;
-    case AutoPad::valid: a.s("auto_pad", "VALID"); break;
+    case AutoPad::same_upper:
+      a.s("auto_pad", "SAME_UPPER");
+      break;
+    case AutoPad::same_lower:
+      a.s("auto_pad", "SAME_LOWER");
+      break;
+    case AutoPad::valid:
+      a.s("auto_pad", "VALID");
+      break;
     case AutoPad::explicit_: {
       auto pads = filled(op.pads_begin, spatial, 0);
       const auto end = filled(op.pads_end, spatial, 0);
@@ -66,7 +73,9 @@ int64_t groups(EmitContext& e) {
   return d.get_length();
 }
 
-void convolution(EmitContext& e) { e.result("Conv", {e.in(0), e.in(1)}, window(e.as<Convolution>(), e.rank(1) - 2)); }
+void convolution(EmitContext& e) {
+  e.result("Conv", {e.in(0), e.in(1)}, window(e.as<Convolution>(), e.rank(1) - 2));
+}
 void group_convolution(EmitContext& e) {
   e.result("Conv", {e.in(0), merged_weights(e)}, window(e.as<GroupConvolution>(), e.rank(1) - 3).i("group", groups(e)));
 }
@@ -79,12 +88,18 @@ void transposed(EmitContext& e, const std::string& weights, size_t spatial, int6
   if (op.auto_pad == AutoPad::same_lower) turned.auto_pad = AutoPad::same_upper;
   AttributeList a = window(turned, spatial);
   a.i("group", group);
-  if (e.has(2)) a.ints("output_shape", e.must_know(2, "the output shape").to_ints());
-  else a.ints("output_padding", filled(op.output_padding, spatial, 0));
+  if (e.has(2))
+    a.ints("output_shape", e.must_know(2, "the output shape").to_ints());
+  else
+    a.ints("output_padding", filled(op.output_padding, spatial, 0));
   e.result("ConvTranspose", {e.in(0), weights}, a);
 }
-void backprop(EmitContext& e) { transposed<ConvolutionBackpropData>(e, e.in(1), e.rank(1) - 2, 1); }
-void group_backprop(EmitContext& e) { transposed<GroupConvolutionBackpropData>(e, merged_weights(e), e.rank(1) - 3, groups(e)); }
+void backprop(EmitContext& e) {
+  transposed<ConvolutionBackpropData>(e, e.in(1), e.rank(1) - 2, 1);
+}
+void group_backprop(EmitContext& e) {
+  transposed<GroupConvolutionBackpropData>(e, merged_weights(e), e.rank(1) - 3, groups(e));
+}
 
 void max_pool(EmitContext& e) {
   const auto& op = e.as<MaxPool>();
@@ -100,16 +115,20 @@ void max_pool(EmitContext& e) {
 void avg_pool(EmitContext& e) {
   const auto& op = e.as<AvgPool>();
   AttributeList a = window(op, op.kernel.size());
-  a.ints("kernel_shape", op.kernel).i("ceil_mode", op.rounding_type != RoundingType::floor).i("count_include_pad", !op.exclude_pad);
+  a.ints("kernel_shape", op.kernel)
+      .i("ceil_mode", op.rounding_type != RoundingType::floor)
+      .i("count_include_pad", !op.exclude_pad);
   e.result("AveragePool", {e.in(0)}, a);
 }
 void adaptive_avg_pool(EmitContext& e) {
   const auto out = e.must_know(1, "the output size").to_ints();
   const PartialShape& s = e.node.input(0).shape();
-  if (std::all_of(out.begin(), out.end(), [](int64_t d) { return d == 1; })) return e.result("GlobalAveragePool", {e.in(0)});
+  if (std::all_of(out.begin(), out.end(), [](int64_t d) { return d == 1; }))
+    return e.result("GlobalAveragePool", {e.in(0)});
   std::vector<int64_t> kernel;
   for (size_t k = 0; k < out.size(); ++k) {
-    if (s[k + 2].is_dynamic() || out[k] < 1 || s[k + 2].get_length() % out[k] != 0) e.refuse("with uneven windows has no counterpart in ONNX");
+    if (s[k + 2].is_dynamic() || out[k] < 1 || s[k + 2].get_length() % out[k] != 0)
+      e.refuse("with uneven windows has no counterpart in ONNX");
     kernel.push_back(s[k + 2].get_length() / out[k]);
   }
   e.result("AveragePool", {e.in(0)}, AttributeList().ints("kernel_shape", kernel).ints("strides", kernel));
@@ -127,7 +146,8 @@ void matmul(EmitContext& e) {
     return e.op("Transpose", {e.in(i)}, AttributeList().ints("perm", order));
   };
   if ((op.transpose_a || op.transpose_b) && e.rank(0) == 2 && e.rank(1) == 2 && is_float(e.element(0))) {
-    return e.result("Gemm", {e.in(0), e.in(1)}, AttributeList().i("transA", op.transpose_a).i("transB", op.transpose_b));
+    return e.result("Gemm", {e.in(0), e.in(1)},
+                    AttributeList().i("transA", op.transpose_a).i("transB", op.transpose_b));
   }
   const auto a = turned(0, op.transpose_a), b = turned(1, op.transpose_b);
   e.result("MatMul", {a, b});
@@ -142,27 +162,40 @@ void layer_norm(EmitContext& e) {
 }
 void lrn(EmitContext& e) {
   const auto& op = e.as<LRN>();
-  if (e.must_know(1, "the axes").to_ints() != std::vector<int64_t>{1}) e.refuse("over other axes than channels has no counterpart in ONNX");
-  e.result("LRN", {e.in(0)}, AttributeList().f("alpha", op.alpha).f("beta", op.beta).f("bias", op.bias).i("size", op.size));
+  if (e.must_know(1, "the axes").to_ints() != std::vector<int64_t>{1})
+    e.refuse("over other axes than channels has no counterpart in ONNX");
+  e.result("LRN", {e.in(0)},
+           AttributeList().f("alpha", op.alpha).f("beta", op.beta).f("bias", op.bias).i("size", op.size));
 }
 
 void interpolate(EmitContext& e) {
   const auto& op = e.as<Interpolate>();
   AttributeList a;
   switch (op.mode) {
-    case InterpolateMode::nearest: a.s("mode", "nearest"); break;
+    case InterpolateMode::nearest:
+      a.s("mode", "nearest");
+      break;
     case InterpolateMode::linear:
-    case InterpolateMode::linear_onnx: a.s("mode", "linear"); break;
-    case InterpolateMode::cubic: a.s("mode", "cubic").f("cubic_coeff_a", op.cube_coeff); break;
-    default: e.refuse("in Pillow's modes has no counterpart in ONNX");
+    case InterpolateMode::linear_onnx:
+      a.s("mode", "linear");
+      break;
+    case InterpolateMode::cubic:
+      a.s("mode", "cubic").f("cubic_coeff_a", op.cube_coeff);
+      break;
+    default:
+      e.refuse("in Pillow's modes has no counterpart in ONNX");
   }
   for (const auto* pads : {&op.pads_begin, &op.pads_end}) {
-    if (std::any_of(pads->begin(), pads->end(), [](int64_t p) { return p != 0; })) e.refuse("with pads has no counterpart in ONNX");
+    if (std::any_of(pads->begin(), pads->end(), [](int64_t p) { return p != 0; }))
+      e.refuse("with pads has no counterpart in ONNX");
   }
   if (op.nearest_mode == NearestMode::simple) e.refuse("with nearest_mode simple has no counterpart in ONNX");
-  if (op.coordinate_transformation_mode == CoordinateMode::half_pixel_symmetric && e.opset < 19) e.refuse("with half_pixel_symmetric needs operator set 19");
+  if (op.coordinate_transformation_mode == CoordinateMode::half_pixel_symmetric && e.opset < 19)
+    e.refuse("with half_pixel_symmetric needs operator set 19");
   if (op.antialias && e.opset < 18) e.refuse("with antialias needs operator set 18");
-  a.s("coordinate_transformation_mode", std::string(enum_names(op.coordinate_transformation_mode)[static_cast<size_t>(op.coordinate_transformation_mode)]));
+  a.s("coordinate_transformation_mode",
+      std::string(
+          enum_names(op.coordinate_transformation_mode)[static_cast<size_t>(op.coordinate_transformation_mode)]));
   a.s("nearest_mode", std::string(enum_names(op.nearest_mode)[static_cast<size_t>(op.nearest_mode)]));
   a.i("exclude_outside", op.exclude_outside);
   if (op.antialias) a.i("antialias", 1);
@@ -176,11 +209,14 @@ void interpolate(EmitContext& e) {
       // Before set 18 all axes are named: the others keep their size.
       const size_t rank = e.rank(0);
       std::vector<std::string> parts;
-      const std::string shape = sized ? e.op("Shape", {e.in(0)}) : e.constant(Tensor::of<float>({static_cast<int64_t>(rank)}, std::vector<float>(rank, 1.0f)));
+      const std::string shape =
+          sized ? e.op("Shape", {e.in(0)})
+                : e.constant(Tensor::of<float>({static_cast<int64_t>(rank)}, std::vector<float>(rank, 1.0f)));
       for (size_t k = 0; k < rank; ++k) {
         size_t at = axes.size();
         for (size_t i = 0; i < axes.size(); ++i) {
-          if (axes[i] == static_cast<int64_t>(k) || axes[i] + static_cast<int64_t>(rank) == static_cast<int64_t>(k)) at = i;
+          if (axes[i] == static_cast<int64_t>(k) || axes[i] + static_cast<int64_t>(rank) == static_cast<int64_t>(k))
+            at = i;
         }
         const auto from = static_cast<int64_t>(at < axes.size() ? at : k);
         parts.push_back(e.op("Slice", {at < axes.size() ? target : shape, e.ints({from}), e.ints({from + 1})}));
@@ -188,8 +224,10 @@ void interpolate(EmitContext& e) {
       target = e.op("Concat", parts, AttributeList().i("axis", 0));
     }
   }
-  if (sized) e.result("Resize", {e.in(0), "", "", target}, a);
-  else e.result("Resize", {e.in(0), "", target}, a);
+  if (sized)
+    e.result("Resize", {e.in(0), "", "", target}, a);
+  else
+    e.result("Resize", {e.in(0), "", target}, a);
 }
 
 void quantize(EmitContext& e) {
@@ -208,11 +246,14 @@ void quantize(EmitContext& e) {
   }
   if (op.low < op.high) {
     const int bits = bit_width(op.output_type);
-    const int64_t least = is_signed(op.output_type) ? -(int64_t{1} << (bits - 1)) : 0, most = least + (int64_t{1} << bits) - 1;
+    const int64_t least = is_signed(op.output_type) ? -(int64_t{1} << (bits - 1)) : 0,
+                  most = least + (int64_t{1} << bits) - 1;
     if (op.low > least || op.high < most) {  // a narrower range than the type's: clip the real values
       if (vector) e.refuse("to a narrow range by channel has no counterpart in ONNX");
       const auto z = e.cast(zero, ElementType::f32);
-      auto bound = [&](int64_t level) { return e.op("Mul", {e.op("Sub", {e.constant(Tensor::scalar<float>(static_cast<float>(level))), z}), e.in(1)}); };
+      auto bound = [&](int64_t level) {
+        return e.op("Mul", {e.op("Sub", {e.constant(Tensor::scalar<float>(static_cast<float>(level))), z}), e.in(1)});
+      };
       x = e.op("Min", {e.op("Max", {x, bound(op.low)}), bound(op.high)});
     }
   }
@@ -226,18 +267,22 @@ void dequantize(EmitContext& e) {
   ElementType t = e.element(0);
   if (!zero.empty() && e.element(2) != t) zero = e.cast(zero, t);
   const bool plain = t == ElementType::i8 || t == ElementType::u8 || (t == ElementType::i32 && zero.empty());
-  if (!plain && t != ElementType::i32 && e.opset < 21) e.refuse(std::string("of ") + name_of(t) + " needs operator set 21");
+  if (!plain && t != ElementType::i32 && e.opset < 21)
+    e.refuse(std::string("of ") + name_of(t) + " needs operator set 21");
   std::vector<std::string> in{x, e.cast(e.in(1), ElementType::f32)};
   if (!zero.empty()) in.push_back(zero);
   if (op.output_type == ElementType::f32) return e.result("DequantizeLinear", in, a);
   e.result("Cast", {e.op("DequantizeLinear", in, a)}, AttributeList().i("to", onnx_data_type(op.output_type)));
 }
 
-// QuantizeLinear and DequantizeLinear where the range is a scale and a whole zero point of 8 bits; else the arithmetic itself.
+// QuantizeLinear and DequantizeLinear where the range is a scale and a whole zero point of 8 bits; else the arithmetic
+// itself.
 void fake_quantize(EmitContext& e) {
   const auto& op = e.as<FakeQuantize>();
   const Tensor il = e.known(1), ih = e.known(2), ol = e.known(3), oh = e.known(4);
-  auto same = [](const Tensor& a, const Tensor& b) { return a && b && a.size() == b.size() && a.to_doubles() == b.to_doubles(); };
+  auto same = [](const Tensor& a, const Tensor& b) {
+    return a && b && a.size() == b.size() && a.to_doubles() == b.to_doubles();
+  };
   if (same(il, ol) && same(ih, oh) && il.size() == ih.size() && (op.levels == 256 || op.levels == 255)) {
     const size_t n = il.size();
     std::vector<float> scales;
@@ -245,10 +290,12 @@ void fake_quantize(EmitContext& e) {
     int64_t axis = 0;
     bool whole = true, is_signed = true;
     for (size_t i = 0; i < n; ++i) {
-      const double low = get_element(il, i), high = get_element(ih, i), scale = (high - low) / static_cast<double>(op.levels - 1);
+      const double low = get_element(il, i), high = get_element(ih, i),
+                   scale = (high - low) / static_cast<double>(op.levels - 1);
       if (!(scale > 0)) whole = false;
       const double at = -low / scale;  // the level that stands for zero
-      whole = whole && std::abs(at - std::nearbyint(at)) < 2e-3 && at > -0.5 && at < static_cast<double>(op.levels) - 0.5;
+      whole =
+          whole && std::abs(at - std::nearbyint(at)) < 2e-3 && at > -0.5 && at < static_cast<double>(op.levels) - 0.5;
       is_signed = is_signed && std::abs(std::nearbyint(at) - (op.levels == 256 ? 128 : 127)) < 0.5;
       scales.push_back(static_cast<float>(scale));
       points.push_back(std::nearbyint(at));
@@ -277,12 +324,14 @@ void fake_quantize(EmitContext& e) {
   }
   const auto steps = e.constant(Tensor::scalar<float>(static_cast<float>(op.levels - 1)));
   const auto width = e.op("Sub", {e.in(2), e.in(1)});
-  const auto clipped = e.op("Min", {e.op("Max", {e.in(0), e.op("Min", {e.in(1), e.in(2)})}), e.op("Max", {e.in(1), e.in(2)})});
+  const auto clipped =
+      e.op("Min", {e.op("Max", {e.in(0), e.op("Min", {e.in(1), e.in(2)})}), e.op("Max", {e.in(1), e.in(2)})});
   const auto level = e.op("Round", {e.op("Mul", {e.op("Div", {e.op("Sub", {clipped, e.in(1)}), width}), steps})});
   e.result("Add", {e.op("Mul", {e.op("Div", {level, steps}), e.op("Sub", {e.in(4), e.in(3)})}), e.in(3)});
 }
 
-std::string body(EmitContext& e, const Region& region, const std::vector<std::string>& outer, size_t outer_from, std::set<std::string>& used) {
+std::string body(EmitContext& e, const Region& region, const std::vector<std::string>& outer, size_t outer_from,
+                 std::set<std::string>& used) {
   GraphWriter inner(e.w.options, used);
   Graph prepared = *region;
   std::vector<std::string> names(outer_from);  // the body's own inputs get names of their own
@@ -298,7 +347,10 @@ void emit_if(EmitContext& e, std::set<std::string>& used) {
   std::vector<std::string> outer;
   for (size_t i = 1; i < e.num_inputs(); ++i) outer.push_back(e.in(i));
   const auto& regions = e.g.node(e.node.id).regions;
-  e.result("If", {e.in(0)}, AttributeList().graph("then_branch", body(e, regions[0], outer, 0, used)).graph("else_branch", body(e, regions[1], outer, 0, used)));
+  e.result("If", {e.in(0)},
+           AttributeList()
+               .graph("then_branch", body(e, regions[0], outer, 0, used))
+               .graph("else_branch", body(e, regions[1], outer, 0, used)));
 }
 
 void emit_loop(EmitContext& e, std::set<std::string>& used) {
@@ -310,7 +362,8 @@ void emit_loop(EmitContext& e, std::set<std::string>& used) {
   std::vector<std::string> outer, in{e.in(0), e.in(1)};
   for (size_t i = 2; i < 2 + carried; ++i) in.push_back(e.in(i));
   for (size_t i = 2 + carried; i < e.num_inputs(); ++i) outer.push_back(e.in(i));
-  e.result("Loop", in, AttributeList().graph("body", body(e, e.g.node(e.node.id).regions[0], outer, 2 + carried, used)));
+  e.result("Loop", in,
+           AttributeList().graph("body", body(e, e.g.node(e.node.id).regions[0], outer, 2 + carried, used)));
 }
 
 namespace {
@@ -333,6 +386,8 @@ constexpr EmitRow rows[] = {
 };
 }  // namespace
 
-std::span<const EmitRow> emit_network_rows() { return rows; }
+std::span<const EmitRow> emit_network_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

@@ -32,9 +32,15 @@ void transpose(EmitContext& e) {
   const Tensor order = e.must_know(1, "the order");
   e.result("Transpose", {e.in(0)}, order.size() == 0 ? AttributeList() : AttributeList().ints("perm", order.to_ints()));
 }
-void squeeze(EmitContext& e) { e.result("Squeeze", e.has(1) ? std::vector<std::string>{e.in(0), i64(e, 1)} : std::vector<std::string>{e.in(0)}); }
-void unsqueeze(EmitContext& e) { e.result("Unsqueeze", {e.in(0), i64(e, 1)}); }
-void concat(EmitContext& e) { e.result("Concat", e.ins(), AttributeList().i("axis", e.as<Concat>().axis)); }
+void squeeze(EmitContext& e) {
+  e.result("Squeeze", e.has(1) ? std::vector<std::string>{e.in(0), i64(e, 1)} : std::vector<std::string>{e.in(0)});
+}
+void unsqueeze(EmitContext& e) {
+  e.result("Unsqueeze", {e.in(0), i64(e, 1)});
+}
+void concat(EmitContext& e) {
+  e.result("Concat", e.ins(), AttributeList().i("axis", e.as<Concat>().axis));
+}
 
 void split(EmitContext& e) {
   const int64_t axis = get_integer(e.must_know(1, "the axis"), 0);
@@ -70,7 +76,8 @@ void slice(EmitContext& e) {
   std::string axes = index(4);
   if (axes.empty()) {
     std::vector<int64_t> all;
-    for (size_t k = 0; k < static_cast<size_t>(element_count(e.node.input(1).shape().to_shape())); ++k) all.push_back(static_cast<int64_t>(k));
+    for (size_t k = 0; k < static_cast<size_t>(element_count(e.node.input(1).shape().to_shape())); ++k)
+      all.push_back(static_cast<int64_t>(k));
     axes = e.constant(Tensor::of<int64_t>({std::ssize(all)}, std::span<const int64_t>(all)).converted(t));
   }
   e.result("Slice", {e.in(0), index(1), index(2), axes, index(3)});
@@ -104,16 +111,20 @@ void strided_slice(EmitContext& e) {
     ends.push_back(shrink ? (begin[i] == -1 ? far : begin[i] + 1) : !open_end ? end[i] : stride[i] < 0 ? -far : far);
     steps.push_back(shrink ? 1 : stride[i]);
     axes.push_back(axis);
-    if (shrink) dropped.push_back(axis);
-    else ++out;
+    if (shrink)
+      dropped.push_back(axis);
+    else
+      ++out;
     ++axis;
   }
   std::vector<std::pair<const char*, std::vector<std::string>>> chain;
   std::string v = e.in(0);
   auto next = [&](const char* type, std::vector<std::string> rest, bool last) {
     rest.insert(rest.begin(), v);
-    if (last) e.result(type, rest);
-    else v = e.op(type, rest);
+    if (last)
+      e.result(type, rest);
+    else
+      v = e.op(type, rest);
   };
   next("Slice", {e.ints(starts), e.ints(ends), e.ints(axes), e.ints(steps)}, dropped.empty() && added.empty());
   if (!dropped.empty()) next("Squeeze", {e.ints(dropped)}, added.empty());
@@ -134,9 +145,14 @@ void pad(EmitContext& e) {
     in.push_back(e.op("Concat", {i64(e, 1), i64(e, 2)}, AttributeList().i("axis", 0)));
   }
   if (mode == PadMode::constant && e.has(3)) in.push_back(e.in(3));
-  e.result("Pad", in, AttributeList().s("mode", mode == PadMode::constant ? "constant" : mode == PadMode::edge ? "edge" : "reflect"));
+  e.result("Pad", in,
+           AttributeList().s("mode", mode == PadMode::constant ? "constant"
+                                     : mode == PadMode::edge   ? "edge"
+                                                               : "reflect"));
 }
-void tile(EmitContext& e) { e.result("Tile", {e.in(0), i64(e, 1)}); }
+void tile(EmitContext& e) {
+  e.result("Tile", {e.in(0), i64(e, 1)});
+}
 void broadcast(EmitContext& e) {
   std::string x = e.in(0);
   if (e.as<Broadcast>().mode == BroadcastMode::explicit_) {
@@ -160,13 +176,15 @@ void range(EmitContext& e) {
 }
 void depth_to_space(EmitContext& e) {
   const auto& op = e.as<DepthToSpace>();
-  e.result("DepthToSpace", {e.in(0)}, AttributeList().i("blocksize", op.block_size).s("mode", op.mode == DepthMode::depth_first ? "CRD" : "DCR"));
+  e.result("DepthToSpace", {e.in(0)},
+           AttributeList().i("blocksize", op.block_size).s("mode", op.mode == DepthMode::depth_first ? "CRD" : "DCR"));
 }
 void reverse(EmitContext& e) {
   const auto& axes = e.as<Reverse>().axes;
   const size_t n = axes.size();
   if (n == 0) return e.result("Identity", {e.in(0)});
-  e.result("Slice", {e.in(0), e.ints(std::vector<int64_t>(n, -1)), e.ints(std::vector<int64_t>(n, std::numeric_limits<int64_t>::min())), e.ints(axes),
+  e.result("Slice", {e.in(0), e.ints(std::vector<int64_t>(n, -1)),
+                     e.ints(std::vector<int64_t>(n, std::numeric_limits<int64_t>::min())), e.ints(axes),
                      e.ints(std::vector<int64_t>(n, -1))});
 }
 
@@ -176,28 +194,48 @@ void gather(EmitContext& e) {
   if (e.element(1) != ElementType::i64 && e.element(1) != ElementType::i32) index = e.cast(index, ElementType::i64);
   e.result("Gather", {e.in(0), index}, AttributeList().i("axis", get_integer(e.must_know(2, "the axis"), 0)));
 }
-void gather_elements(EmitContext& e) { e.result("GatherElements", e.ins(), AttributeList().i("axis", e.as<GatherElements>().axis)); }
-void gather_nd(EmitContext& e) { e.result("GatherND", {e.in(0), e.cast(e.in(1), ElementType::i64)}, AttributeList().i("batch_dims", e.as<GatherND>().batch_dims)); }
+void gather_elements(EmitContext& e) {
+  e.result("GatherElements", e.ins(), AttributeList().i("axis", e.as<GatherElements>().axis));
+}
+void gather_nd(EmitContext& e) {
+  e.result("GatherND", {e.in(0), e.cast(e.in(1), ElementType::i64)},
+           AttributeList().i("batch_dims", e.as<GatherND>().batch_dims));
+}
 
 AttributeList reduction(EmitContext& e, ScatterReduction r) {
   AttributeList a;
   switch (r) {
-    case ScatterReduction::none: break;
-    case ScatterReduction::sum: a.s("reduction", "add"); break;
-    case ScatterReduction::prod: a.s("reduction", "mul"); break;
-    case ScatterReduction::min: a.s("reduction", "min"); break;
-    case ScatterReduction::max: a.s("reduction", "max"); break;
-    default: e.refuse("by mean has no counterpart in ONNX");
+    case ScatterReduction::none:
+      break;
+    case ScatterReduction::sum:
+      a.s("reduction", "add");
+      break;
+    case ScatterReduction::prod:
+      a.s("reduction", "mul");
+      break;
+    case ScatterReduction::min:
+      a.s("reduction", "min");
+      break;
+    case ScatterReduction::max:
+      a.s("reduction", "max");
+      break;
+    default:
+      e.refuse("by mean has no counterpart in ONNX");
   }
-  if (r != ScatterReduction::none && e.opset < (r == ScatterReduction::min || r == ScatterReduction::max ? 18 : 16)) e.refuse("with a reduction needs a newer operator set");
+  if (r != ScatterReduction::none && e.opset < (r == ScatterReduction::min || r == ScatterReduction::max ? 18 : 16))
+    e.refuse("with a reduction needs a newer operator set");
   return a;
 }
 void scatter_elements(EmitContext& e) {
   const auto& op = e.as<ScatterElementsUpdate>();
   if (!op.use_init_val) e.refuse("without initial values has no counterpart in ONNX");
-  e.result("ScatterElements", {e.in(0), e.in(1), e.in(2)}, reduction(e, op.reduction).i("axis", get_integer(e.must_know(3, "the axis"), 0)));
+  e.result("ScatterElements", {e.in(0), e.in(1), e.in(2)},
+           reduction(e, op.reduction).i("axis", get_integer(e.must_know(3, "the axis"), 0)));
 }
-void scatter_nd(EmitContext& e) { e.result("ScatterND", {e.in(0), e.cast(e.in(1), ElementType::i64), e.in(2)}, reduction(e, e.as<ScatterNDUpdate>().reduction)); }
+void scatter_nd(EmitContext& e) {
+  e.result("ScatterND", {e.in(0), e.cast(e.in(1), ElementType::i64), e.in(2)},
+           reduction(e, e.as<ScatterNDUpdate>().reduction));
+}
 
 void one_hot(EmitContext& e) {
   const auto on = e.op("Reshape", {e.in(2), e.ints({1})}), off = e.op("Reshape", {e.in(3), e.ints({1})});
@@ -207,14 +245,17 @@ void one_hot(EmitContext& e) {
     // ONNX counts negative indices from the end: moved behind it they give off values.
     index = e.cast(index, ElementType::i64);
     const auto scalar = [&](const std::string& v) { return e.op("Reshape", {v, e.ints({})}); };
-    index = e.op("Where", {e.op("Less", {index, scalar(e.ints({0}))}), scalar(e.cast(e.in(1), ElementType::i64)), index});
+    index =
+        e.op("Where", {e.op("Less", {index, scalar(e.ints({0}))}), scalar(e.cast(e.in(1), ElementType::i64)), index});
   }
-  e.result("OneHot", {index, depth, e.op("Concat", {off, on}, AttributeList().i("axis", 0))}, AttributeList().i("axis", e.as<OneHot>().axis));
+  e.result("OneHot", {index, depth, e.op("Concat", {off, on}, AttributeList().i("axis", 0))},
+           AttributeList().i("axis", e.as<OneHot>().axis));
 }
 void top_k(EmitContext& e) {
   const auto& op = e.as<TopK>();
   if (op.sort == TopKSort::index) e.refuse("sorted by index has no counterpart in ONNX");
-  const auto k = e.known(1) ? e.ints({get_integer(e.known(1), 0)}) : e.op("Reshape", {e.cast(e.in(1), ElementType::i64), e.ints({1})});
+  const auto k = e.known(1) ? e.ints({get_integer(e.known(1), 0)})
+                            : e.op("Reshape", {e.cast(e.in(1), ElementType::i64), e.ints({1})});
   const AttributeList a = AttributeList().i("axis", op.axis).i("largest", op.mode == TopKMode::max).i("sorted", 1);
   if (op.index_element_type == ElementType::i64) return e.result("TopK", {e.in(0), k}, a);
   const std::string index = e.w.fresh(e.out(1) + "_i64");
@@ -232,14 +273,16 @@ void non_max_suppression(EmitContext& e) {
     if (!e.has(i)) return {};
     return e.op("Reshape", {e.cast(e.in(i), t), e.ints({1})});
   };
-  const auto in = trimmed({e.in(0), e.in(1), vector(2, ElementType::i64), vector(3, ElementType::f32), vector(4, ElementType::f32)});
+  const auto in = trimmed(
+      {e.in(0), e.in(1), vector(2, ElementType::i64), vector(3, ElementType::f32), vector(4, ElementType::f32)});
   const AttributeList a = AttributeList().i("center_point_box", op.box_encoding == BoxEncoding::center);
   if (op.output_type == ElementType::i64) return e.result_to(0, "NonMaxSuppression", in, a);
   e.result_to(0, "Cast", {e.op("NonMaxSuppression", in, a)}, AttributeList().i("to", onnx_data_type(op.output_type)));
 }
 void reverse_sequence(EmitContext& e) {
   const auto& op = e.as<ReverseSequence>();
-  e.result("ReverseSequence", {e.in(0), e.cast(e.in(1), ElementType::i64)}, AttributeList().i("batch_axis", op.batch_axis).i("time_axis", op.seq_axis));
+  e.result("ReverseSequence", {e.in(0), e.cast(e.in(1), ElementType::i64)},
+           AttributeList().i("batch_axis", op.batch_axis).i("time_axis", op.seq_axis));
 }
 
 constexpr EmitRow rows[] = {
@@ -273,6 +316,8 @@ constexpr EmitRow rows[] = {
 
 }  // namespace
 
-std::span<const EmitRow> emit_shape_rows() { return rows; }
+std::span<const EmitRow> emit_shape_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

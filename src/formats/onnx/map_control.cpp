@@ -50,7 +50,9 @@ Tensor folded(Value v, int depth) {
 }
 
 // One number of any rank as a scalar.
-Value as_scalar(NodeContext& n, Value v) { return v.shape().rank_known() && v.shape().rank() > 0 ? n.reshape(v, {}) : v; }
+Value as_scalar(NodeContext& n, Value v) {
+  return v.shape().rank_known() && v.shape().rank() > 0 ? n.reshape(v, {}) : v;
+}
 
 Values if_else(NodeContext& n) {
   if (const Tensor condition = folded(n.in(0), 24); condition && condition.size() == 1) {
@@ -67,7 +69,9 @@ Values if_else(NodeContext& n) {
   return n.all(If{}, in, {aligned(yes, 0, captured), aligned(no, 0, captured)});
 }
 
-Type scalar(ElementType e) { return Type(e, PartialShape(Shape{})); }
+Type scalar(ElementType e) {
+  return Type(e, PartialShape(Shape{}));
+}
 
 // What a carried value may become: dimensions that the body changes are unknown.
 Type widened(const Type& a, const Type& b) {
@@ -132,7 +136,8 @@ Values scan_values(NodeContext& n, const Values& given, const char* directions) 
   }
   const auto in_axes = n.ints("scan_input_axes", std::vector<int64_t>(scanned, 0));
   const auto in_directions = n.ints(directions, std::vector<int64_t>(scanned, 0));
-  if (in_axes.size() != scanned || in_directions.size() != scanned) n.fail("scan_input_axes or directions have a wrong length");
+  if (in_axes.size() != scanned || in_directions.size() != scanned)
+    n.fail("scan_input_axes or directions have a wrong length");
   Types types;
   for (size_t k = 0; k < carried; ++k) types.push_back(given[k].type());
   std::vector<int64_t> axes;
@@ -164,7 +169,8 @@ Values scan_values(NodeContext& n, const Values& given, const char* directions) 
   for (size_t k = 0; k < scanned; ++k) {
     Value at = iteration;
     if (in_directions[k]) {
-      const Value length = op(Gather{}, {op(ShapeOf{}, {invariants[k]}), b.scalar<int64_t>(axes[k]), b.scalar<int64_t>(0)});
+      const Value length =
+          op(Gather{}, {op(ShapeOf{}, {invariants[k]}), b.scalar<int64_t>(axes[k]), b.scalar<int64_t>(0)});
       at = op(Subtract{}, {op(Subtract{}, {length, b.scalar<int64_t>(1)}), iteration});
     }
     inner.push_back(op(Gather{}, {invariants[k], at, b.scalar<int64_t>(axes[k])}));
@@ -184,7 +190,8 @@ Values scan_values(NodeContext& n, const Values& given, const char* directions) 
   Values out = n.all(l, in, {region});
   const auto out_axes = n.ints("scan_output_axes", std::vector<int64_t>(outputs, 0));
   const auto out_directions = n.ints("scan_output_directions", std::vector<int64_t>(outputs, 0));
-  if (out_axes.size() != outputs || out_directions.size() != outputs) n.fail("scan_output_axes or directions have a wrong length");
+  if (out_axes.size() != outputs || out_directions.size() != outputs)
+    n.fail("scan_output_axes or directions have a wrong length");
   for (size_t k = 0; k < outputs; ++k) {
     Value& y = out[carried + k];
     if (out_directions[k]) y = n(Reverse{{0}}, y);
@@ -198,16 +205,19 @@ Values scan_values(NodeContext& n, const Values& given, const char* directions) 
   return out;
 }
 
-// Set 8 scans every sample of a batch by itself: batch on axis 0, time on axis 1, lengths of the sequences as the first input.
+// Set 8 scans every sample of a batch by itself: batch on axis 0, time on axis 1, lengths of the sequences as the first
+// input.
 Values scan_8(NodeContext& n) {
-  if (n.has(0)) n.refuse("of operator set 8 with lengths of sequences is not offered; export with operator set 9 or newer");
+  if (n.has(0))
+    n.refuse("of operator set 8 with lengths of sequences is not offered; export with operator set 9 or newer");
   if (n.num_inputs() < 2) n.fail("has no inputs to scan");
   const Values batched(n.inputs().begin() + 1, n.inputs().end());
   for (const Value& v : batched) {
     if (!v) n.fail("an input is missing");
   }
   const PartialShape& shape = batched.back().shape();
-  if (!shape.rank_known() || shape.rank() < 1 || shape[0].is_dynamic() || shape[0].get_length() > 256) n.refuse("of operator set 8 needs a static batch of at most 256");
+  if (!shape.rank_known() || shape.rank() < 1 || shape[0].is_dynamic() || shape[0].get_length() > 256)
+    n.refuse("of operator set 8 needs a static batch of at most 256");
   std::vector<Values> parts;
   for (int64_t i = 0; i < shape[0].get_length(); ++i) {
     Values sample;
@@ -221,7 +231,9 @@ Values scan_8(NodeContext& n) {
   return out;
 }
 
-Values scan(NodeContext& n) { return n.version < 9 ? scan_8(n) : scan_values(n, n.inputs(), "scan_input_directions"); }
+Values scan(NodeContext& n) {
+  return n.version < 9 ? scan_8(n) : scan_values(n, n.inputs(), "scan_input_directions");
+}
 
 constexpr OperatorRow rows[] = {
     {"If", 1, if_else},
@@ -231,6 +243,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> control_rows() { return rows; }
+std::span<const OperatorRow> control_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

@@ -48,7 +48,9 @@ Values mean(NodeContext& n) {
   return {n(Divide{}, sum, n.like(sum, static_cast<double>(n.num_inputs())))};
 }
 
-Values divide(NodeContext& n) { return {n(Divide{.m_pythondiv = false}, n.in(0), legacy_operand(n))}; }
+Values divide(NodeContext& n) {
+  return {n(Divide{.m_pythondiv = false}, n.in(0), legacy_operand(n))};
+}
 
 // The result has the type of the base; a fractional exponent of an integer base is not rounded first.
 Values power(NodeContext& n) {
@@ -103,7 +105,8 @@ Values prelu(NodeContext& n) {
   const Value x = n.in(0);
   Value slope = n.in(1);
   // A vector stands for channels in Hone and before operator set 7, for the last axis after it.
-  if (n.version >= 7 && slope.shape().rank_known() && slope.shape().rank() == 1 && !(slope.shape()[0] == Dimension(1)) && n.rank(x) != 1) {
+  if (n.version >= 7 && slope.shape().rank_known() && slope.shape().rank() == 1 &&
+      !(slope.shape()[0] == Dimension(1)) && n.rank(x) != 1) {
     std::vector<int64_t> axes;
     for (size_t k = 0; k + 1 < n.rank(x); ++k) axes.push_back(static_cast<int64_t>(k));
     slope = n.unsqueeze(slope, axes);
@@ -111,12 +114,15 @@ Values prelu(NodeContext& n) {
   return {n(PRelu{}, x, slope)};
 }
 
-Values elu(NodeContext& n) { return {n(Elu{n.f("alpha", 1.0)}, n.in(0))}; }
+Values elu(NodeContext& n) {
+  return {n(Elu{n.f("alpha", 1.0)}, n.in(0))};
+}
 
 Values selu(NodeContext& n) {
   const Value x = n.in(0);
   const bool old = n.version < 6;
-  return {n(Selu{}, x, n.like(x, n.f("alpha", old ? 1.6732 : 1.67326319217681884765625)), n.like(x, n.f("gamma", old ? 1.0507 : 1.05070102214813232421875)))};
+  return {n(Selu{}, x, n.like(x, n.f("alpha", old ? 1.6732 : 1.67326319217681884765625)),
+            n.like(x, n.f("gamma", old ? 1.0507 : 1.05070102214813232421875)))};
 }
 
 Values celu(NodeContext& n) {
@@ -147,15 +153,24 @@ Values swish(NodeContext& n) {
 }
 
 Values shrink(NodeContext& n) {
-  const Value x = n.in(0), lambda = n.like(x, n.f("lambd", 0.5)), minus = n.like(x, -n.f("lambd", 0.5)), bias = n.like(x, n.f("bias", 0.0));
+  const Value x = n.in(0), lambda = n.like(x, n.f("lambd", 0.5)), minus = n.like(x, -n.f("lambd", 0.5)),
+              bias = n.like(x, n.f("bias", 0.0));
   const Value low = n(Select{}, n(Less{}, x, minus), n(Add{}, x, bias), n.like(x, 0));
   return {n(Select{}, n(Greater{}, x, lambda), n(Subtract{}, x, bias), low)};
 }
 
-Values is_inf(NodeContext& n) { return {n(IsInf{n.i("detect_negative", 1) != 0, n.i("detect_positive", 1) != 0}, n.in(0))}; }
-Values reciprocal(NodeContext& n) { return {n(Divide{}, n.like(n.in(0), 1), n.in(0))}; }
-Values select(NodeContext& n) { return {n(Select{}, n.in(0), n.in(1), n.in(2))}; }
-Values round_half_even(NodeContext& n) { return {n(Round{}, n.in(0))}; }
+Values is_inf(NodeContext& n) {
+  return {n(IsInf{n.i("detect_negative", 1) != 0, n.i("detect_positive", 1) != 0}, n.in(0))};
+}
+Values reciprocal(NodeContext& n) {
+  return {n(Divide{}, n.like(n.in(0), 1), n.in(0))};
+}
+Values select(NodeContext& n) {
+  return {n(Select{}, n.in(0), n.in(1), n.in(2))};
+}
+Values round_half_even(NodeContext& n) {
+  return {n(Round{}, n.in(0))};
+}
 
 // Before operator set 13 the axes from `axis` on count as one: flatten them, apply, restore the shape.
 template <class Apply>
@@ -265,6 +280,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> elementwise_rows() { return rows; }
+std::span<const OperatorRow> elementwise_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

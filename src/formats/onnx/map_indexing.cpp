@@ -9,9 +9,15 @@
 namespace hone::onnx {
 namespace {
 
-Values gather(NodeContext& n) { return {n.gather(n.in(0), n.in(1), n.axis(n.i("axis", 0), n.in(0)))}; }
-Values gather_elements(NodeContext& n) { return {n(GatherElements{n.axis(n.i("axis", 0), n.in(0))}, n.in(0), n.in(1))}; }
-Values gather_nd(NodeContext& n) { return {n(GatherND{n.i("batch_dims", 0)}, n.in(0), n.in(1))}; }
+Values gather(NodeContext& n) {
+  return {n.gather(n.in(0), n.in(1), n.axis(n.i("axis", 0), n.in(0)))};
+}
+Values gather_elements(NodeContext& n) {
+  return {n(GatherElements{n.axis(n.i("axis", 0), n.in(0))}, n.in(0), n.in(1))};
+}
+Values gather_nd(NodeContext& n) {
+  return {n(GatherND{n.i("batch_dims", 0)}, n.in(0), n.in(1))};
+}
 
 ScatterReduction reduction(NodeContext& n) {
   const std::string r = n.s("reduction", "none");
@@ -24,9 +30,12 @@ ScatterReduction reduction(NodeContext& n) {
 }
 
 Values scatter_elements(NodeContext& n) {
-  return {n(ScatterElementsUpdate{reduction(n), true}, n.in(0), n.in(1), n.in(2), n.int_constant(n.axis(n.i("axis", 0), n.in(0))))};
+  return {n(ScatterElementsUpdate{reduction(n), true}, n.in(0), n.in(1), n.in(2),
+            n.int_constant(n.axis(n.i("axis", 0), n.in(0))))};
 }
-Values scatter_nd(NodeContext& n) { return {n(ScatterNDUpdate{reduction(n)}, n.in(0), n.in(1), n.in(2))}; }
+Values scatter_nd(NodeContext& n) {
+  return {n(ScatterNDUpdate{reduction(n)}, n.in(0), n.in(1), n.in(2))};
+}
 
 // Indices in [-depth, depth): the negative ones count from the end.
 Values one_hot(NodeContext& n) {
@@ -40,13 +49,17 @@ Values one_hot(NodeContext& n) {
   return {n(OneHot{n.i("axis", -1)}, index, depth, on, off)};
 }
 
-Values non_zero(NodeContext& n) { return {n(NonZero{}, n.in(0))}; }
+Values non_zero(NodeContext& n) {
+  return {n(NonZero{}, n.in(0))};
+}
 
 Values compress(NodeContext& n) {
   Value x = n.in(0);
   int64_t axis = 0;
-  if (n.has_attribute("axis")) axis = n.axis(n.i("axis"), x);
-  else x = n.reshape(x, {-1});
+  if (n.has_attribute("axis"))
+    axis = n.axis(n.i("axis"), x);
+  else
+    x = n.reshape(x, {-1});
   return {n.gather(x, n.squeeze(n(NonZero{}, n.in(1)), {0}), axis)};
 }
 
@@ -80,6 +93,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> indexing_rows() { return rows; }
+std::span<const OperatorRow> indexing_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

@@ -25,7 +25,8 @@ Value plain(NodeContext& n, Value v) {
 // Inputs i, i + 1, i + 2: integers, scale, zero point.
 Value real(NodeContext& n, size_t i) {
   const Value scale = n.cast(plain(n, n.in(i + 1)), ElementType::f32), zero = plain(n, n.opt(i + 2));
-  return zero ? n(Dequantize{0, ElementType::f32}, n.in(i), scale, zero) : n(Dequantize{0, ElementType::f32}, n.in(i), scale);
+  return zero ? n(Dequantize{0, ElementType::f32}, n.in(i), scale, zero)
+              : n(Dequantize{0, ElementType::f32}, n.in(i), scale);
 }
 // Scale and zero point at inputs i and i + 1; the type is the zero point's, else that of `like`.
 Value integers(NodeContext& n, Value y, size_t i, Value like) {
@@ -36,9 +37,15 @@ Value integers(NodeContext& n, Value y, size_t i, Value like) {
   return zero ? n(q, y, scale, zero) : n(q, y, scale);
 }
 
-Values qlinear_add(NodeContext& n) { return {integers(n, n(Add{}, real(n, 0), real(n, 3)), 6, n.in(0))}; }
-Values qlinear_mul(NodeContext& n) { return {integers(n, n(Multiply{}, real(n, 0), real(n, 3)), 6, n.in(0))}; }
-Values qlinear_sigmoid(NodeContext& n) { return {integers(n, n(Sigmoid{}, real(n, 0)), 3, n.in(0))}; }
+Values qlinear_add(NodeContext& n) {
+  return {integers(n, n(Add{}, real(n, 0), real(n, 3)), 6, n.in(0))};
+}
+Values qlinear_mul(NodeContext& n) {
+  return {integers(n, n(Multiply{}, real(n, 0), real(n, 3)), 6, n.in(0))};
+}
+Values qlinear_sigmoid(NodeContext& n) {
+  return {integers(n, n(Sigmoid{}, real(n, 0)), 3, n.in(0))};
+}
 Values qlinear_leaky_relu(NodeContext& n) {
   const Value x = real(n, 0);
   return {integers(n, n(PRelu{}, x, n.like(x, n.f("alpha", 0.01))), 3, n.in(0))};
@@ -88,22 +95,33 @@ Values qlinear_reduce_mean(NodeContext& n) {
   }
   return {integers(n, n(ReduceMean{n.i("keepdims", 1) != 0}, x, n.ints_constant(axes)), 3, n.in(0))};
 }
-Values qlinear_where(NodeContext& n) { return {integers(n, n(Select{}, n.in(0), real(n, 1), real(n, 4)), 7, n.in(1))}; }
+Values qlinear_where(NodeContext& n) {
+  return {integers(n, n(Select{}, n.in(0), real(n, 1), real(n, 4)), 7, n.in(1))};
+}
 Values qgemm(NodeContext& n) {
   Value y = n(MatMul{n.i("transA", 0) != 0, n.i("transB", 0) != 0}, real(n, 0), real(n, 3));
   const double alpha = n.f("alpha", 1);
   if (n.has(6)) {
-    const Value scale = n(Multiply{}, n.cast(plain(n, n.in(1)), ElementType::f32), n.cast(plain(n, n.in(4)), ElementType::f32));
+    const Value scale =
+        n(Multiply{}, n.cast(plain(n, n.in(1)), ElementType::f32), n.cast(plain(n, n.in(4)), ElementType::f32));
     y = n(Add{}, y, n(Multiply{}, n.cast(n.in(6), ElementType::f32), scale));
   }
   if (alpha != 1) y = n(Multiply{}, y, n.like(y, alpha));
   return {n.has(7) ? integers(n, y, 7, n.in(0)) : y};
 }
 
-Values gelu(NodeContext& n) { return {n(Gelu{}, n.in(0))}; }
-Values bias_gelu(NodeContext& n) { return {n(Gelu{}, n(Add{}, n.in(0), n.in(1)))}; }
-Values fast_gelu(NodeContext& n) { return {n(Gelu{GeluMode::tanh}, n.has(1) ? n(Add{}, n.in(0), n.in(1)) : n.in(0))}; }
-Values quick_gelu(NodeContext& n) { return {n(Swish{}, n.in(0), n.like(n.in(0), n.f("alpha", 1.702)))}; }
+Values gelu(NodeContext& n) {
+  return {n(Gelu{}, n.in(0))};
+}
+Values bias_gelu(NodeContext& n) {
+  return {n(Gelu{}, n(Add{}, n.in(0), n.in(1)))};
+}
+Values fast_gelu(NodeContext& n) {
+  return {n(Gelu{GeluMode::tanh}, n.has(1) ? n(Add{}, n.in(0), n.in(1)) : n.in(0))};
+}
+Values quick_gelu(NodeContext& n) {
+  return {n(Swish{}, n.in(0), n.like(n.in(0), n.f("alpha", 1.702)))};
+}
 
 Values fused_matmul(NodeContext& n) {
   if (n.i("transBatchA", 0) || n.i("transBatchB", 0)) n.refuse("with transposed batches is not offered");
@@ -124,7 +142,9 @@ Values skip_rms_norm(NodeContext& n) {
   if (n.has(3)) sum = n(Add{}, sum, n.in(3));
   return {n(RMSNorm{n.f("epsilon", 1e-5), -1}, sum, n.in(2)), Value{}, Value{}, sum};
 }
-Values rms_norm(NodeContext& n) { return {n(RMSNorm{n.f("epsilon", 1e-5), n.axis(n.i("axis", -1), n.in(0))}, n.in(0), n.in(1))}; }
+Values rms_norm(NodeContext& n) {
+  return {n(RMSNorm{n.f("epsilon", 1e-5), n.axis(n.i("axis", -1), n.in(0))}, n.in(0), n.in(1))};
+}
 
 // Weights [N, blocks, bytes] of `bits` bits, low ones first; scales and zero points per block of K.
 Values matmul_nbits(NodeContext& n) {
@@ -135,10 +155,12 @@ Values matmul_nbits(NodeContext& n) {
   if (block < 1 || rows < 1 || depth < 1) n.fail("N, K or block_size is out of range");
   const int64_t blocks = (depth + block - 1) / block, bytes = blocks * block * bits / 8;
   const ElementType type = bits == 8 ? ElementType::u8 : bits == 4 ? ElementType::u4 : ElementType::u2;
-  if (static_cast<int64_t>(packed.size()) < rows * bytes || static_cast<int64_t>(scales.size()) < rows * blocks) n.fail("has too few weights or scales");
+  if (static_cast<int64_t>(packed.size()) < rows * bytes || static_cast<int64_t>(scales.size()) < rows * blocks)
+    n.fail("has too few weights or scales");
   // The bytes are the packed elements already: [N, blocks, block].
   Tensor w(type, {rows, blocks, block});
-  for (size_t i = 0; i < w.byte_size(); ++i) static_cast<uint8_t*>(w.raw())[i] = static_cast<uint8_t>(get_integer(packed, i));
+  for (size_t i = 0; i < w.byte_size(); ++i)
+    static_cast<uint8_t*>(w.raw())[i] = static_cast<uint8_t>(get_integer(packed, i));
   const Value scale = n.reshape(n.cast(n.b.constant(scales), ElementType::f32), {rows, blocks, 1});
   Value v = n.cast(n.b.constant(w), ElementType::f32);
   Value zero = n.b.scalar<float>(static_cast<float>(int64_t{1} << (bits - 1)));
@@ -171,7 +193,9 @@ Values matmul_integer_to_float(NodeContext& n) {
   return {n.has(6) ? n(Add{}, y, n.in(6)) : y};
 }
 
-Values inverse_square_root(NodeContext& n) { return {n(Divide{}, n.like(n.in(0), 1), n(Sqrt{}, n.in(0)))}; }
+Values inverse_square_root(NodeContext& n) {
+  return {n(Divide{}, n.like(n.in(0), 1), n(Sqrt{}, n.in(0)))};
+}
 
 constexpr OperatorRow rows[] = {
     {"BiasGelu", 1, bias_gelu},
@@ -201,6 +225,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> microsoft_rows() { return rows; }
+std::span<const OperatorRow> microsoft_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

@@ -38,7 +38,8 @@ Op windowed(NodeContext& n, size_t spatial) {
   if (pads.size() != 2 * spatial) n.fail("pads must have two numbers for each spatial axis");
   const bool given = op.auto_pad == AutoPad::explicit_;
   op.pads_begin.assign(pads.begin(), pads.begin() + static_cast<std::ptrdiff_t>(given ? spatial : 0));
-  op.pads_end.assign(pads.begin() + static_cast<std::ptrdiff_t>(spatial), pads.begin() + static_cast<std::ptrdiff_t>(given ? 2 * spatial : spatial));
+  op.pads_end.assign(pads.begin() + static_cast<std::ptrdiff_t>(spatial),
+                     pads.begin() + static_cast<std::ptrdiff_t>(given ? 2 * spatial : spatial));
   op.pads_begin.resize(spatial, 0);
   op.pads_end.resize(spatial, 0);
   return op;
@@ -70,13 +71,16 @@ Value grouped_weights(NodeContext& n, Value w, int64_t groups) {
   return n(Reshape{}, w, n.concat({n.ints_constant({groups, -1}), n.dims(w, 1, r)}, 0));
 }
 
-Value with_bias(NodeContext& n, Value y, size_t spatial) { return n.has(2) ? n(Add{}, y, channel_vector(n, n.in(2), spatial)) : y; }
+Value with_bias(NodeContext& n, Value y, size_t spatial) {
+  return n.has(2) ? n(Add{}, y, channel_vector(n, n.in(2), spatial)) : y;
+}
 
 Values convolution(NodeContext& n) {
   const Value x = n.in(0), w = n.in(1);
   const size_t spatial = spatial_rank(n, w);
   const int64_t groups = n.i("group", 1);
-  const Value y = groups == 1 ? n(windowed<Convolution>(n, spatial), x, w) : n(windowed<GroupConvolution>(n, spatial), x, grouped_weights(n, w, groups));
+  const Value y = groups == 1 ? n(windowed<Convolution>(n, spatial), x, w)
+                              : n(windowed<GroupConvolution>(n, spatial), x, grouped_weights(n, w, groups));
   return {with_bias(n, y, spatial)};
 }
 
@@ -85,8 +89,10 @@ Value transposed(NodeContext& n, Value x, Value w, size_t spatial) {
   Op op = windowed<Op>(n, spatial);
   op.output_padding = n.ints("output_padding", std::vector<int64_t>(spatial, 0));
   const bool same = op.auto_pad == AutoPad::same_upper || op.auto_pad == AutoPad::same_lower;
-  bool known = x.shape().rank_known() && x.shape().rank() == spatial + 2 && w.shape().rank_known() && w.shape().rank() == spatial + 2;
-  for (size_t k = 0; known && k < spatial; ++k) known = x.shape()[k + 2].is_static() && w.shape()[w.shape().rank() - spatial + k].is_static();
+  bool known = x.shape().rank_known() && x.shape().rank() == spatial + 2 && w.shape().rank_known() &&
+               w.shape().rank() == spatial + 2;
+  for (size_t k = 0; known && k < spatial; ++k)
+    known = x.shape()[k + 2].is_static() && w.shape()[w.shape().rank() - spatial + k].is_static();
   if (!n.has_attribute("output_shape") && !(same && known)) return n(op, x, w);
   auto shape = n.ints("output_shape");
   if (shape.empty()) {
@@ -100,11 +106,12 @@ Value transposed(NodeContext& n, Value x, Value w, size_t spatial) {
   const size_t k0 = kernel.rank() - spatial;
   for (size_t k = 0; k < spatial; ++k) {
     if (in[k + 2].is_dynamic() || kernel[k0 + k].is_dynamic()) n.refuse("output_shape needs static spatial sizes");
-    const int64_t total = std::max<int64_t>(
-        0, op.strides[k] * (in[k + 2].get_length() - 1) + op.output_padding[k] + (kernel[k0 + k].get_length() - 1) * op.dilations[k] + 1 - shape[k]);
+    const int64_t total = std::max<int64_t>(0, op.strides[k] * (in[k + 2].get_length() - 1) + op.output_padding[k] +
+                                                   (kernel[k0 + k].get_length() - 1) * op.dilations[k] + 1 - shape[k]);
     const int64_t half = total / 2;
     // What the window does not reach is filled by output padding.
-    const int64_t reach = op.strides[k] * (in[k + 2].get_length() - 1) + (kernel[k0 + k].get_length() - 1) * op.dilations[k] + 1;
+    const int64_t reach =
+        op.strides[k] * (in[k + 2].get_length() - 1) + (kernel[k0 + k].get_length() - 1) * op.dilations[k] + 1;
     op.pads_begin[k] = op.auto_pad == AutoPad::same_upper ? half : total - half;
     op.pads_end[k] = total - op.pads_begin[k];
     op.output_padding[k] = std::max<int64_t>(0, shape[k] - (reach - total));
@@ -122,7 +129,9 @@ Values conv_transpose(NodeContext& n) {
   return {with_bias(n, y, spatial)};
 }
 
-RoundingType rounding(NodeContext& n) { return n.i("ceil_mode", 0) ? RoundingType::ceil_torch : RoundingType::floor; }
+RoundingType rounding(NodeContext& n) {
+  return n.i("ceil_mode", 0) ? RoundingType::ceil_torch : RoundingType::floor;
+}
 
 Values max_pool(NodeContext& n) {
   const auto kernel = n.ints("kernel_shape");
@@ -156,11 +165,19 @@ std::vector<int64_t> spatial_axes(NodeContext& n) {
   for (size_t k = 2; k < n.rank(n.in(0)); ++k) axes.push_back(static_cast<int64_t>(k));
   return axes;
 }
-Values global_average_pool(NodeContext& n) { return {n(ReduceMean{true}, n.in(0), n.ints_constant(spatial_axes(n)))}; }
-Values global_max_pool(NodeContext& n) { return {n(ReduceMax{true}, n.in(0), n.ints_constant(spatial_axes(n)))}; }
+Values global_average_pool(NodeContext& n) {
+  return {n(ReduceMean{true}, n.in(0), n.ints_constant(spatial_axes(n)))};
+}
+Values global_max_pool(NodeContext& n) {
+  return {n(ReduceMax{true}, n.in(0), n.ints_constant(spatial_axes(n)))};
+}
 
-Value p_norm_power(NodeContext& n, Value x, int64_t p) { return p == 1 ? n(Abs{}, x) : n(Power{}, n(Abs{}, x), n.like(x, static_cast<double>(p))); }
-Value p_root(NodeContext& n, Value x, int64_t p) { return p == 1 ? x : n(Power{}, x, n.like(x, 1.0 / static_cast<double>(p))); }
+Value p_norm_power(NodeContext& n, Value x, int64_t p) {
+  return p == 1 ? n(Abs{}, x) : n(Power{}, n(Abs{}, x), n.like(x, static_cast<double>(p)));
+}
+Value p_root(NodeContext& n, Value x, int64_t p) {
+  return p == 1 ? x : n(Power{}, x, n.like(x, 1.0 / static_cast<double>(p)));
+}
 
 Values global_lp_pool(NodeContext& n) {
   const int64_t p = n.version < 2 ? static_cast<int64_t>(n.f("p", 2)) : n.i("p", 2);
@@ -188,19 +205,23 @@ Values lp_pool(NodeContext& n) {
   weights.insert(weights.end(), kernel.begin(), kernel.end());
   const Value s = n.shape_of(x);
   const auto rank = static_cast<int64_t>(n.rank(x));
-  const Value flat = n(Reshape{}, p_norm_power(n, x, p), n.concat({n.ints_constant({-1, 1}), n.slice(s, 0, 2, rank)}, 0));
+  const Value flat =
+      n(Reshape{}, p_norm_power(n, x, p), n.concat({n.ints_constant({-1, 1}), n.slice(s, 0, 2, rank)}, 0));
   const Value sum = p_root(n, n(op, flat, n(Broadcast{}, n.like(x, 1), n.ints_constant(weights))), p);
   return {n(Reshape{}, sum, n.concat({n.slice(s, 0, 0, 2), n.slice(n.shape_of(sum), 0, 2, rank)}, 0))};
 }
 
-Values matmul(NodeContext& n) { return {n(MatMul{}, n.in(0), n.in(1))}; }
+Values matmul(NodeContext& n) {
+  return {n(MatMul{}, n.in(0), n.in(1))};
+}
 
 Values gemm(NodeContext& n) {
   const Value a = n.in(0), b = n.in(1);
   const double alpha = n.f("alpha", 1), beta = n.f("beta", 1);
   auto scaled = [&](Value v, double by) {
     if (by == 1) return v;
-    if (is_integer(v.element_type())) return n.cast(n(Multiply{}, n.cast(v, ElementType::f64), n.b.scalar<double>(by)), v.element_type());
+    if (is_integer(v.element_type()))
+      return n.cast(n(Multiply{}, n.cast(v, ElementType::f64), n.b.scalar<double>(by)), v.element_type());
     return n(Multiply{}, v, n.like(v, by));
   };
   const Value y = scaled(n(MatMul{n.i("transA", 0) != 0, n.i("transB", 0) != 0}, a, b), alpha);
@@ -211,9 +232,11 @@ Values gemm(NodeContext& n) {
 // Ratio and mode are known only when the model runs: the mask is drawn by comparison.
 Values dropout_of_data(NodeContext& n) {
   const Value x = n.in(0);
-  const Value ratio = n.has(1) ? n.cast(n.in(1), ElementType::f32) : n.b.scalar<float>(0.5f), mode = n.has(2) ? n.in(2) : n.b.scalar<bool>(true);
+  const Value ratio = n.has(1) ? n.cast(n.in(1), ElementType::f32) : n.b.scalar<float>(0.5f),
+              mode = n.has(2) ? n.in(2) : n.b.scalar<bool>(true);
   const Value state = n.b.constant(Tensor::of<uint64_t>({2}, {static_cast<uint64_t>(n.i("seed", 0)), 0}));
-  const Value draw = n.all(RandomUniform{ElementType::f32}, {n.shape_of(x), n.b.scalar<float>(0), n.b.scalar<float>(1), state})[0];
+  const Value draw =
+      n.all(RandomUniform{ElementType::f32}, {n.shape_of(x), n.b.scalar<float>(0), n.b.scalar<float>(1), state})[0];
   const Value kept = n(LogicalOr{}, n(GreaterEqual{}, draw, ratio), n(LogicalNot{}, mode));
   const Value one = n.b.scalar<float>(1), factor = n(Select{}, mode, n(Divide{}, one, n(Subtract{}, one, ratio)), one);
   const Value scaled = n.cast(n(Multiply{}, n.cast(x, ElementType::f32), factor), x.element_type());
@@ -259,17 +282,22 @@ Values resize(NodeContext& n) {
   const Value x = n.in(0);
   Interpolate op;
   const std::string mode = n.s("mode", "nearest");
-  if (mode == "nearest") op.mode = InterpolateMode::nearest;
-  else if (mode == "linear") op.mode = InterpolateMode::linear_onnx;
-  else if (mode == "cubic") op.mode = InterpolateMode::cubic;
-  else n.fail("unknown mode '" + mode + "'");
+  if (mode == "nearest")
+    op.mode = InterpolateMode::nearest;
+  else if (mode == "linear")
+    op.mode = InterpolateMode::linear_onnx;
+  else if (mode == "cubic")
+    op.mode = InterpolateMode::cubic;
+  else
+    n.fail("unknown mode '" + mode + "'");
   if (n.op() == "Upsample") {
     op.coordinate_transformation_mode = CoordinateMode::asymmetric;
     op.nearest_mode = NearestMode::floor;
     op.shape_calculation_mode = ShapeCalculation::scales;
     if (n.version >= 9) return {n(op, x, n.in(1))};
     std::vector<float> scales = n.floats("scales");
-    if (scales.empty()) scales = {1, 1, static_cast<float>(n.f("height_scale", 1)), static_cast<float>(n.f("width_scale", 1))};
+    if (scales.empty())
+      scales = {1, 1, static_cast<float>(n.f("height_scale", 1)), static_cast<float>(n.f("width_scale", 1))};
     return {n(op, x, n.b.constant(Tensor::of<float>({std::ssize(scales)}, std::span<const float>(scales))))};
   }
   if (n.version < 11) {
@@ -293,7 +321,9 @@ Values resize(NodeContext& n) {
   const bool sized = n.has(3) && !(n.in(3).shape().is_static() && element_count(n.in(3).shape().to_shape()) == 0);
   Value roi;
   if (op.coordinate_transformation_mode == CoordinateMode::tf_crop_and_resize) roi = n.cast(n.in(1), ElementType::f32);
-  auto resized = [&](Value target) { return roi ? n(op, x, target, axes, roi) : axes ? n(op, x, target, axes) : n(op, x, target); };
+  auto resized = [&](Value target) {
+    return roi ? n(op, x, target, axes, roi) : axes ? n(op, x, target, axes) : n(op, x, target);
+  };
   if (!sized) {
     op.shape_calculation_mode = ShapeCalculation::scales;
     // With scales the corners are those of the size before it is rounded.
@@ -303,7 +333,8 @@ Values resize(NodeContext& n) {
       for (size_t k = 0; whole && k < scales.size(); ++k) {
         const int64_t a = n.has_attribute("axes") ? n.axis(n.ints("axes").at(k), x) : static_cast<int64_t>(k);
         if (static_cast<size_t>(a) >= x.shape().rank()) n.fail("axis " + std::to_string(a) + " is out of range");
-        const double exact = get_element(scales, k) * static_cast<double>(x.shape()[static_cast<size_t>(a)].get_length());
+        const double exact =
+            get_element(scales, k) * static_cast<double>(x.shape()[static_cast<size_t>(a)].get_length());
         whole = exact == std::floor(exact);
       }
       if (!whole) op.coordinate_transformation_mode = CoordinateMode::align_corners_unrounded;
@@ -341,6 +372,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> network_rows() { return rows; }
+std::span<const OperatorRow> network_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

@@ -22,9 +22,11 @@ Value per_channel(NodeContext& n, Value v, size_t rank) {
 Values batch_norm(NodeContext& n) {
   const Value x = n.in(0);
   const double epsilon = n.f("epsilon", 1e-5);
-  const bool training = n.version >= 14 ? n.i("training_mode", 0) != 0 : n.version < 7 && n.i("is_test", 0) == 0 && n.wants(1);
+  const bool training =
+      n.version >= 14 ? n.i("training_mode", 0) != 0 : n.version < 7 && n.i("is_test", 0) == 0 && n.wants(1);
   if (!training) return {n.all(BatchNormInference{epsilon}, {x, n.in(1), n.in(2), n.in(3), n.in(4)})[0]};
-  // Statistics of the batch over all axes but the channels; the running ones move by `momentum`. ONNX keeps the biased variance.
+  // Statistics of the batch over all axes but the channels; the running ones move by `momentum`. ONNX keeps the biased
+  // variance.
   const size_t rank = n.rank(x);
   std::vector<int64_t> over{0};
   for (size_t k = 2; k < rank; ++k) over.push_back(static_cast<int64_t>(k));
@@ -33,10 +35,13 @@ Values batch_norm(NodeContext& n) {
   const Value centred = n(Subtract{}, x, per_channel(n, mean, rank));
   const Value variance = n(ReduceMean{false}, n(Multiply{}, centred, centred), axes);
   const Value inverse = n(Divide{}, n.like(variance, 1), n(Sqrt{}, n(Add{}, variance, n.like(variance, epsilon))));
-  const Value y = n(Add{}, n(Multiply{}, n(Multiply{}, centred, per_channel(n, inverse, rank)), per_channel(n, n.in(1), rank)), per_channel(n, n.in(2), rank));
+  const Value y =
+      n(Add{}, n(Multiply{}, n(Multiply{}, centred, per_channel(n, inverse, rank)), per_channel(n, n.in(1), rank)),
+        per_channel(n, n.in(2), rank));
   const double momentum = n.f("momentum", 0.9);
   auto running = [&](Value old, Value now) {
-    return n(Add{}, n(Multiply{}, old, n.like(old, momentum)), n(Multiply{}, n.cast(now, old.element_type()), n.like(old, 1 - momentum)));
+    return n(Add{}, n(Multiply{}, old, n.like(old, momentum)),
+             n(Multiply{}, n.cast(now, old.element_type()), n.like(old, 1 - momentum)));
   };
   return {y, running(n.in(3), mean), running(n.in(4), variance)};
 }
@@ -82,14 +87,20 @@ Values group_norm(NodeContext& n) {
     if (n.rank(x) < 2 || x.shape()[1].is_dynamic()) n.refuse("needs to know the number of channels");
     const int64_t channels = x.shape()[1].get_length();
     if (groups < 1 || channels % groups != 0) n.fail("num_groups does not divide the channels");
-    auto spread = [&](Value v) { return n.reshape(n(Broadcast{BroadcastMode::bidirectional}, n.unsqueeze(v, {1}), n.ints_constant({groups, channels / groups})), {channels}); };
+    auto spread = [&](Value v) {
+      return n.reshape(
+          n(Broadcast{BroadcastMode::bidirectional}, n.unsqueeze(v, {1}), n.ints_constant({groups, channels / groups})),
+          {channels});
+    };
     scale = spread(scale);
     bias = spread(bias);
   }
   return {n(GroupNormalization{groups, n.f("epsilon", 1e-5)}, x, scale, bias)};
 }
 
-Values lrn(NodeContext& n) { return {n(LRN{n.f("alpha", 1e-4), n.f("beta", 0.75), n.f("bias", 1.0), n.i("size")}, n.in(0), n.ints_constant({1}))}; }
+Values lrn(NodeContext& n) {
+  return {n(LRN{n.f("alpha", 1e-4), n.f("beta", 0.75), n.f("bias", 1.0), n.i("size")}, n.in(0), n.ints_constant({1}))};
+}
 
 // x / ||x||; where the norm is zero the result is zero.
 Values lp_normalization(NodeContext& n) {
@@ -144,7 +155,9 @@ Value nll(NodeContext& n, Value x, Value target, Value weights) {
   return n(Divide{}, n(ReduceSum{}, picked, axes), n(ReduceSum{}, w, axes));
 }
 
-Values negative_log_likelihood(NodeContext& n) { return {nll(n, n.in(0), n.in(1), n.opt(2))}; }
+Values negative_log_likelihood(NodeContext& n) {
+  return {nll(n, n.in(0), n.in(1), n.opt(2))};
+}
 Values softmax_cross_entropy(NodeContext& n) {
   const Value log_probabilities = n(LogSoftmax{1}, n.in(0));
   return {nll(n, log_probabilities, n.in(1), n.opt(2)), log_probabilities};
@@ -165,6 +178,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> normalization_rows() { return rows; }
+std::span<const OperatorRow> normalization_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

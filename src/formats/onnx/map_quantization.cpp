@@ -30,7 +30,8 @@ Value blocks(NodeContext& n, Value v, Value data, int64_t axis, int64_t block) {
   if (axis + 1 < r) target.push_back(n.slice(s, 0, axis + 1, r));
   const Value flat = n(Reshape{}, tiled, n.concat(target, 0));
   // The last block may be short.
-  return n(Slice{}, flat, n.ints_constant({0}), n.dims(data, axis, axis + 1), n.ints_constant({1}), n.ints_constant({axis}));
+  return n(Slice{}, flat, n.ints_constant({0}), n.dims(data, axis, axis + 1), n.ints_constant({1}),
+           n.ints_constant({axis}));
 }
 
 // A scale or zero point of one element as a scalar: [1] and [] mean the same in ONNX.
@@ -40,12 +41,16 @@ Value plain(NodeContext& n, Value v) {
   return n.reshape(v, {});
 }
 
-bool is_blocked(NodeContext& n, Value scale) { return n.version >= 21 && n.i("block_size", 0) > 0 && n.rank(scale) > 1; }
+bool is_blocked(NodeContext& n, Value scale) {
+  return n.version >= 21 && n.i("block_size", 0) > 0 && n.rank(scale) > 1;
+}
 
 Values quantize_linear(NodeContext& n) {
   const Value x = n.in(0), scale = plain(n, n.in(1)), zero = plain(n, n.opt(2));
   Quantize q;
-  q.output_type = zero ? zero.element_type() : n.i("output_dtype", 0) ? element_type_of_onnx(n.i("output_dtype")) : ElementType::u8;
+  q.output_type = zero                     ? zero.element_type()
+                  : n.i("output_dtype", 0) ? element_type_of_onnx(n.i("output_dtype"))
+                                           : ElementType::u8;
   if (is_blocked(n, scale)) {
     const int64_t axis = n.axis(n.i("axis", 1), x), block = n.i("block_size");
     const Value s = blocks(n, scale, x, axis, block), z = blocks(n, zero, x, axis, block);
@@ -77,15 +82,18 @@ Values dequantize_linear(NodeContext& n) {
   return {zero ? n(d, x, scale, zero) : n(d, x, scale)};
 }
 
-// scale = (max(x, 0) - min(x, 0)) / 255 (1 where all are 0, as ONNX Runtime has it), zero point = clamp(round(-min / scale)).
+// scale = (max(x, 0) - min(x, 0)) / 255 (1 where all are 0, as ONNX Runtime has it), zero point = clamp(round(-min /
+// scale)).
 Values dynamic_quantize_linear(NodeContext& n) {
   const Value x = n.in(0);
   std::vector<int64_t> all;
   for (size_t k = 0; k < n.rank(x); ++k) all.push_back(static_cast<int64_t>(k));
   const Value axes = n.ints_constant(all), zero = n.b.scalar<float>(0);
-  const Value low = n(Minimum{}, n(ReduceMin{false}, x, axes), zero), high = n(Maximum{}, n(ReduceMax{false}, x, axes), zero);
+  const Value low = n(Minimum{}, n(ReduceMin{false}, x, axes), zero),
+              high = n(Maximum{}, n(ReduceMax{false}, x, axes), zero);
   const Value range = n(Subtract{}, high, low);
-  const Value scale = n(Select{}, n(Equal{}, range, zero), n.b.scalar<float>(1), n(Divide{}, range, n.b.scalar<float>(255)));
+  const Value scale =
+      n(Select{}, n(Equal{}, range, zero), n.b.scalar<float>(1), n(Divide{}, range, n.b.scalar<float>(255)));
   const Value exact = n(Minimum{}, n(Maximum{}, n(Negative{}, n(Divide{}, low, scale)), zero), n.b.scalar<float>(255));
   const Value point = n.cast(n(Round{}, exact), ElementType::u8);
   Quantize q;
@@ -124,7 +132,10 @@ Op conv_attributes(NodeContext& n, size_t spatial) {
   op.pads_begin.assign(pads.begin(), pads.begin() + static_cast<std::ptrdiff_t>(spatial));
   op.pads_end.assign(pads.begin() + static_cast<std::ptrdiff_t>(spatial), pads.end());
   const std::string s = n.s("auto_pad", "NOTSET");
-  op.auto_pad = s == "SAME_UPPER" ? AutoPad::same_upper : s == "SAME_LOWER" ? AutoPad::same_lower : s == "VALID" ? AutoPad::valid : AutoPad::explicit_;
+  op.auto_pad = s == "SAME_UPPER"   ? AutoPad::same_upper
+                : s == "SAME_LOWER" ? AutoPad::same_lower
+                : s == "VALID"      ? AutoPad::valid
+                                    : AutoPad::explicit_;
   return op;
 }
 
@@ -146,7 +157,8 @@ Values qlinear_conv(NodeContext& n) {
   const Value x = dequantized(n, 0, 1), w = dequantized(n, 3, 0);
   Value y = convolve(n, x, w);
   if (n.has(8)) {
-    const Value scale = n(Multiply{}, n.cast(plain(n, n.in(1)), ElementType::f32), n.cast(plain(n, n.in(4)), ElementType::f32));
+    const Value scale =
+        n(Multiply{}, n.cast(plain(n, n.in(1)), ElementType::f32), n.cast(plain(n, n.in(4)), ElementType::f32));
     Value bias = n(Dequantize{last_axis(n, n.in(4), n.in(8), 0), ElementType::f32}, n.in(8), scale);
     std::vector<int64_t> axes;
     for (size_t k = 2; k < n.rank(n.in(3)); ++k) axes.push_back(static_cast<int64_t>(k) - 1);
@@ -177,16 +189,19 @@ Value centred(NodeContext& n, Value x, Value zero, int64_t axis) {
   return n(Subtract{}, v, z);
 }
 
-// The type in which sums of products with these weights less their zero points are exact: f32 where they are known to stay below 2^24,
-// else f64. `outputs`: axis of the weights along which results lie.
+// The type in which sums of products with these weights less their zero points are exact: f32 where they are known to
+// stay below 2^24, else f64. `outputs`: axis of the weights along which results lie.
 ElementType exact_type(Value weights, Value zero, size_t outputs) {
   const Tensor w = Emitter::known(weights), z = zero ? Emitter::known(zero) : Tensor();
-  if (!w || w.rank() <= outputs || (zero && (!z || (z.size() != 1 && z.size() != static_cast<size_t>(w.shape()[outputs]))))) return ElementType::f64;
+  if (!w || w.rank() <= outputs ||
+      (zero && (!z || (z.size() != 1 && z.size() != static_cast<size_t>(w.shape()[outputs])))))
+    return ElementType::f64;
   std::vector<int64_t> shift = z ? z.to_ints() : std::vector<int64_t>{0};
   shift.resize(static_cast<size_t>(w.shape()[outputs]), shift[0]);
   size_t inside = 1;
   for (size_t k = outputs + 1; k < w.rank(); ++k) inside *= static_cast<size_t>(w.shape()[k]);
-  // A byte less its zero point z lies in [-z, 255 - z]: no part of a sum is larger than 255 times the weights of one sign.
+  // A byte less its zero point z lies in [-z, 255 - z]: no part of a sum is larger than 255 times the weights of one
+  // sign.
   std::vector<int64_t> sums[2];
   for (auto& s : sums) s.resize(static_cast<size_t>(w.shape()[outputs]), 0);
   int64_t largest = 0;
@@ -199,13 +214,18 @@ ElementType exact_type(Value weights, Value zero, size_t outputs) {
       largest = std::max(largest, sum);
     }
   };
-  if (w.element_type() == ElementType::u8) add(w.data<uint8_t>());
-  else if (w.element_type() == ElementType::i8) add(w.data<int8_t>());
-  else return ElementType::f64;
+  if (w.element_type() == ElementType::u8)
+    add(w.data<uint8_t>());
+  else if (w.element_type() == ElementType::i8)
+    add(w.data<int8_t>());
+  else
+    return ElementType::f64;
   return largest * 255 <= int64_t{1} << 24 ? ElementType::f32 : ElementType::f64;
 }
 
-Values matmul_integer(NodeContext& n) { return {integer_matmul(n, n.in(0), n.opt(2), n.in(1), n.opt(3))}; }
+Values matmul_integer(NodeContext& n) {
+  return {integer_matmul(n, n.in(0), n.opt(2), n.in(1), n.opt(3))};
+}
 
 Values conv_integer(NodeContext& n) {
   const Value x = centred(n, n.in(0), n.opt(2), -1), w = centred(n, n.in(1), n.opt(3), 0);
@@ -225,10 +245,13 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> quantization_rows() { return rows; }
+std::span<const OperatorRow> quantization_rows() {
+  return rows;
+}
 
 Value integer_matmul(NodeContext& n, Value a, Value a_zero, Value b, Value b_zero) {
-  const Value left = centred(n, a, a_zero, static_cast<int64_t>(n.rank(a)) - 2), right = centred(n, b, b_zero, static_cast<int64_t>(n.rank(b)) - 1);
+  const Value left = centred(n, a, a_zero, static_cast<int64_t>(n.rank(a)) - 2),
+              right = centred(n, b, b_zero, static_cast<int64_t>(n.rank(b)) - 1);
   const ElementType type = exact_type(b, b_zero, n.rank(b) - 1);
   return n.cast(n(MatMul{}, n.cast(left, type), n.cast(right, type)), ElementType::i32);
 }

@@ -19,8 +19,11 @@ Recurrent common(NodeContext& n, Op& op, Value x, Value recurrence, size_t initi
   Recurrent r;
   r.batch_first = n.i("layout", 0) != 0;
   const std::string direction = n.s("direction", "forward");
-  op.direction = direction == "reverse" ? RecurrentDirection::reverse : direction == "bidirectional" ? RecurrentDirection::bidirectional : RecurrentDirection::forward;
-  if (direction != "forward" && op.direction == RecurrentDirection::forward) n.fail("unknown direction '" + direction + "'");
+  op.direction = direction == "reverse"         ? RecurrentDirection::reverse
+                 : direction == "bidirectional" ? RecurrentDirection::bidirectional
+                                                : RecurrentDirection::forward;
+  if (direction != "forward" && op.direction == RecurrentDirection::forward)
+    n.fail("unknown direction '" + direction + "'");
   r.directions = op.direction == RecurrentDirection::bidirectional ? 2 : 1;
   op.hidden_size = n.i("hidden_size", 0);
   if (op.hidden_size == 0) {
@@ -51,8 +54,12 @@ Value reordered(NodeContext& n, Value w, int64_t blocks, const std::vector<size_
   return n.concat(out, 1);
 }
 
-Value sequence_output(NodeContext& n, const Recurrent& r, Value y) { return r.batch_first ? n.transpose(y, {0, 2, 1, 3}) : n.transpose(y, {2, 1, 0, 3}); }
-Value state_output(NodeContext& n, const Recurrent& r, Value h) { return r.batch_first ? h : n.transpose(h, {1, 0, 2}); }
+Value sequence_output(NodeContext& n, const Recurrent& r, Value y) {
+  return r.batch_first ? n.transpose(y, {0, 2, 1, 3}) : n.transpose(y, {2, 1, 0, 3});
+}
+Value state_output(NodeContext& n, const Recurrent& r, Value h) {
+  return r.batch_first ? h : n.transpose(h, {1, 0, 2});
+}
 
 // The biases of input and recurrence come one after the other; they are added.
 Value summed_bias(NodeContext& n) {
@@ -67,18 +74,25 @@ Values lstm_of(NodeContext& n, Value x, Value w, Value recurrence) {
   const Recurrent r = common(n, op, x, recurrence, 5);
   op.input_forget = n.i("input_forget", 0) != 0;
   Value c;
-  if (n.has(6)) c = r.batch_first ? n.in(6) : n.transpose(n.in(6), {1, 0, 2});
-  else c = n(Broadcast{}, n.like(r.x, 0), n.concat({n.dims(r.x, 0, 1), n.ints_constant({r.directions, op.hidden_size})}, 0));
+  if (n.has(6))
+    c = r.batch_first ? n.in(6) : n.transpose(n.in(6), {1, 0, 2});
+  else
+    c = n(Broadcast{}, n.like(r.x, 0),
+          n.concat({n.dims(r.x, 0, 1), n.ints_constant({r.directions, op.hidden_size})}, 0));
   const std::vector<size_t> order{2, 0, 3, 1};  // i, o, f, c -> f, i, c, o
   Value bias = summed_bias(n);
   if (bias) bias = reordered(n, bias, 4, order);
-  const Values out = n.all(op, {r.x, r.h, c, r.lengths, reordered(n, w, 4, order), reordered(n, recurrence, 4, order), bias, n.opt(7)});
+  const Values out = n.all(
+      op, {r.x, r.h, c, r.lengths, reordered(n, w, 4, order), reordered(n, recurrence, 4, order), bias, n.opt(7)});
   return {sequence_output(n, r, out[0]), state_output(n, r, out[1]), state_output(n, r, out[2])};
 }
-Values lstm(NodeContext& n) { return lstm_of(n, n.in(0), n.in(1), n.in(2)); }
+Values lstm(NodeContext& n) {
+  return lstm_of(n, n.in(0), n.in(1), n.in(2));
+}
 
-// Weights [directions, inputs, 4 * hidden] in integers, scales and zero points of one number a direction or one a gate and unit. ONNX Runtime rounds
-// the data to u8 by their own range, and the hidden state at each step; here the data are rounded as there and the state stays in floats.
+// Weights [directions, inputs, 4 * hidden] in integers, scales and zero points of one number a direction or one a gate
+// and unit. ONNX Runtime rounds the data to u8 by their own range, and the hidden state at each step; here the data are
+// rounded as there and the state stays in floats.
 Values dynamic_quantize_lstm(NodeContext& n) {
   const auto weights = [&](size_t values, size_t scale, size_t zero) {
     const auto spread = [&](Value v) { return n.rank(v) == 1 ? n.unsqueeze(v, {1, 2}) : n.unsqueeze(v, {1}); };
@@ -124,7 +138,11 @@ constexpr OperatorRow microsoft[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> recurrent_rows() { return rows; }
-std::span<const OperatorRow> microsoft_recurrent_rows() { return microsoft; }
+std::span<const OperatorRow> recurrent_rows() {
+  return rows;
+}
+std::span<const OperatorRow> microsoft_recurrent_rows() {
+  return microsoft;
+}
 
 }  // namespace hone::onnx

@@ -10,7 +10,8 @@
 namespace hone::onnx {
 namespace {
 
-// The axes as a value: an attribute, then (ReduceSum from 13, the others from 18) an input; none means all, or none with noop_with_empty_axes.
+// The axes as a value: an attribute, then (ReduceSum from 13, the others from 18) an input; none means all, or none
+// with noop_with_empty_axes.
 Value axes_of(NodeContext& n, Value x) {
   if (n.has_attribute("axes")) return n.ints_constant(n.ints("axes"));
   const bool empty = !n.has(1) || (n.in(1).shape().is_static() && element_count(n.in(1).shape().to_shape()) == 0);
@@ -25,7 +26,9 @@ Value axes_of(NodeContext& n, Value x) {
   return n(Range{ElementType::i64}, n.int_constant(0), rank, n.int_constant(1));
 }
 
-bool keep(NodeContext& n) { return n.i("keepdims", 1) != 0; }
+bool keep(NodeContext& n) {
+  return n.i("keepdims", 1) != 0;
+}
 
 template <class Op>
 Values reduce(NodeContext& n) {
@@ -121,6 +124,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> reduction_rows() { return rows; }
+std::span<const OperatorRow> reduction_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

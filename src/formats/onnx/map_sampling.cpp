@@ -23,11 +23,17 @@ Values grid_sample(NodeContext& n) {
   GridSample op;
   op.align_corners = n.i("align_corners", 0) != 0;
   const std::string mode = n.s("mode", "linear"), padding = n.s("padding_mode", "zeros");
-  if (mode == "linear" || mode == "bilinear") op.mode = GridMode::bilinear;
-  else if (mode == "nearest") op.mode = GridMode::nearest;
-  else if (mode == "cubic" || mode == "bicubic") op.mode = GridMode::bicubic;
-  else n.fail("unknown mode '" + mode + "'");
-  op.padding_mode = padding == "border" ? GridPadding::border : padding == "reflection" ? GridPadding::reflection : GridPadding::zeros;
+  if (mode == "linear" || mode == "bilinear")
+    op.mode = GridMode::bilinear;
+  else if (mode == "nearest")
+    op.mode = GridMode::nearest;
+  else if (mode == "cubic" || mode == "bicubic")
+    op.mode = GridMode::bicubic;
+  else
+    n.fail("unknown mode '" + mode + "'");
+  op.padding_mode = padding == "border"       ? GridPadding::border
+                    : padding == "reflection" ? GridPadding::reflection
+                                              : GridPadding::zeros;
   return {n(op, n.in(0), n.in(1))};
 }
 
@@ -38,7 +44,9 @@ Values roi_align(NodeContext& n) {
   op.sampling_ratio = n.i("sampling_ratio", 0);
   op.spatial_scale = n.f("spatial_scale", 1);
   op.mode = n.s("mode", "avg") == "max" ? RoiMode::max_neighbour : RoiMode::avg;
-  op.aligned_mode = n.version >= 16 && n.s("coordinate_transformation_mode", "half_pixel") == "half_pixel" ? RoiAlignedMode::half_pixel_for_nn : RoiAlignedMode::asymmetric;
+  op.aligned_mode = n.version >= 16 && n.s("coordinate_transformation_mode", "half_pixel") == "half_pixel"
+                        ? RoiAlignedMode::half_pixel_for_nn
+                        : RoiAlignedMode::asymmetric;
   return {n(op, n.in(0), n.in(1), n.in(2))};
 }
 
@@ -106,10 +114,12 @@ Values deform_conv(NodeContext& n) {
 Values max_unpool(NodeContext& n) {
   const Value x = n.in(0);
   const auto kernel = n.ints("kernel_shape");
-  const auto strides = n.ints("strides", std::vector<int64_t>(kernel.size(), 1)), pads = n.ints("pads", std::vector<int64_t>(2 * kernel.size(), 0));
+  const auto strides = n.ints("strides", std::vector<int64_t>(kernel.size(), 1)),
+             pads = n.ints("pads", std::vector<int64_t>(2 * kernel.size(), 0));
   if (!x.shape().is_static()) n.refuse("needs static sizes");
   Shape shape = x.shape().to_shape();
-  for (size_t k = 0; k < kernel.size(); ++k) shape[k + 2] = (shape[k + 2] - 1) * strides[k] - pads[k] - pads[kernel.size() + k] + kernel[k];
+  for (size_t k = 0; k < kernel.size(); ++k)
+    shape[k + 2] = (shape[k + 2] - 1) * strides[k] - pads[k] - pads[kernel.size() + k] + kernel[k];
   const Value zeros = n(Broadcast{}, n.like(x, 0), n.ints_constant({element_count(shape)}));
   const Value flat = n(ScatterElementsUpdate{}, zeros, n.reshape(n.in(1), {-1}), n.reshape(x, {-1}), n.int_constant(0));
   const Value y = n.reshape(flat, shape);
@@ -127,7 +137,8 @@ Values cum_prod(NodeContext& n) {
     const Value length = n.gather(n.shape_of(x), n.int_constant(axis), 0);
     const Value at = n(Range{ElementType::i64}, n.int_constant(0), length, n.int_constant(1));
     const Value row = n.unsqueeze(at, {1}), column = n.unsqueeze(at, {0});
-    Value kept = reverse ? (exclusive ? n(Greater{}, column, row) : n(GreaterEqual{}, column, row)) : (exclusive ? n(Less{}, column, row) : n(LessEqual{}, column, row));
+    Value kept = reverse ? (exclusive ? n(Greater{}, column, row) : n(GreaterEqual{}, column, row))
+                         : (exclusive ? n(Less{}, column, row) : n(LessEqual{}, column, row));
     std::vector<int64_t> trailing;
     for (int64_t k = 0; k < rank - axis - 1; ++k) trailing.push_back(k + 2);
     if (!trailing.empty()) kept = n.unsqueeze(kept, trailing);
@@ -176,32 +187,34 @@ Values window(NodeContext& n, double a0, double a1, double a2) {
   const Value at = n.cast(n(Range{ElementType::i64}, n.int_constant(0), size, n.int_constant(1)), ElementType::f64);
   Value period = n.cast(size, ElementType::f64);
   if (!n.i("periodic", 1)) period = n(Subtract{}, period, n.b.scalar<double>(1));
-  auto cosine = [&](double turns) { return n(Cos{}, n(Divide{}, n(Multiply{}, at, n.b.scalar<double>(2 * std::numbers::pi * turns)), period)); };
+  auto cosine = [&](double turns) {
+    return n(Cos{}, n(Divide{}, n(Multiply{}, at, n.b.scalar<double>(2 * std::numbers::pi * turns)), period));
+  };
   Value y = n(Subtract{}, n.b.scalar<double>(a0), n(Multiply{}, cosine(1), n.b.scalar<double>(a1)));
   if (a2 != 0) y = n(Add{}, y, n(Multiply{}, cosine(2), n.b.scalar<double>(a2)));
   return {n.cast(y, type)};
 }
-Values hann(NodeContext& n) { return window(n, 0.5, 0.5, 0); }
-Values hamming(NodeContext& n) { return window(n, 25.0 / 46, 21.0 / 46, 0); }
-Values blackman(NodeContext& n) { return window(n, 0.42, 0.5, 0.08); }
+Values hann(NodeContext& n) {
+  return window(n, 0.5, 0.5, 0);
+}
+Values hamming(NodeContext& n) {
+  return window(n, 25.0 / 46, 21.0 / 46, 0);
+}
+Values blackman(NodeContext& n) {
+  return window(n, 0.42, 0.5, 0.08);
+}
 
 constexpr OperatorRow rows[] = {
-    {"AffineGrid", 20, affine_grid},
-    {"BlackmanWindow", 17, blackman},
-    {"Col2Im", 18, col2im},
-    {"CumProd", 26, cum_prod},
-    {"DeformConv", 19, deform_conv},
-    {"Det", 11, det},
-    {"Einsum", 12, einsum},
-    {"GridSample", 16, grid_sample},
-    {"HammingWindow", 17, hamming},
-    {"HannWindow", 17, hann},
-    {"MaxUnpool", 9, max_unpool},
-    {"RoiAlign", 10, roi_align},
+    {"AffineGrid", 20, affine_grid}, {"BlackmanWindow", 17, blackman}, {"Col2Im", 18, col2im},
+    {"CumProd", 26, cum_prod},       {"DeformConv", 19, deform_conv},  {"Det", 11, det},
+    {"Einsum", 12, einsum},          {"GridSample", 16, grid_sample},  {"HammingWindow", 17, hamming},
+    {"HannWindow", 17, hann},        {"MaxUnpool", 9, max_unpool},     {"RoiAlign", 10, roi_align},
 };
 
 }  // namespace
 
-std::span<const OperatorRow> sampling_rows() { return rows; }
+std::span<const OperatorRow> sampling_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

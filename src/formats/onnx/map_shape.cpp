@@ -14,7 +14,9 @@
 namespace hone::onnx {
 namespace {
 
-Values identity(NodeContext& n) { return {n.in(0)}; }
+Values identity(NodeContext& n) {
+  return {n.in(0)};
+}
 
 Values constant(NodeContext& n) {
   if (n.has_attribute("value")) return {n.b.constant(n.tensor("value"))};
@@ -53,7 +55,8 @@ Values flatten(NodeContext& n) {
   if (x.shape().is_static()) {
     const Shape s = x.shape().to_shape();
     if (axis > std::ssize(s)) n.fail("axis is out of range");
-    return {n.reshape(x, {element_count(Shape(s.begin(), s.begin() + axis)), element_count(Shape(s.begin() + axis, s.end()))})};
+    return {n.reshape(
+        x, {element_count(Shape(s.begin(), s.begin() + axis)), element_count(Shape(s.begin() + axis, s.end()))})};
   }
   if (axis == 1) return {n.reshape(x, {0, -1}, true)};
   const Value rows = n(ReduceProd{true}, n.dims(x, 0, axis), n.ints_constant({0}));
@@ -64,7 +67,9 @@ Values flatten(NodeContext& n) {
   return {n(Reshape{}, x, n.concat({rows, columns}, 0))};
 }
 
-Values transpose(NodeContext& n) { return {n.transpose(n.in(0), n.ints("perm"))}; }
+Values transpose(NodeContext& n) {
+  return {n.transpose(n.in(0), n.ints("perm"))};
+}
 
 Values squeeze(NodeContext& n) {
   if (n.has_attribute("axes")) return {n.squeeze(n.in(0), n.ints("axes"))};
@@ -88,7 +93,8 @@ Values split(NodeContext& n) {
   if (parts < 1 || parts > 100000) n.fail("num_outputs is out of range");
   const auto k = static_cast<size_t>(get_integer(axis.constant(), 0));
   // Unequal parts: all of the rounded-up size but the last.
-  if (x.shape().rank_known() && k < x.shape().rank() && x.shape()[k].is_static() && x.shape()[k].get_length() % parts != 0) {
+  if (x.shape().rank_known() && k < x.shape().rank() && x.shape()[k].is_static() &&
+      x.shape()[k].get_length() % parts != 0) {
     const int64_t whole = x.shape()[k].get_length(), size = (whole + parts - 1) / parts;
     std::vector<int64_t> lengths(static_cast<size_t>(parts), size);
     lengths.back() = whole - size * (parts - 1);
@@ -102,14 +108,18 @@ Values slice(NodeContext& n) {
   if (n.version < 10) {
     const auto starts = n.ints("starts"), ends = n.ints("ends");
     std::vector<int64_t> axes = n.ints("axes");
-    for (size_t k = 0; axes.size() < starts.size() && !n.has_attribute("axes"); ++k) axes.push_back(static_cast<int64_t>(k));
+    for (size_t k = 0; axes.size() < starts.size() && !n.has_attribute("axes"); ++k)
+      axes.push_back(static_cast<int64_t>(k));
     if (starts.size() != ends.size() || starts.size() != axes.size()) n.fail("starts, ends and axes differ in length");
-    return {n(Slice{}, x, n.ints_constant(starts), n.ints_constant(ends), n.ints_constant(std::vector<int64_t>(starts.size(), 1)), n.ints_constant(axes))};
+    return {n(Slice{}, x, n.ints_constant(starts), n.ints_constant(ends),
+              n.ints_constant(std::vector<int64_t>(starts.size(), 1)), n.ints_constant(axes))};
   }
   Value step = n.opt(4);
   if (!step) {
     if (!n.in(1).shape().is_static()) n.refuse("needs to know how many axes it cuts");
-    step = n.cast(n.ints_constant(std::vector<int64_t>(static_cast<size_t>(element_count(n.in(1).shape().to_shape())), 1)), n.in(1).element_type());
+    step =
+        n.cast(n.ints_constant(std::vector<int64_t>(static_cast<size_t>(element_count(n.in(1).shape().to_shape())), 1)),
+               n.in(1).element_type());
   }
   return {n(Slice{}, x, n.in(1), n.in(2), step, n.opt(3))};
 }
@@ -120,9 +130,13 @@ Values shape(NodeContext& n) {
   if (!cut) return {s};
   return {n.slice(s, 0, n.i("start", 0), n.i("end", std::numeric_limits<int32_t>::max()))};
 }
-Values size(NodeContext& n) { return {n(ReduceProd{false}, n.shape_of(n.in(0)), n.ints_constant({0}))}; }
+Values size(NodeContext& n) {
+  return {n(ReduceProd{false}, n.shape_of(n.in(0)), n.ints_constant({0}))};
+}
 
-Values expand(NodeContext& n) { return {n(Broadcast{BroadcastMode::bidirectional}, n.in(0), n.in(1))}; }
+Values expand(NodeContext& n) {
+  return {n(Broadcast{BroadcastMode::bidirectional}, n.in(0), n.in(1))};
+}
 
 Values tile(NodeContext& n) {
   if (n.version >= 6) return {n(Tile{}, n.in(0), n.in(1))};
@@ -160,7 +174,9 @@ Values pad(NodeContext& n) {
     value = n.like(x, n.f("value", 0));
   } else {
     const Value pads = n.cast(n.in(1), ElementType::i64);
-    value = n.opt(2) ? n.opt(2) : x.element_type() == ElementType::string ? n.b.constant(Tensor::strings({}, {""})) : n.like(x, 0);
+    value = n.opt(2)                                  ? n.opt(2)
+            : x.element_type() == ElementType::string ? n.b.constant(Tensor::strings({}, {""}))
+                                                      : n.like(x, 0);
     if (value.shape().rank_known() && value.shape().rank() == 1) value = n.reshape(value, {});
     if (n.has(3)) {
       const Tensor axes = n.constant(3);
@@ -172,7 +188,8 @@ Values pad(NodeContext& n) {
       const Value at = n(Select{}, n(Less{}, named, n.int_constant(0)), n(Add{}, named, n.int_constant(rank)), named);
       begin = n(ScatterElementsUpdate{}, zeros, at, halves[0], n.int_constant(0));
       end = n(ScatterElementsUpdate{}, zeros, at, halves[1], n.int_constant(0));
-      if (const Tensor p = n.constant(1); p && axes && p.size() == axes.size() * 2) {  // keep them constant where they are
+      if (const Tensor p = n.constant(1);
+          p && axes && p.size() == axes.size() * 2) {  // keep them constant where they are
         std::vector<int64_t> low(static_cast<size_t>(rank), 0), high(low);
         for (size_t k = 0; k < axes.size(); ++k) {
           const auto a = static_cast<size_t>(n.axis(get_integer(axes, k), x));
@@ -200,14 +217,18 @@ Values pad(NodeContext& n) {
   return {m == PadMode::constant ? n(Pad{m}, x, begin, end, value) : n(Pad{m}, x, begin, end)};
 }
 
-Values range(NodeContext& n) { return {n(Range{n.in(0).element_type()}, n.in(0), n.in(1), n.in(2))}; }
+Values range(NodeContext& n) {
+  return {n(Range{n.in(0).element_type()}, n.in(0), n.in(1), n.in(2))};
+}
 
 Values depth_to_space(NodeContext& n) {
   const std::string mode = n.s("mode", "DCR");
   if (mode != "DCR" && mode != "CRD") n.fail("mode must be DCR or CRD");
   return {n(DepthToSpace{mode == "CRD" ? DepthMode::depth_first : DepthMode::blocks_first, n.i("blocksize")}, n.in(0))};
 }
-Values space_to_depth(NodeContext& n) { return {n(SpaceToDepth{DepthMode::blocks_first, n.i("blocksize")}, n.in(0))}; }
+Values space_to_depth(NodeContext& n) {
+  return {n(SpaceToDepth{DepthMode::blocks_first, n.i("blocksize")}, n.in(0))};
+}
 
 // Integers wrap around, as in C; Hone's Convert saturates, so what may be out of range is brought into it first.
 Value wrapped(NodeContext& n, Value x, ElementType to) {
@@ -227,7 +248,8 @@ Value to_small_float(NodeContext& n, Value x, ElementType to) {
     const std::string mode = n.s("round_mode", "up");
     if (mode == "nearest") return n.cast(v, to);
     const Value log = n(Divide{}, n(Log{}, n.cast(magnitude, ElementType::f64)), n.b.scalar<double>(std::log(2.0)));
-    const Value power = mode == "up" ? n(Ceiling{}, n(Subtract{}, log, n.b.scalar<double>(1e-9))) : n(Floor{}, n(Add{}, log, n.b.scalar<double>(1e-9)));
+    const Value power = mode == "up" ? n(Ceiling{}, n(Subtract{}, log, n.b.scalar<double>(1e-9)))
+                                     : n(Floor{}, n(Add{}, log, n.b.scalar<double>(1e-9)));
     return n.cast(n.cast(n(Power{}, n.b.scalar<double>(2), power), ElementType::f32), to);
   }
   if (to == ElementType::f8e5m2 && saturate) return n.cast(n(Clamp{-57344, 57344}, v), to);
@@ -238,18 +260,23 @@ Value to_small_float(NodeContext& n, Value x, ElementType to) {
     return n.cast(n(Select{}, n(GreaterEqual{}, magnitude, n.b.scalar<float>(61440)), huge, v), to);
   }
   if (to == ElementType::f8e4m3) {
-    return n.cast(n(Select{}, n(Greater{}, magnitude, n.b.scalar<float>(464)), n.b.scalar<float>(std::numeric_limits<float>::quiet_NaN()), v), to);
+    return n.cast(n(Select{}, n(Greater{}, magnitude, n.b.scalar<float>(464)),
+                    n.b.scalar<float>(std::numeric_limits<float>::quiet_NaN()), v),
+                  to);
   }
   // fnuz: half a step above 240 and 57344
   const float limit = to == ElementType::f8e4m3fnuz ? 248 : 61440;
-  return n.cast(n(Select{}, n(GreaterEqual{}, magnitude, n.b.scalar<float>(limit)), n.b.scalar<float>(std::numeric_limits<float>::quiet_NaN()), v), to);
+  return n.cast(n(Select{}, n(GreaterEqual{}, magnitude, n.b.scalar<float>(limit)),
+                  n.b.scalar<float>(std::numeric_limits<float>::quiet_NaN()), v),
+                to);
 }
 
 Value converted(NodeContext& n, Value x, ElementType to) {
   const ElementType from = x.element_type();
   if (from == to || from == ElementType::string || to == ElementType::string) return n.cast(x, to);
   const bool narrow = is_integer(to) && bit_width(to) < 8;
-  if (narrow || (is_integer(from) && is_integer(to) && bit_width(to) <= 16 && bit_width(from) > bit_width(to))) return wrapped(n, x, to);
+  if (narrow || (is_integer(from) && is_integer(to) && bit_width(to) <= 16 && bit_width(from) > bit_width(to)))
+    return wrapped(n, x, to);
   if (is_float(to) && bit_width(to) == 8) return to_small_float(n, x, to);
   return n.cast(x, to);
 }
@@ -265,7 +292,9 @@ Values cast(NodeContext& n) {
   }
   return {converted(n, n.in(0), to)};
 }
-Values cast_like(NodeContext& n) { return {converted(n, n.in(0), n.in(1).element_type())}; }
+Values cast_like(NodeContext& n) {
+  return {converted(n, n.in(0), n.in(1).element_type())};
+}
 
 // Keeps the elements on and above (or below) a diagonal: row + k <= column.
 Values trilu(NodeContext& n) {
@@ -303,7 +332,8 @@ Values center_crop_pad(NodeContext& n) {
     const int64_t a = n.axis(axes[k], x);
     const Value wanted = n.slice(target, 0, static_cast<int64_t>(k), static_cast<int64_t>(k) + 1);
     const Value have = n.dims(x, a, a + 1);
-    const Value extra = n(Maximum{}, n(Subtract{}, wanted, have), zero), surplus = n(Maximum{}, n(Subtract{}, have, wanted), zero);
+    const Value extra = n(Maximum{}, n(Subtract{}, wanted, have), zero),
+                surplus = n(Maximum{}, n(Subtract{}, have, wanted), zero);
     const Value start = n(Divide{}, surplus, two), before = n(Divide{}, extra, two);
     x = n(Slice{}, x, start, n(Add{}, start, n(Minimum{}, have, wanted)), n.ints_constant({1}), n.ints_constant({a}));
     Values begin(n.rank(x), zero), end(begin);
@@ -343,6 +373,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> shape_rows() { return rows; }
+std::span<const OperatorRow> shape_rows() {
+  return rows;
+}
 
 }  // namespace hone::onnx

@@ -16,8 +16,9 @@ const std::unordered_map<std::string_view, Domain>& table() {
     auto take = [&](std::string_view domain, std::span<const OperatorRow> rows) {
       for (const OperatorRow& r : rows) t[domain].emplace(r.name, &r);
     };
-    for (auto rows : {elementwise_rows(), reduction_rows(), shape_rows(), indexing_rows(), network_rows(), normalization_rows(), quantization_rows(),
-                      control_rows(), sequence_rows(), attention_rows(), recurrent_rows(), sampling_rows(), spectral_rows(), random_rows(), experimental_rows()}) {
+    for (auto rows : {elementwise_rows(), reduction_rows(), shape_rows(), indexing_rows(), network_rows(),
+                      normalization_rows(), quantization_rows(), control_rows(), sequence_rows(), attention_rows(),
+                      recurrent_rows(), sampling_rows(), spectral_rows(), random_rows(), experimental_rows()}) {
       take("", rows);
     }
     take("ai.onnx.ml", ml_rows());

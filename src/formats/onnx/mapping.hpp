@@ -2,7 +2,8 @@
 //
 // To add an operator: write `Values my_op(NodeContext& n)` in the file of its family and give it a row there:
 //     {"MyOp", 1, my_op},
-// with the first operator set that has it. `n.version` tells the operator set of the model, so one function serves all versions.
+// with the first operator set that has it. `n.version` tells the operator set of the model, so one function serves all
+// versions.
 #pragma once
 #include <span>
 #include <string_view>
@@ -34,16 +35,16 @@ std::span<const OperatorRow> sampling_rows();
 std::span<const OperatorRow> spectral_rows();
 std::span<const OperatorRow> random_rows();
 std::span<const OperatorRow> experimental_rows();
-std::span<const OperatorRow> microsoft_rows();  ///< of domain com.microsoft
-std::span<const OperatorRow> microsoft_attention_rows();  ///< of domain com.microsoft
+std::span<const OperatorRow> microsoft_rows();              ///< of domain com.microsoft
+std::span<const OperatorRow> microsoft_attention_rows();    ///< of domain com.microsoft
 std::span<const OperatorRow> microsoft_group_query_rows();  ///< of domain com.microsoft
-std::span<const OperatorRow> microsoft_recurrent_rows();  ///< of domain com.microsoft
-std::span<const OperatorRow> microsoft_table_rows();  ///< of domain com.microsoft
-std::span<const OperatorRow> ml_rows();         ///< of domain ai.onnx.ml
-std::span<const OperatorRow> tree_rows();       ///< of domain ai.onnx.ml
-std::span<const OperatorRow> feature_rows();    ///< of domain ai.onnx.ml
-std::span<const OperatorRow> preview_rows();    ///< of domain ai.onnx.preview
-std::span<const OperatorRow> training_rows();   ///< of domain ai.onnx.preview.training
+std::span<const OperatorRow> microsoft_recurrent_rows();    ///< of domain com.microsoft
+std::span<const OperatorRow> microsoft_table_rows();        ///< of domain com.microsoft
+std::span<const OperatorRow> ml_rows();                     ///< of domain ai.onnx.ml
+std::span<const OperatorRow> tree_rows();                   ///< of domain ai.onnx.ml
+std::span<const OperatorRow> feature_rows();                ///< of domain ai.onnx.ml
+std::span<const OperatorRow> preview_rows();                ///< of domain ai.onnx.preview
+std::span<const OperatorRow> training_rows();               ///< of domain ai.onnx.preview.training
 
 /// Newest operator set of the default domain whose operators are known.
 inline constexpr int64_t newest_opset = 28;

@@ -22,13 +22,20 @@ const AttributeMessage* NodeContext::attribute(std::string_view name) const {
 const AttributeMessage& NodeContext::typed(std::string_view name, int kind) const {
   const AttributeMessage* a = attribute(name);
   if (!a) fail("attribute '" + std::string(name) + "' is missing");
-  if (a->kind != kind) fail("attribute '" + std::string(name) + "' has another type than the operator's specification says");
+  if (a->kind != kind)
+    fail("attribute '" + std::string(name) + "' has another type than the operator's specification says");
   return *a;
 }
 
-int64_t NodeContext::i(std::string_view name) const { return typed(name, AttributeMessage::i_).i; }
-int64_t NodeContext::i(std::string_view name, int64_t otherwise) const { return attribute(name) ? i(name) : otherwise; }
-double NodeContext::f(std::string_view name, double otherwise) const { return attribute(name) ? typed(name, AttributeMessage::f_).f : otherwise; }
+int64_t NodeContext::i(std::string_view name) const {
+  return typed(name, AttributeMessage::i_).i;
+}
+int64_t NodeContext::i(std::string_view name, int64_t otherwise) const {
+  return attribute(name) ? i(name) : otherwise;
+}
+double NodeContext::f(std::string_view name, double otherwise) const {
+  return attribute(name) ? typed(name, AttributeMessage::f_).f : otherwise;
+}
 std::string NodeContext::s(std::string_view name, std::string otherwise) const {
   return attribute(name) ? std::string(typed(name, AttributeMessage::s_).s) : otherwise;
 }
@@ -52,7 +59,8 @@ Subgraph NodeContext::subgraph(std::string_view name, const Types& inputs) const
 }
 
 size_t NodeContext::rank(Value v) const {
-  if (!v.type().is_tensor() || !v.shape().rank_known()) refuse("needs to know the rank of its input; give the input a shape");
+  if (!v.type().is_tensor() || !v.shape().rank_known())
+    refuse("needs to know the rank of its input; give the input a shape");
   return v.shape().rank();
 }
 
@@ -69,14 +77,20 @@ Node NodeContext::add(const char* op, Attributes attributes, const Values& in, s
   return b.add(*def, std::move(attributes), in, std::move(regions));
 }
 
-Value NodeContext::reshape(Value v, std::vector<int64_t> shape, bool zero_copies) { return (*this)(Reshape{zero_copies}, v, b.ints(std::move(shape))); }
-Value NodeContext::transpose(Value v, std::vector<int64_t> order) { return (*this)(Transpose{}, v, b.ints(std::move(order))); }
+Value NodeContext::reshape(Value v, std::vector<int64_t> shape, bool zero_copies) {
+  return (*this)(Reshape{zero_copies}, v, b.ints(std::move(shape)));
+}
+Value NodeContext::transpose(Value v, std::vector<int64_t> order) {
+  return (*this)(Transpose{}, v, b.ints(std::move(order)));
+}
 
 void NodeContext::fail(const std::string& what) const {
-  throw Error(ErrorCode::unreadable, "[" + std::string(node_.op) + "] " + what, node_.name.empty() ? "" : "node '" + std::string(node_.name) + "'");
+  throw Error(ErrorCode::unreadable, "[" + std::string(node_.op) + "] " + what,
+              node_.name.empty() ? "" : "node '" + std::string(node_.name) + "'");
 }
 void NodeContext::refuse(const std::string& what) const {
-  throw Error(ErrorCode::unsupported, "[" + std::string(node_.op) + "] " + what, node_.name.empty() ? "" : "node '" + std::string(node_.name) + "'");
+  throw Error(ErrorCode::unsupported, "[" + std::string(node_.op) + "] " + what,
+              node_.name.empty() ? "" : "node '" + std::string(node_.name) + "'");
 }
 
 }  // namespace hone::onnx

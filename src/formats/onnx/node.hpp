@@ -60,7 +60,8 @@ class NodeContext : public Emitter {
   Tensor tensor(std::string_view name) const;
   Subgraph subgraph(std::string_view name, const Types& inputs) const;
 
-  /// The numbers of input `i` where they are known at import: a constant, or shape arithmetic. An empty tensor otherwise.
+  /// The numbers of input `i` where they are known at import: a constant, or shape arithmetic. An empty tensor
+  /// otherwise.
   Tensor constant(size_t i) const { return has(i) ? known(inputs_[i]) : Tensor(); }
   /// Rank of a value; throws `Error` where it is not known.
   size_t rank(Value v) const;

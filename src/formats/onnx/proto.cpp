@@ -15,7 +15,9 @@ Bytes view(pbf_reader& r) {
   const protozero::data_view v = r.get_view();
   return {v.data(), v.size()};
 }
-pbf_reader reader(Bytes b) { return pbf_reader(b.data(), b.size()); }
+pbf_reader reader(Bytes b) {
+  return pbf_reader(b.data(), b.size());
+}
 
 // Repeated numbers come packed or one by one; both are legal in one message.
 template <class T, class Packed, class Single>
@@ -27,15 +29,19 @@ void repeated(pbf_reader& r, std::vector<T>& to, Packed packed, Single single) {
   }
 }
 void int64s(pbf_reader& r, std::vector<int64_t>& to) {
-  repeated(r, to, [&] { return r.get_packed_int64(); }, [&] { return r.get_int64(); });
+  repeated(
+      r, to, [&] { return r.get_packed_int64(); }, [&] { return r.get_int64(); });
 }
 
 std::pair<std::string, std::string> string_pair(Bytes b) {
   std::pair<std::string, std::string> p;
   for (pbf_reader r = reader(b); r.next();) {
-    if (r.tag() == 1) p.first = r.get_string();
-    else if (r.tag() == 2) p.second = r.get_string();
-    else r.skip();
+    if (r.tag() == 1)
+      p.first = r.get_string();
+    else if (r.tag() == 2)
+      p.second = r.get_string();
+    else
+      r.skip();
   }
   return p;
 }
@@ -44,9 +50,12 @@ void opset(Bytes b, Opsets& to) {
   std::string domain;
   int64_t version = 0;
   for (pbf_reader r = reader(b); r.next();) {
-    if (r.tag() == 1) domain = r.get_string();
-    else if (r.tag() == 2) version = r.get_int64();
-    else r.skip();
+    if (r.tag() == 1)
+      domain = r.get_string();
+    else if (r.tag() == 2)
+      version = r.get_int64();
+    else
+      r.skip();
   }
   if (domain == "ai.onnx") domain.clear();
   to[domain] = version;
@@ -57,26 +66,70 @@ AttributeMessage attribute(Bytes b) {
   int guess = AttributeMessage::none;  // old writers leave `type` out
   for (pbf_reader r = reader(b); r.next();) {
     switch (r.tag()) {
-      case 1: a.name = view(r); break;
-      case 2: a.f = r.get_float(); guess = AttributeMessage::f_; break;
-      case 3: a.i = r.get_int64(); guess = AttributeMessage::i_; break;
-      case 4: a.s = view(r); guess = AttributeMessage::s_; break;
-      case 5: a.message = view(r); guess = AttributeMessage::t_; break;
-      case 6: a.message = view(r); guess = AttributeMessage::g_; break;
+      case 1:
+        a.name = view(r);
+        break;
+      case 2:
+        a.f = r.get_float();
+        guess = AttributeMessage::f_;
+        break;
+      case 3:
+        a.i = r.get_int64();
+        guess = AttributeMessage::i_;
+        break;
+      case 4:
+        a.s = view(r);
+        guess = AttributeMessage::s_;
+        break;
+      case 5:
+        a.message = view(r);
+        guess = AttributeMessage::t_;
+        break;
+      case 6:
+        a.message = view(r);
+        guess = AttributeMessage::g_;
+        break;
       case 7:
-        repeated(r, a.floats, [&] { return r.get_packed_float(); }, [&] { return r.get_float(); });
+        repeated(
+            r, a.floats, [&] { return r.get_packed_float(); }, [&] { return r.get_float(); });
         guess = AttributeMessage::floats_;
         break;
-      case 8: int64s(r, a.ints); guess = AttributeMessage::ints_; break;
-      case 9: a.list.push_back(view(r)); guess = AttributeMessage::strings_; break;
-      case 10: a.list.push_back(view(r)); guess = AttributeMessage::tensors_; break;
-      case 11: a.list.push_back(view(r)); guess = AttributeMessage::graphs_; break;
-      case 14: a.message = view(r); guess = AttributeMessage::type_; break;
-      case 15: a.list.push_back(view(r)); guess = AttributeMessage::types_; break;
-      case 20: a.kind = r.get_int32(); break;
-      case 21: a.reference = view(r); break;
-      case 22: a.message = view(r); guess = AttributeMessage::sparse_; break;
-      default: r.skip();
+      case 8:
+        int64s(r, a.ints);
+        guess = AttributeMessage::ints_;
+        break;
+      case 9:
+        a.list.push_back(view(r));
+        guess = AttributeMessage::strings_;
+        break;
+      case 10:
+        a.list.push_back(view(r));
+        guess = AttributeMessage::tensors_;
+        break;
+      case 11:
+        a.list.push_back(view(r));
+        guess = AttributeMessage::graphs_;
+        break;
+      case 14:
+        a.message = view(r);
+        guess = AttributeMessage::type_;
+        break;
+      case 15:
+        a.list.push_back(view(r));
+        guess = AttributeMessage::types_;
+        break;
+      case 20:
+        a.kind = r.get_int32();
+        break;
+      case 21:
+        a.reference = view(r);
+        break;
+      case 22:
+        a.message = view(r);
+        guess = AttributeMessage::sparse_;
+        break;
+      default:
+        r.skip();
     }
   }
   if (a.kind == AttributeMessage::none) a.kind = guess;
@@ -87,14 +140,29 @@ NodeMessage node(Bytes b) {
   NodeMessage n;
   for (pbf_reader r = reader(b); r.next();) {
     switch (r.tag()) {
-      case 1: n.inputs.push_back(view(r)); break;
-      case 2: n.outputs.push_back(view(r)); break;
-      case 3: n.name = view(r); break;
-      case 4: n.op = view(r); break;
-      case 5: n.attributes.push_back(attribute(view(r))); break;
-      case 7: n.domain = view(r); break;
-      case 8: n.overload = view(r); break;
-      default: r.skip();
+      case 1:
+        n.inputs.push_back(view(r));
+        break;
+      case 2:
+        n.outputs.push_back(view(r));
+        break;
+      case 3:
+        n.name = view(r);
+        break;
+      case 4:
+        n.op = view(r);
+        break;
+      case 5:
+        n.attributes.push_back(attribute(view(r)));
+        break;
+      case 7:
+        n.domain = view(r);
+        break;
+      case 8:
+        n.overload = view(r);
+        break;
+      default:
+        r.skip();
     }
   }
   if (n.domain == "ai.onnx") n.domain = {};
@@ -104,9 +172,12 @@ NodeMessage node(Bytes b) {
 ValueMessage value(Bytes b) {
   ValueMessage v;
   for (pbf_reader r = reader(b); r.next();) {
-    if (r.tag() == 1) v.name = view(r);
-    else if (r.tag() == 2) v.type = view(r);
-    else r.skip();
+    if (r.tag() == 1)
+      v.name = view(r);
+    else if (r.tag() == 2)
+      v.type = view(r);
+    else
+      r.skip();
   }
   return v;
 }
@@ -115,15 +186,32 @@ FunctionMessage function(Bytes b) {
   FunctionMessage f;
   for (pbf_reader r = reader(b); r.next();) {
     switch (r.tag()) {
-      case 1: f.name = view(r); break;
-      case 4: f.inputs.push_back(view(r)); break;
-      case 5: f.outputs.push_back(view(r)); break;
-      case 7: f.nodes.push_back(node(view(r))); break;
-      case 9: opset(view(r), f.opsets); break;
-      case 10: f.domain = view(r); break;
-      case 11: f.defaults.push_back(attribute(view(r))); break;
-      case 13: f.overload = view(r); break;
-      default: r.skip();
+      case 1:
+        f.name = view(r);
+        break;
+      case 4:
+        f.inputs.push_back(view(r));
+        break;
+      case 5:
+        f.outputs.push_back(view(r));
+        break;
+      case 7:
+        f.nodes.push_back(node(view(r)));
+        break;
+      case 9:
+        opset(view(r), f.opsets);
+        break;
+      case 10:
+        f.domain = view(r);
+        break;
+      case 11:
+        f.defaults.push_back(attribute(view(r)));
+        break;
+      case 13:
+        f.overload = view(r);
+        break;
+      default:
+        r.skip();
     }
   }
   if (f.domain == "ai.onnx") f.domain = {};
@@ -173,8 +261,10 @@ Type type_message(Bytes b, int depth) {
   auto inner = [&](Bytes body, uint32_t tag) {
     Type t;
     for (pbf_reader r = reader(body); r.next();) {
-      if (r.tag() == tag) t = type_message(view(r), depth + 1);
-      else r.skip();
+      if (r.tag() == tag)
+        t = type_message(view(r), depth + 1);
+      else
+        r.skip();
     }
     return t;
   };
@@ -182,20 +272,29 @@ Type type_message(Bytes b, int depth) {
   for (pbf_reader r = reader(b); r.next();) {
     switch (r.tag()) {
       case 1:
-      case 8: t = tensor_type(view(r)); break;
-      case 4: t = Type::sequence(inner(view(r), 1)); break;
-      case 9: t = Type::optional(inner(view(r), 1)); break;
+      case 8:
+        t = tensor_type(view(r));
+        break;
+      case 4:
+        t = Type::sequence(inner(view(r), 1));
+        break;
+      case 9:
+        t = Type::optional(inner(view(r), 1));
+        break;
       case 5: {
         const Bytes body = view(r);
         ElementType key = ElementType::i64;
         for (pbf_reader m = reader(body); m.next();) {
-          if (m.tag() == 1) key = element_type_of_onnx(m.get_int32());
-          else m.skip();
+          if (m.tag() == 1)
+            key = element_type_of_onnx(m.get_int32());
+          else
+            m.skip();
         }
         t = Type::map(key, inner(body, 2));
         break;
       }
-      default: r.skip();
+      default:
+        r.skip();
     }
   }
   return t;
@@ -207,7 +306,8 @@ auto guarded(F&& f) {
   try {
     return f();
   } catch (const protozero::exception& e) {
-    throw Error(ErrorCode::unreadable, std::string("[onnx] the file is malformed (") + e.what() + ")", "", "check that the file is whole and an ONNX model");
+    throw Error(ErrorCode::unreadable, std::string("[onnx] the file is malformed (") + e.what() + ")", "",
+                "check that the file is whole and an ONNX model");
   }
 }
 
@@ -218,14 +318,30 @@ ModelMessage parse_model(Bytes b) {
     ModelMessage m;
     for (pbf_reader r = reader(b); r.next();) {
       switch (r.tag()) {
-        case 1: m.ir_version = r.get_int64(); break;
-        case 2: m.producer = view(r); break;
-        case 3: m.producer_version = view(r); break;
-        case 7: m.graph = view(r); m.has_graph = true; break;
-        case 8: opset(view(r), m.opsets); break;
-        case 14: m.metadata.insert(string_pair(view(r))); break;
-        case 25: m.functions.push_back(function(view(r))); break;
-        default: r.skip();
+        case 1:
+          m.ir_version = r.get_int64();
+          break;
+        case 2:
+          m.producer = view(r);
+          break;
+        case 3:
+          m.producer_version = view(r);
+          break;
+        case 7:
+          m.graph = view(r);
+          m.has_graph = true;
+          break;
+        case 8:
+          opset(view(r), m.opsets);
+          break;
+        case 14:
+          m.metadata.insert(string_pair(view(r)));
+          break;
+        case 25:
+          m.functions.push_back(function(view(r)));
+          break;
+        default:
+          r.skip();
       }
     }
     return m;
@@ -237,13 +353,26 @@ GraphMessage parse_graph_message(Bytes b) {
     GraphMessage g;
     for (pbf_reader r = reader(b); r.next();) {
       switch (r.tag()) {
-        case 1: g.nodes.push_back(node(view(r))); break;
-        case 2: g.name = view(r); break;
-        case 5: g.initializers.push_back(view(r)); break;
-        case 11: g.inputs.push_back(value(view(r))); break;
-        case 12: g.outputs.push_back(value(view(r))); break;
-        case 15: g.sparse_initializers.push_back(view(r)); break;
-        default: r.skip();
+        case 1:
+          g.nodes.push_back(node(view(r)));
+          break;
+        case 2:
+          g.name = view(r);
+          break;
+        case 5:
+          g.initializers.push_back(view(r));
+          break;
+        case 11:
+          g.inputs.push_back(value(view(r)));
+          break;
+        case 12:
+          g.outputs.push_back(value(view(r)));
+          break;
+        case 15:
+          g.sparse_initializers.push_back(view(r));
+          break;
+        default:
+          r.skip();
       }
     }
     return g;
@@ -275,19 +404,47 @@ TensorMessage parse_tensor(Bytes b) {
     };
     for (pbf_reader r = reader(b); r.next();) {
       switch (r.tag()) {
-        case 1: int64s(r, t.dims); break;
-        case 2: t.data_type = r.get_int32(); break;
-        case 4: packed(r, t.packed_floats, t.floats, [&] { return r.get_float(); }); break;
-        case 5: repeated(r, t.int32s, [&] { return r.get_packed_int32(); }, [&] { return r.get_int32(); }); break;
-        case 6: t.strings.push_back(view(r)); break;
-        case 7: int64s(r, t.int64s); break;
-        case 8: t.name = view(r); break;
-        case 9: t.raw = view(r); t.has_raw = true; break;
-        case 10: packed(r, t.packed_doubles, t.doubles, [&] { return r.get_double(); }); break;
-        case 11: repeated(r, t.uint64s, [&] { return r.get_packed_uint64(); }, [&] { return r.get_uint64(); }); break;
-        case 13: t.location.insert(string_pair(view(r))); break;
-        case 14: t.external = r.get_int32() == 1; break;
-        default: r.skip();
+        case 1:
+          int64s(r, t.dims);
+          break;
+        case 2:
+          t.data_type = r.get_int32();
+          break;
+        case 4:
+          packed(r, t.packed_floats, t.floats, [&] { return r.get_float(); });
+          break;
+        case 5:
+          repeated(
+              r, t.int32s, [&] { return r.get_packed_int32(); }, [&] { return r.get_int32(); });
+          break;
+        case 6:
+          t.strings.push_back(view(r));
+          break;
+        case 7:
+          int64s(r, t.int64s);
+          break;
+        case 8:
+          t.name = view(r);
+          break;
+        case 9:
+          t.raw = view(r);
+          t.has_raw = true;
+          break;
+        case 10:
+          packed(r, t.packed_doubles, t.doubles, [&] { return r.get_double(); });
+          break;
+        case 11:
+          repeated(
+              r, t.uint64s, [&] { return r.get_packed_uint64(); }, [&] { return r.get_uint64(); });
+          break;
+        case 13:
+          t.location.insert(string_pair(view(r)));
+          break;
+        case 14:
+          t.external = r.get_int32() == 1;
+          break;
+        default:
+          r.skip();
       }
     }
     return t;
@@ -307,12 +464,22 @@ Datum sequence_datum(Bytes b, const Storage& s, int depth) {
   Datum::Sequence out;
   for (pbf_reader r = reader(b); r.next();) {
     switch (r.tag()) {
-      case 3: out.emplace_back(to_tensor(parse_tensor(view(r)), s)); break;
-      case 4: out.emplace_back(sparse_to_tensor(view(r), s)); break;
-      case 5: out.push_back(sequence_datum(view(r), s, depth + 1)); break;
-      case 6: throw Error(ErrorCode::unsupported, "[onnx] sequences of maps are not supported as stored data");
-      case 7: out.push_back(optional_datum(view(r), s, depth + 1)); break;
-      default: r.skip();
+      case 3:
+        out.emplace_back(to_tensor(parse_tensor(view(r)), s));
+        break;
+      case 4:
+        out.emplace_back(sparse_to_tensor(view(r), s));
+        break;
+      case 5:
+        out.push_back(sequence_datum(view(r), s, depth + 1));
+        break;
+      case 6:
+        throw Error(ErrorCode::unsupported, "[onnx] sequences of maps are not supported as stored data");
+      case 7:
+        out.push_back(optional_datum(view(r), s, depth + 1));
+        break;
+      default:
+        r.skip();
     }
   }
   return Datum(std::move(out));
@@ -323,11 +490,20 @@ Datum optional_datum(Bytes b, const Storage& s, int depth) {
   Datum out;
   for (pbf_reader r = reader(b); r.next();) {
     switch (r.tag()) {
-      case 3: out = to_tensor(parse_tensor(view(r)), s); break;
-      case 4: out = sparse_to_tensor(view(r), s); break;
-      case 5: out = sequence_datum(view(r), s, depth + 1); break;
-      case 7: out = optional_datum(view(r), s, depth + 1); break;
-      default: r.skip();
+      case 3:
+        out = to_tensor(parse_tensor(view(r)), s);
+        break;
+      case 4:
+        out = sparse_to_tensor(view(r), s);
+        break;
+      case 5:
+        out = sequence_datum(view(r), s, depth + 1);
+        break;
+      case 7:
+        out = optional_datum(view(r), s, depth + 1);
+        break;
+      default:
+        r.skip();
     }
   }
   return out;
@@ -340,16 +516,21 @@ Tensor sparse_to_tensor(Bytes b, const Storage& storage) {
   std::vector<int64_t> dims;
   guarded([&] {
     for (pbf_reader r = reader(b); r.next();) {
-      if (r.tag() == 1) values = to_tensor(parse_tensor(view(r)), storage);
-      else if (r.tag() == 2) indices = to_tensor(parse_tensor(view(r)), storage);
-      else if (r.tag() == 3) int64s(r, dims);
-      else r.skip();
+      if (r.tag() == 1)
+        values = to_tensor(parse_tensor(view(r)), storage);
+      else if (r.tag() == 2)
+        indices = to_tensor(parse_tensor(view(r)), storage);
+      else if (r.tag() == 3)
+        int64s(r, dims);
+      else
+        r.skip();
     }
     return 0;
   });
   if (!values || !indices) throw Error(ErrorCode::unreadable, "[onnx] a sparse tensor lacks values or indices");
   // A dense form larger than this is not what a sparse file means to say.
-  if (element_count(dims) > (int64_t{1} << 30)) throw Error(ErrorCode::unsafe, "[onnx] a sparse tensor of " + to_string(dims) + " is too large to be made dense");
+  if (element_count(dims) > (int64_t{1} << 30))
+    throw Error(ErrorCode::unsafe, "[onnx] a sparse tensor of " + to_string(dims) + " is too large to be made dense");
   Tensor t(values.element_type(), dims);
   const bool linear = indices.rank() == 1;
   for (size_t i = 0; i < values.size(); ++i) {
@@ -359,13 +540,17 @@ Tensor sparse_to_tensor(Bytes b, const Storage& storage) {
       at = get_integer(indices, i);
     } else {
       for (size_t k = 0; k < dims.size(); ++k) {
-        if (i * dims.size() + k >= indices.size()) throw Error(ErrorCode::unreadable, "[onnx] a sparse tensor has too few indices");
+        if (i * dims.size() + k >= indices.size())
+          throw Error(ErrorCode::unreadable, "[onnx] a sparse tensor has too few indices");
         at = at * dims[k] + get_integer(indices, i * dims.size() + k);
       }
     }
-    if (at < 0 || at >= static_cast<int64_t>(t.size())) throw Error(ErrorCode::unreadable, "[onnx] an index of a sparse tensor is out of range");
-    if (is_integer(t.element_type())) set_integer(t, static_cast<size_t>(at), get_integer(values, i));
-    else set_element(t, static_cast<size_t>(at), get_element(values, i));
+    if (at < 0 || at >= static_cast<int64_t>(t.size()))
+      throw Error(ErrorCode::unreadable, "[onnx] an index of a sparse tensor is out of range");
+    if (is_integer(t.element_type()))
+      set_integer(t, static_cast<size_t>(at), get_integer(values, i));
+    else
+      set_element(t, static_cast<size_t>(at), get_element(values, i));
   }
   return t;
 }
@@ -383,10 +568,14 @@ Bytes sparse_tensor_name(Bytes b) {
 Datum parse_datum(Bytes b, const Type& type, const Storage& storage) {
   return guarded([&]() -> Datum {
     switch (type.kind) {
-      case Type::Kind::sequence: return sequence_datum(b, storage, 0);
-      case Type::Kind::optional: return optional_datum(b, storage, 0);
-      case Type::Kind::tensor: return to_tensor(parse_tensor(b), storage);
-      default: throw Error(ErrorCode::unsupported, "[onnx] stored data of type " + to_string(type) + " are not supported");
+      case Type::Kind::sequence:
+        return sequence_datum(b, storage, 0);
+      case Type::Kind::optional:
+        return optional_datum(b, storage, 0);
+      case Type::Kind::tensor:
+        return to_tensor(parse_tensor(b), storage);
+      default:
+        throw Error(ErrorCode::unsupported, "[onnx] stored data of type " + to_string(type) + " are not supported");
     }
   });
 }

@@ -95,7 +95,8 @@ struct Storage {
   mutable std::map<std::string, std::shared_ptr<const void>> files;  ///< mapped external files by name
 };
 
-/// The tensor of a message: mapped where its bytes are aligned, else copied. Throws `Error` (unreadable, unsafe, unsupported).
+/// The tensor of a message: mapped where its bytes are aligned, else copied. Throws `Error` (unreadable, unsafe,
+/// unsupported).
 Tensor to_tensor(const TensorMessage& m, const Storage& storage);
 /// A SparseTensorProto made dense.
 Tensor sparse_to_tensor(Bytes b, const Storage& storage);

@@ -84,8 +84,10 @@ class Reader : public Importer {
     while (!waiting.empty()) {
       std::vector<const NodeMessage*> later;
       for (const NodeMessage* n : waiting) {
-        if (!ready(*n)) later.push_back(n);
-        else node(*n);
+        if (!ready(*n))
+          later.push_back(n);
+        else
+          node(*n);
       }
       if (later.size() == waiting.size()) missing_input(*later.front());
       waiting = std::move(later);
@@ -129,9 +131,11 @@ class Reader : public Importer {
       if (initialized.contains(v.name) && !types) continue;  // IR 3 lists initializers among the inputs
       Type type = types ? Type() : parse_type_message(v.type);
       if (types) {
-        if (next >= types->size()) throw Error(ErrorCode::unreadable, "[onnx] a subgraph has more inputs than its node gives");
+        if (next >= types->size())
+          throw Error(ErrorCode::unreadable, "[onnx] a subgraph has more inputs than its node gives");
         type = (*types)[next++];
-        if (type.is_tensor() && type.element == ElementType::dynamic && !v.type.empty()) type.element = parse_type_message(v.type).element;
+        if (type.is_tensor() && type.element == ElementType::dynamic && !v.type.empty())
+          type.element = parse_type_message(v.type).element;
       }
       names_.values[v.name] = b.parameter(type, std::string(v.name));
     }
@@ -142,13 +146,15 @@ class Reader : public Importer {
     nodes(m.nodes);
     for (const ValueMessage& v : m.outputs) {
       const Value out = names_.find(v.name);
-      if (!out) throw Error(ErrorCode::unreadable, "[onnx] output '" + std::string(v.name) + "' is not made by any node");
+      if (!out)
+        throw Error(ErrorCode::unreadable, "[onnx] output '" + std::string(v.name) + "' is not made by any node");
       b.set_name({});
       b.set_provenance({});
       const Node result = b.result(out, std::string(v.name));
       if (!types && out.type().is_tensor() && !out.shape().rank_known() && !v.type.empty()) {
         const Type said = parse_type_message(v.type);
-        if (said.is_tensor() && said.shape.rank_known()) b.graph().set_info(result.id, "onnx/shape", to_string(said.shape));
+        if (said.is_tensor() && said.shape.rank_known())
+          b.graph().set_info(result.id, "onnx/shape", to_string(said.shape));
       }
       name_value(out, v.name);
     }
@@ -163,14 +169,17 @@ class Reader : public Importer {
     for (Bytes i : n.inputs) {
       if (!i.empty() && !names_.find(i)) return false;
     }
-    return std::all_of(n.attributes.begin(), n.attributes.end(), [&](const AttributeMessage& a) { return a.kind != AttributeMessage::g_ || subgraph_ready(a.message); });
+    return std::all_of(n.attributes.begin(), n.attributes.end(), [&](const AttributeMessage& a) {
+      return a.kind != AttributeMessage::g_ || subgraph_ready(a.message);
+    });
   }
 
   // Are the outer values that a subgraph captures there? Names that it makes itself do not count.
   bool subgraph_ready(Bytes message) {
     std::set<Bytes> wanted;
     captures(message, wanted, 0);
-    return std::none_of(wanted.begin(), wanted.end(), [&](Bytes name) { return produced_.contains(name) && !names_.find(name); });
+    return std::none_of(wanted.begin(), wanted.end(),
+                        [&](Bytes name) { return produced_.contains(name) && !names_.find(name); });
   }
   void captures(Bytes message, std::set<Bytes>& wanted, int depth) {
     const GraphMessage g = parse_graph_message(message);
@@ -190,11 +199,13 @@ class Reader : public Importer {
   [[noreturn]] void missing_input(const NodeMessage& n) {
     for (Bytes i : n.inputs) {
       if (!i.empty() && !names_.find(i)) {
-        throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] input '" + std::string(i) + "' is made by no node before it can run",
+        throw Error(ErrorCode::unreadable,
+                    "[" + std::string(n.op) + "] input '" + std::string(i) + "' is made by no node before it can run",
                     "node '" + std::string(n.name) + "'", "the graph has a cycle or lacks a tensor");
       }
     }
-    throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] a value that its subgraph needs is missing", "node '" + std::string(n.name) + "'");
+    throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] a value that its subgraph needs is missing",
+                "node '" + std::string(n.name) + "'");
   }
 
   void name_value(Value v, Bytes name) {
@@ -228,8 +239,10 @@ class Reader : public Importer {
   }
 
   void node(const NodeMessage& original) {
-    if (++model_.inlined > 4'000'000) throw Error(ErrorCode::unsafe, "[onnx] functions expand to more than 4,000,000 nodes");
-    const bool substitute = names_.arguments && std::any_of(original.attributes.begin(), original.attributes.end(), [](const auto& a) { return !a.reference.empty(); });
+    if (++model_.inlined > 4'000'000)
+      throw Error(ErrorCode::unsafe, "[onnx] functions expand to more than 4,000,000 nodes");
+    const bool substitute = names_.arguments && std::any_of(original.attributes.begin(), original.attributes.end(),
+                                                            [](const auto& a) { return !a.reference.empty(); });
     NodeMessage copy;
     if (substitute) copy = resolved(original);
     const NodeMessage& n = substitute ? copy : original;
@@ -258,15 +271,19 @@ class Reader : public Importer {
       }
     } catch (const Error& e) {
       if (e.where().starts_with("node '")) throw;
-      throw e.at("node '" + std::string(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name) + "' (" + std::string(n.op) + ")");
+      throw e.at("node '" + std::string(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name) + "' (" +
+                 std::string(n.op) + ")");
     } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
-      throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] lacks inputs, attributes or results that it must have",
+      throw Error(ErrorCode::unreadable,
+                  "[" + std::string(n.op) + "] lacks inputs, attributes or results that it must have",
                   "node '" + std::string(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name) + "'");
     }
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (n.outputs[i].empty()) continue;
       if (i >= outputs.size() || !outputs[i]) {
-        throw Error(ErrorCode::unsupported, "[" + std::string(n.op) + "] output " + std::to_string(i) + " is not offered", "node '" + std::string(n.name) + "'");
+        throw Error(ErrorCode::unsupported,
+                    "[" + std::string(n.op) + "] output " + std::to_string(i) + " is not offered",
+                    "node '" + std::string(n.name) + "'");
       }
       names_.values[n.outputs[i]] = outputs[i];
       name_value(outputs[i], n.outputs[i]);
@@ -277,7 +294,8 @@ class Reader : public Importer {
     if (depth_ >= max_depth) throw Error(ErrorCode::unsafe, "[onnx] functions call each other too deeply");
     std::vector<AttributeMessage> arguments = n.attributes;
     for (const AttributeMessage& d : f.defaults) {
-      if (std::none_of(arguments.begin(), arguments.end(), [&](const auto& a) { return a.name == d.name; })) arguments.push_back(d);
+      if (std::none_of(arguments.begin(), arguments.end(), [&](const auto& a) { return a.name == d.name; }))
+        arguments.push_back(d);
     }
     Names names{names_.scope, nullptr, {}, &arguments, &f.opsets};
     for (size_t i = 0; i < f.inputs.size(); ++i) {
@@ -313,9 +331,15 @@ class Reader : public Importer {
         return std::string(text);
       };
       switch (a.kind) {
-        case AttributeMessage::i_: op.add(std::string(a.name), 'i', false, {std::to_string(a.i)}); break;
-        case AttributeMessage::f_: op.add(std::string(a.name), 'f', false, {number(a.f)}); break;
-        case AttributeMessage::s_: op.add(std::string(a.name), 's', false, {std::string(a.s)}); break;
+        case AttributeMessage::i_:
+          op.add(std::string(a.name), 'i', false, {std::to_string(a.i)});
+          break;
+        case AttributeMessage::f_:
+          op.add(std::string(a.name), 'f', false, {number(a.f)});
+          break;
+        case AttributeMessage::s_:
+          op.add(std::string(a.name), 's', false, {std::string(a.s)});
+          break;
         case AttributeMessage::ints_:
           for (int64_t v : a.ints) values.push_back(std::to_string(v));
           op.add(std::string(a.name), 'i', true, values);
@@ -328,7 +352,10 @@ class Reader : public Importer {
           for (Bytes v : a.list) values.emplace_back(v);
           op.add(std::string(a.name), 's', true, values);
           break;
-        default: throw Error(ErrorCode::unsupported, "[" + std::string(n.op) + "] attribute '" + std::string(a.name) + "' is a tensor or graph: extension operators take numbers and strings");
+        default:
+          throw Error(ErrorCode::unsupported,
+                      "[" + std::string(n.op) + "] attribute '" + std::string(a.name) +
+                          "' is a tensor or graph: extension operators take numbers and strings");
       }
     }
     Builder& b = names_.scope->builder;
@@ -356,7 +383,8 @@ void find_unknown(const Model& model, const std::vector<NodeMessage>& nodes, Unk
   for (const NodeMessage& n : nodes) {
     const OperatorRow* row = find_row(n.domain, n.op);
     if (!row && !model.function(n) && !find_extension(n.domain, n.op)) {
-      unknown.occurrences[{std::string(n.domain), std::string(n.op)}].emplace_back(n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name);
+      unknown.occurrences[{std::string(n.domain), std::string(n.op)}].emplace_back(
+          n.name.empty() && !n.outputs.empty() ? n.outputs[0] : n.name);
     }
     for (const AttributeMessage& a : n.attributes) {
       if (a.kind == AttributeMessage::g_) find_unknown(model, parse_graph_message(a.message).nodes, unknown, depth + 1);
@@ -374,7 +402,8 @@ void check_operators(const Model& model, const GraphMessage& graph) {
   std::string text;
   size_t named = 0;
   for (const auto& [key, nodes] : unknown.occurrences) {
-    text += (text.empty() ? "" : "; ") + (key.first.empty() ? "" : key.first + "::") + key.second + " x" + std::to_string(nodes.size()) + " (";
+    text += (text.empty() ? "" : "; ") + (key.first.empty() ? "" : key.first + "::") + key.second + " x" +
+            std::to_string(nodes.size()) + " (";
     for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
     text += nodes.size() > 5 ? ", ...)" : ")";
     const auto near = named++ < most_suggested ? nearest_names(key.first, key.second) : std::vector<std::string>();
@@ -385,10 +414,13 @@ void check_operators(const Model& model, const GraphMessage& graph) {
 }
 
 void check_opsets(ModelMessage& m) {
-  if (m.ir_version > 20) throw Error(ErrorCode::unsupported, "[onnx] IR version " + std::to_string(m.ir_version) + " is not known");
+  if (m.ir_version > 20)
+    throw Error(ErrorCode::unsupported, "[onnx] IR version " + std::to_string(m.ir_version) + " is not known");
   if (m.opsets.empty()) {
     if (m.ir_version >= 3) {
-      throw Error(ErrorCode::unreadable, "[onnx] the model lacks opset_import, so the meaning of its operators is not known", "", "export it again");
+      throw Error(ErrorCode::unreadable,
+                  "[onnx] the model lacks opset_import, so the meaning of its operators is not known", "",
+                  "export it again");
     }
     m.opsets[""] = 1;  // before IR version 3 there was one operator set
   }
@@ -434,7 +466,8 @@ Graph import(std::string_view bytes, std::shared_ptr<const void> owner, const st
   Model model;
   model.message = parse_model(bytes);
   if (!model.message.has_graph) {
-    throw Error(ErrorCode::unreadable, "[onnx] the file holds no graph", "", "check that the file is whole and an ONNX model");
+    throw Error(ErrorCode::unreadable, "[onnx] the file holds no graph", "",
+                "check that the file is whole and an ONNX model");
   }
   model.storage.owner = std::move(owner);
   model.storage.folder = folder;
@@ -449,7 +482,8 @@ Graph import(std::string_view bytes, std::shared_ptr<const void> owner, const st
   g.name = message.name;
   g.info["framework"] = "onnx";
   for (const auto& [k, v] : model.message.metadata) g.info["onnx/" + k] = v;
-  if (!model.message.producer.empty()) g.info["producer"] = std::string(model.message.producer) + " " + std::string(model.message.producer_version);
+  if (!model.message.producer.empty())
+    g.info["producer"] = std::string(model.message.producer) + " " + std::string(model.message.producer_version);
   GraphScope scope(g, nullptr);
   Names names{&scope, nullptr, {}, nullptr, &model.message.opsets};
   Reader reader(model, names, 0);

@@ -31,7 +31,9 @@ using protozero::pbf_writer;
 
 using File = OnnxFile;
 
-Tensor run(const Graph& g, std::vector<Datum> in) { return evaluate(g, in)[0].tensor(); }
+Tensor run(const Graph& g, std::vector<Datum> in) {
+  return evaluate(g, in)[0].tensor();
+}
 
 std::string message_of(const std::function<void()>& f) {
   try {
@@ -51,7 +53,10 @@ TEST(OnnxReader, computes_nodes_listed_in_any_order) {
 
 TEST(OnnxReader, keeps_tensor_and_node_names) {
   File f;
-  f.input("x", ElementType::f32, {2}).add(File::node("Relu", {"x"}, {"hidden"})).add(File::node("Neg", {"hidden"}, {"y"})).output("y");
+  f.input("x", ElementType::f32, {2})
+      .add(File::node("Relu", {"x"}, {"hidden"}))
+      .add(File::node("Neg", {"hidden"}, {"y"}))
+      .output("y");
   const Graph g = f.read();
   EXPECT_TRUE(g.input("x"));
   const Value y = g.outputs()[0], hidden = y.node().input(0);
@@ -74,7 +79,11 @@ TEST(OnnxReader, offers_near_names_for_the_first_unknown_operators_alone) {
 
 TEST(OnnxReader, reports_all_unknown_operators_with_their_nodes_and_near_names) {
   File f;
-  f.input("x", ElementType::f32, {2}).add(File::node("Relux", {"x"}, {"a"})).add(File::node("Relux", {"a"}, {"b"})).add(File::node("Magic", {"b"}, {"y"}, "my.domain")).output("y");
+  f.input("x", ElementType::f32, {2})
+      .add(File::node("Relux", {"x"}, {"a"}))
+      .add(File::node("Relux", {"a"}, {"b"}))
+      .add(File::node("Magic", {"b"}, {"y"}, "my.domain"))
+      .output("y");
   const std::string m = message_of([&] { f.read(); });
   EXPECT_NE(m.find("Relux x2 (a_node, b_node)"), m.npos) << m;
   EXPECT_NE(m.find("nearest known: Relu"), m.npos) << m;
@@ -102,7 +111,8 @@ TEST(OnnxReader, broadcasts_along_an_axis_as_old_operator_sets_say) {
   f.opset = 6;
   f.input("x", ElementType::f32, {1, 2, 2}).constant("b", Tensor::of<float>({2}, {10, 20}));
   f.add(File::node("Add", {"x", "b"}, {"y"}, "", onnx::AttributeList().i("broadcast", 1).i("axis", 1))).output("y");
-  EXPECT_TRUE(run(f.read(), {Tensor::of<float>({1, 2, 2}, {1, 2, 3, 4})}).identical(Tensor::of<float>({1, 2, 2}, {11, 12, 23, 24})));
+  EXPECT_TRUE(run(f.read(), {Tensor::of<float>({1, 2, 2}, {1, 2, 3, 4})})
+                  .identical(Tensor::of<float>({1, 2, 2}, {11, 12, 23, 24})));
 }
 
 TEST(OnnxReader, inlines_functions_with_their_attributes) {
@@ -122,7 +132,9 @@ TEST(OnnxReader, inlines_functions_with_their_attributes) {
   w.add_message(9, set);
   w.add_string(10, "my.domain");
   pbf_writer(f.functions).add_message(25, function);
-  f.input("x", ElementType::f32, {2}).add(File::node("Leak", {"x"}, {"y"}, "my.domain", onnx::AttributeList().f("slope", 0.5))).output("y");
+  f.input("x", ElementType::f32, {2})
+      .add(File::node("Leak", {"x"}, {"y"}, "my.domain", onnx::AttributeList().f("slope", 0.5)))
+      .output("y");
   EXPECT_TRUE(run(f.read(), {Tensor::of<float>({2}, {-2, 4})}).identical(Tensor::of<float>({2}, {-1, 4})));
 }
 
@@ -135,7 +147,9 @@ TEST(OnnxReader, lifts_values_that_branches_capture) {
   File f;
   f.input("c", ElementType::i64, {}).input("x", ElementType::f32, {2}).constant("w", Tensor::of<float>({2}, {3, 4}));
   f.add(File::node("Cast", {"c"}, {"cond"}, "", onnx::AttributeList().i("to", 9)));
-  f.add(File::node("If", {"cond"}, {"y"}, "", onnx::AttributeList().graph("then_branch", branch("Add")).graph("else_branch", branch("Mul")))).output("y");
+  f.add(File::node("If", {"cond"}, {"y"}, "",
+                   onnx::AttributeList().graph("then_branch", branch("Add")).graph("else_branch", branch("Mul"))))
+      .output("y");
   const Graph g = f.read();
   const Tensor x = Tensor::of<float>({2}, {10, 20});
   EXPECT_TRUE(run(g, {Tensor::scalar<int64_t>(1), x}).identical(Tensor::of<float>({2}, {13, 24})));
@@ -174,7 +188,9 @@ TEST(OnnxReader, maps_external_data_and_refuses_paths_that_leave_the_folder) {
 TEST(OnnxReader, never_crashes_on_truncated_or_flipped_files) {
   File f;
   f.input("x", ElementType::f32, {1, 2, 4, 4}).constant("w", Tensor(ElementType::f32, {3, 2, 3, 3}));
-  f.add(File::node("Conv", {"x", "w"}, {"a"}, "", onnx::AttributeList().ints("pads", {1, 1, 1, 1}))).add(File::node("Softmax", {"a"}, {"y"})).output("y");
+  f.add(File::node("Conv", {"x", "w"}, {"a"}, "", onnx::AttributeList().ints("pads", {1, 1, 1, 1})))
+      .add(File::node("Softmax", {"a"}, {"y"}))
+      .output("y");
   const std::string whole = f.bytes();
   auto attempt = [](const std::string& bytes) {
     auto owner = std::make_shared<std::string>(bytes);
@@ -248,13 +264,20 @@ TEST(OnnxReader, casts_between_strings_and_numbers) {
 TEST(OnnxReader, scans_each_sample_of_a_batch_in_set_8) {
   File body, f;
   body.input("sum", ElementType::f32, {1}).input("next", ElementType::f32, {1});
-  body.add(File::node("Add", {"sum", "next"}, {"total"})).add(File::node("Identity", {"total"}, {"part"})).output("total").output("part");
+  body.add(File::node("Add", {"sum", "next"}, {"total"}))
+      .add(File::node("Identity", {"total"}, {"part"}))
+      .output("total")
+      .output("part");
   f.opset = 8;
   f.input("start", ElementType::f32, {2, 1}).input("x", ElementType::f32, {2, 3, 1});
-  f.add(File::node("Scan", {"", "start", "x"}, {"y", "z"}, "", onnx::AttributeList().i("num_scan_inputs", 1).graph("body", body.graph))).output("y").output("z");
+  f.add(File::node("Scan", {"", "start", "x"}, {"y", "z"}, "",
+                   onnx::AttributeList().i("num_scan_inputs", 1).graph("body", body.graph)))
+      .output("y")
+      .output("z");
   const std::string bytes = f.bytes();
   const float start[] = {10, 20}, x[] = {1, 2, 3, 4, 5, 6};
-  const auto out = evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({2, 1}, start), Tensor::of<float>({2, 3, 1}, x)});
+  const auto out =
+      evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({2, 1}, start), Tensor::of<float>({2, 3, 1}, x)});
   EXPECT_EQ(out[0].tensor().to_doubles(), (std::vector<double>{16, 35}));
   EXPECT_EQ(out[1].tensor().shape(), (Shape{2, 3, 1}));
   EXPECT_EQ(out[1].tensor().to_doubles(), (std::vector<double>{11, 13, 16, 24, 29, 35}));
@@ -265,7 +288,9 @@ TEST(OnnxReader, transposed_convolutions_with_same_padding_give_strides_times_th
   f.opset = 11;
   const Tensor w = Tensor(ElementType::f32, {1, 2, 3, 3});
   f.input("x", ElementType::f32, {1, 1, 3, 3}).constant("w", w);
-  f.add(File::node("ConvTranspose", {"x", "w"}, {"y"}, "", onnx::AttributeList().s("auto_pad", "SAME_UPPER").ints("strides", {2, 2}))).output("y");
+  f.add(File::node("ConvTranspose", {"x", "w"}, {"y"}, "",
+                   onnx::AttributeList().s("auto_pad", "SAME_UPPER").ints("strides", {2, 2})))
+      .output("y");
   const std::string bytes = f.bytes();
   EXPECT_EQ(parse_onnx(bytes, nullptr, "").outputs()[0].shape(), (PartialShape{1, 2, 6, 6}));
 }
@@ -275,24 +300,31 @@ TEST(OnnxReader, activates_fused_convolutions) {
   Tensor w(ElementType::f32, {1, 1, 1, 1});
   w.data<float>()[0] = 2;
   f.input("x", ElementType::f32, {1, 1, 1, 3}).constant("w", w);
-  f.add(File::node("FusedConv", {"x", "w"}, {"y"}, "com.microsoft", onnx::AttributeList().s("activation", "Clip").floats("activation_params", {-1, 3}))).output("y");
+  f.add(File::node("FusedConv", {"x", "w"}, {"y"}, "com.microsoft",
+                   onnx::AttributeList().s("activation", "Clip").floats("activation_params", {-1, 3})))
+      .output("y");
   const std::string bytes = f.bytes();
   const float x[] = {-4, 1, 7};
-  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 1, 1, 3}, x)})[0].tensor().to_doubles(), (std::vector<double>{-1, 2, 3}));
+  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 1, 1, 3}, x)})[0].tensor().to_doubles(),
+            (std::vector<double>{-1, 2, 3}));
 }
 
 TEST(OnnxReader, normalizes_along_the_last_axis_of_an_unknown_rank) {
   File f;
-  f.input("x", ElementType::f32, {2}).input("mask", ElementType::i64, {4}).constant("flat", Tensor::of<int64_t>({1}, {-1}));
+  f.input("x", ElementType::f32, {2})
+      .input("mask", ElementType::i64, {4})
+      .constant("flat", Tensor::of<int64_t>({1}, {-1}));
   f.add(File::node("NonZero", {"mask"}, {"places"})).add(File::node("Reshape", {"places", "flat"}, {"shape"}));
   f.add(File::node("Reshape", {"x", "shape"}, {"any"})).add(File::node("Softmax", {"any"}, {"y"})).output("y");
   const std::string bytes = f.bytes();
   const Graph g = parse_onnx(bytes, nullptr, "");
   ASSERT_FALSE(g.outputs()[0].shape().rank_known());
   const float x[] = {0, std::log(3.0f)};
-  const Tensor row = evaluate(g, {Tensor::of<float>({2}, x), Tensor::of<int64_t>({4}, {0, 1, 1, 0})})[0].tensor();  // shape [1, 2]
+  const Tensor row =
+      evaluate(g, {Tensor::of<float>({2}, x), Tensor::of<int64_t>({4}, {0, 1, 1, 0})})[0].tensor();  // shape [1, 2]
   EXPECT_NEAR(row.data<float>()[0], 0.25, 1e-6);
-  const Tensor column = evaluate(g, {Tensor::of<float>({2}, x), Tensor::of<int64_t>({4}, {0, 0, 1, 0})})[0].tensor();  // shape [2]
+  const Tensor column =
+      evaluate(g, {Tensor::of<float>({2}, x), Tensor::of<int64_t>({4}, {0, 0, 1, 0})})[0].tensor();  // shape [2]
   EXPECT_NEAR(column.data<float>()[1], 0.75, 1e-6);
 }
 
@@ -300,13 +332,17 @@ TEST(OnnxReader, products_of_integers_are_exact_beyond_what_f32_holds) {
   // Sums up to 600 * 255 * 127 > 2^24, the last one odd.
   File f;
   const std::vector<int8_t> w(600, 127);
-  f.input("x", ElementType::f32, {1, 600}).constant("w", Tensor::of<int8_t>({600, 1}, w)).constant("one", Tensor::of<float>({}, std::vector<float>{1}));
-  f.constant("none", Tensor::of<uint8_t>({}, std::vector<uint8_t>{0})).add(File::node("QuantizeLinear", {"x", "one", "none"}, {"q"}));
+  f.input("x", ElementType::f32, {1, 600})
+      .constant("w", Tensor::of<int8_t>({600, 1}, w))
+      .constant("one", Tensor::of<float>({}, std::vector<float>{1}));
+  f.constant("none", Tensor::of<uint8_t>({}, std::vector<uint8_t>{0}))
+      .add(File::node("QuantizeLinear", {"x", "one", "none"}, {"q"}));
   f.add(File::node("MatMulInteger", {"q", "w"}, {"y"})).output("y");
   std::vector<float> x(600, 255);
   x[599] = 254;
   const std::string bytes = f.bytes();
-  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 600}, x)})[0].tensor().to_ints(), (std::vector<int64_t>{127 * (599 * 255 + 254)}));
+  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor::of<float>({1, 600}, x)})[0].tensor().to_ints(),
+            (std::vector<int64_t>{127 * (599 * 255 + 254)}));
 }
 
 TEST(OnnxReader, ranges_of_nothing_but_zeros_quantize_to_zeros) {
@@ -314,7 +350,8 @@ TEST(OnnxReader, ranges_of_nothing_but_zeros_quantize_to_zeros) {
   f.input("x", ElementType::f32, {3}).add(File::node("DynamicQuantizeLinear", {"x"}, {"q", "scale", "zero"}));
   f.add(File::node("DequantizeLinear", {"q", "scale", "zero"}, {"y"})).output("y");
   const std::string bytes = f.bytes();
-  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor(ElementType::f32, {3})})[0].tensor().to_doubles(), (std::vector<double>{0, 0, 0}));
+  EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {Tensor(ElementType::f32, {3})})[0].tensor().to_doubles(),
+            (std::vector<double>{0, 0, 0}));
 }
 
 TEST(OnnxReader, recurrent_layers_with_integer_weights_are_those_of_the_numbers_they_stand_for) {
@@ -322,17 +359,24 @@ TEST(OnnxReader, recurrent_layers_with_integer_weights_are_those_of_the_numbers_
   const std::vector<int8_t> w{10, -20, 30, 5, 7, -9, 40, 1}, r{3, 8, -5, 2, 9, -7, 6, 1, 4, -3, 2, 5, -8, 7, 1, 6};
   const auto real = [](const std::vector<int8_t>& v, size_t rows, float scale, int zero) {
     std::vector<float> out(v.size());  // rows become columns
-    for (size_t i = 0; i < v.size(); ++i) out[i % (v.size() / rows) * rows + i / (v.size() / rows)] = scale * static_cast<float>(v[i] - zero);
+    for (size_t i = 0; i < v.size(); ++i)
+      out[i % (v.size() / rows) * rows + i / (v.size() / rows)] = scale * static_cast<float>(v[i] - zero);
     return out;
   };
   const auto attributes = onnx::AttributeList().i("hidden_size", 2);
   File quantized, plain;
   for (File* f : {&quantized, &plain}) f->input("x", ElementType::f32, {3, 1, 1});
   quantized.constant("w", Tensor::of<int8_t>({1, 1, 8}, w)).constant("r", Tensor::of<int8_t>({1, 2, 8}, r));
-  quantized.constant("sw", Tensor::of<float>({1}, std::vector<float>{0.02f})).constant("zw", Tensor::of<int8_t>({1}, std::vector<int8_t>{3}));
-  quantized.constant("sr", Tensor::of<float>({1}, std::vector<float>{0.05f})).constant("zr", Tensor::of<int8_t>({1}, std::vector<int8_t>{-1}));
-  quantized.add(File::node("DynamicQuantizeLSTM", {"x", "w", "r", "", "", "", "", "", "sw", "zw", "sr", "zr"}, {"y"}, "com.microsoft", attributes)).output("y");
-  plain.constant("w", Tensor::of<float>({1, 8, 1}, real(w, 1, 0.02f, 3))).constant("r", Tensor::of<float>({1, 8, 2}, real(r, 2, 0.05f, -1)));
+  quantized.constant("sw", Tensor::of<float>({1}, std::vector<float>{0.02f}))
+      .constant("zw", Tensor::of<int8_t>({1}, std::vector<int8_t>{3}));
+  quantized.constant("sr", Tensor::of<float>({1}, std::vector<float>{0.05f}))
+      .constant("zr", Tensor::of<int8_t>({1}, std::vector<int8_t>{-1}));
+  quantized
+      .add(File::node("DynamicQuantizeLSTM", {"x", "w", "r", "", "", "", "", "", "sw", "zw", "sr", "zr"}, {"y"},
+                      "com.microsoft", attributes))
+      .output("y");
+  plain.constant("w", Tensor::of<float>({1, 8, 1}, real(w, 1, 0.02f, 3)))
+      .constant("r", Tensor::of<float>({1, 8, 2}, real(r, 2, 0.05f, -1)));
   plain.add(File::node("LSTM", {"x", "w", "r"}, {"y"}, "", attributes)).output("y");
   const std::vector<float> x{0, 0.2f, 1};
   const std::string a = quantized.bytes(), b = plain.bytes();
@@ -350,7 +394,8 @@ TEST(OnnxReader, knows_experimental_operators_of_old_sets) {
   f.input("x", ElementType::f32, shape);
   f.add(File::node("ImageScaler", {"x"}, {"y"}, "", onnx::AttributeList().f("scale", 2).floats("bias", {1, -1})));
   f.add(File::node("Crop", {"x"}, {"z"}, "", onnx::AttributeList().ints("border", {1, 0, 2, 1})));
-  f.add(File::node("MeanVarianceNormalization", {"x"}, {"m"}, "", onnx::AttributeList().i("across_channels", 1).i("normalize_variance", 0)));
+  f.add(File::node("MeanVarianceNormalization", {"x"}, {"m"}, "",
+                   onnx::AttributeList().i("across_channels", 1).i("normalize_variance", 0)));
   f.output("y").output("z").output("m");
   Tensor x(ElementType::f32, shape);
   for (size_t i = 0; i < x.size(); ++i) x.data<float>()[i] = static_cast<float>(i);
@@ -366,7 +411,9 @@ TEST(OnnxReader, rows_of_quantized_tables_are_made_real_after_they_were_picked) 
   File f;
   Tensor table(ElementType::u8, {2, 16});
   std::fill_n(static_cast<uint8_t*>(table.raw()), 32, uint8_t{0x31});
-  f.constant("table", table).constant("scales", Tensor::of<float>({2, 2}, {1, 2, 10, 20})).constant("zeros", Tensor::of<uint8_t>({2, 1}, {0x10, 0x02}));
+  f.constant("table", table)
+      .constant("scales", Tensor::of<float>({2, 2}, {1, 2, 10, 20}))
+      .constant("zeros", Tensor::of<uint8_t>({2, 1}, {0x10, 0x02}));
   f.constant("ids", Tensor::of<int64_t>({1, 1}, {1}));
   f.add(File::node("GatherBlockQuantized", {"table", "ids", "scales", "zeros"}, {"y"}, "com.microsoft",
                    onnx::AttributeList().i("bits", 4).i("block_size", 16).i("gather_axis", 0).i("quantize_axis", 1)));
@@ -381,16 +428,22 @@ TEST(OnnxReader, rows_of_quantized_tables_are_made_real_after_they_were_picked) 
 
 TEST(OnnxReader, suppression_without_a_bound_keeps_all_that_do_not_overlap) {
   File f;
-  f.constant("boxes", Tensor::of<float>({1, 2, 4}, {0, 0, 1, 1, 2, 2, 3, 3})).constant("scores", Tensor::of<float>({1, 1, 2}, {0.5f, 0.7f}));
-  f.constant("most", Tensor::of<int64_t>({1}, {std::numeric_limits<int64_t>::max()})).constant("overlap", Tensor::of<float>({1}, {0.5f}));
+  f.constant("boxes", Tensor::of<float>({1, 2, 4}, {0, 0, 1, 1, 2, 2, 3, 3}))
+      .constant("scores", Tensor::of<float>({1, 1, 2}, {0.5f, 0.7f}));
+  f.constant("most", Tensor::of<int64_t>({1}, {std::numeric_limits<int64_t>::max()}))
+      .constant("overlap", Tensor::of<float>({1}, {0.5f}));
   f.add(File::node("NonMaxSuppression", {"boxes", "scores", "most", "overlap"}, {"y"})).output("y");
   EXPECT_EQ(evaluate(f.read(), {})[0].tensor().to_ints(), (std::vector<int64_t>{0, 0, 1, 0, 0, 0}));
 }
 
 TEST(OnnxReader, means_of_integers_are_integers) {
   File f;
-  f.constant("x", Tensor::of<uint8_t>({2, 3}, {10, 12, 20, 0, 0, 9})).constant("s", Tensor::scalar<float>(0.5f)).constant("z", Tensor::scalar<uint8_t>(4));
-  f.add(File::node("QLinearReduceMean", {"x", "s", "z", "s", "z"}, {"y"}, "com.microsoft", onnx::AttributeList().ints("axes", {1}).i("keepdims", 0))).output("y");
+  f.constant("x", Tensor::of<uint8_t>({2, 3}, {10, 12, 20, 0, 0, 9}))
+      .constant("s", Tensor::scalar<float>(0.5f))
+      .constant("z", Tensor::scalar<uint8_t>(4));
+  f.add(File::node("QLinearReduceMean", {"x", "s", "z", "s", "z"}, {"y"}, "com.microsoft",
+                   onnx::AttributeList().ints("axes", {1}).i("keepdims", 0)))
+      .output("y");
   const std::string bytes = f.bytes();
   EXPECT_EQ(evaluate(parse_onnx(bytes, nullptr, ""), {})[0].tensor().to_ints(), (std::vector<int64_t>{14, 3}));
 }
@@ -418,8 +471,10 @@ TEST(OnnxWriter, gives_state_an_input_with_its_first_content_and_an_output) {
   EXPECT_EQ(back.results().size(), 1u);
   std::map<std::string, Datum> variables;
   const Tensor in = Tensor::of<float>({2}, {10, 20});
-  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(), (std::vector<double>{11, 22}));
-  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(), (std::vector<double>{21, 42}));
+  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(),
+            (std::vector<double>{11, 22}));
+  EXPECT_EQ(evaluate(back, {in}, {.variables = &variables, .on_value = {}})[0].tensor().to_doubles(),
+            (std::vector<double>{21, 42}));
 }
 
 TEST(OnnxReader, refuses_a_field_of_another_wire_type) {
@@ -454,13 +509,17 @@ TEST(OnnxWriter, random_numbers_are_the_same_after_writing_and_reading) {
   Graph g;
   Builder b(g);
   const Value state = b.constant(Tensor::of<uint64_t>({2}, {0x3f800000, 0}));  // the bits of 1
-  const Value shape = b.parameter(ElementType::i64, {2}, "shape"), high = b.parameter(ElementType::f32, PartialShape(Shape{}), "high");
-  const auto draw = [&](const OpDef& op, Attributes a, const Values& in) { b.result(b.add(op, std::move(a), in).output(0)); };
+  const Value shape = b.parameter(ElementType::i64, {2}, "shape"),
+              high = b.parameter(ElementType::f32, PartialShape(Shape{}), "high");
+  const auto draw = [&](const OpDef& op, Attributes a, const Values& in) {
+    b.result(b.add(op, std::move(a), in).output(0));
+  };
   const auto f = [&](float v) { return b.scalar<float>(v); };
   draw(op_def<RandomUniform>(), std::make_shared<RandomUniform>(), {shape, f(-1), f(2), state});
   draw(op_def<RandomUniform>(), std::make_shared<RandomUniform>(), {b.ints({4}), f(0), high, state});
   draw(op_def<RandomNormal>(), std::make_shared<RandomNormal>(), {shape, f(3), f(0.5f), state});
-  draw(op_def<RandomUniform>(), std::make_shared<RandomUniform>(RandomUniform{ElementType::i32}), {shape, b.scalar<int32_t>(-3), b.scalar<int32_t>(9), state});
+  draw(op_def<RandomUniform>(), std::make_shared<RandomUniform>(RandomUniform{ElementType::i32}),
+       {shape, b.scalar<int32_t>(-3), b.scalar<int32_t>(9), state});
   const std::vector<Datum> in{Tensor::of<int64_t>({2}, {3, 5}), Tensor::scalar<float>(4)};
   const std::string bytes = to_onnx(g);
   const auto want = evaluate(g, in), got = evaluate(parse_onnx(bytes, nullptr, ""), in);
@@ -469,7 +528,8 @@ TEST(OnnxWriter, random_numbers_are_the_same_after_writing_and_reading) {
     const auto a = got[i].tensor().to_doubles(), e = want[i].tensor().to_doubles();
     ASSERT_EQ(got[i].tensor().element_type(), want[i].tensor().element_type()) << i;
     ASSERT_EQ(a.size(), e.size()) << i;
-    for (size_t k = 0; k < a.size() && i < 3; ++k) EXPECT_NEAR(a[k], e[k], 1e-6) << i;  // the range is applied in another order
+    for (size_t k = 0; k < a.size() && i < 3; ++k)
+      EXPECT_NEAR(a[k], e[k], 1e-6) << i;  // the range is applied in another order
   }
   // Integers come from finer draws than Hone's own.
   for (const double v : got[3].tensor().to_doubles()) {

@@ -31,14 +31,17 @@ std::string attribute(const char* name, int type, const std::function<void(pbf_w
   return out;
 }
 
-// Empty messages say something here (an unknown dimension, a scalar's shape), so they are added whole: nested writers drop them.
+// Empty messages say something here (an unknown dimension, a scalar's shape), so they are added whole: nested writers
+// drop them.
 void tensor_shape(pbf_writer& tensor_type, const PartialShape& s) {
   if (!s.rank_known()) return;
   std::string shape;
   for (const Dimension& d : s) {
     std::string dim;
-    if (d.is_static()) pbf_writer(dim).add_int64(1, d.get_length());
-    else if (d.symbol()) pbf_writer(dim).add_string(2, d.symbol_name());
+    if (d.is_static())
+      pbf_writer(dim).add_int64(1, d.get_length());
+    else if (d.symbol())
+      pbf_writer(dim).add_string(2, d.symbol_name());
     pbf_writer(shape).add_message(1, dim);
   }
   tensor_type.add_message(2, shape);
@@ -66,7 +69,8 @@ void type_message(pbf_writer& w, const Type& t) {
       type_message(inner, *t.inner);
       return;
     }
-    default: throw Error(ErrorCode::unsupported, "[onnx] a value of type " + to_string(t) + " has no counterpart in ONNX");
+    default:
+      throw Error(ErrorCode::unsupported, "[onnx] a value of type " + to_string(t) + " has no counterpart in ONNX");
   }
 }
 
@@ -141,8 +145,8 @@ std::string GraphWriter::fresh(const std::string& wanted) {
   return name;
 }
 
-void GraphWriter::emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out, const AttributeList& attributes,
-                       const std::string& node_name, const std::string& domain) {
+void GraphWriter::emit(const std::string& type, const std::vector<std::string>& in, const std::vector<std::string>& out,
+                       const AttributeList& attributes, const std::string& node_name, const std::string& domain) {
   pbf_writer graph(nodes);
   pbf_writer n(graph, 1);
   for (const std::string& s : in) n.add_string(1, s);
@@ -175,9 +179,11 @@ std::string GraphWriter::constant(const Tensor& t, const std::string& wanted) {
     graph.add_message(5, tensor_message(t, name));
   }
   if (initializers.size() > max_message) {
-    throw Error(ErrorCode::unsupported, "[onnx] the model is larger than the 2 GB of one file", "", "write OpenVINO IR, or compress the weights");
+    throw Error(ErrorCode::unsupported, "[onnx] the model is larger than the 2 GB of one file", "",
+                "write OpenVINO IR, or compress the weights");
   }
-  if (t.element_type() != ElementType::string && t.byte_size() <= 64) small_constants_[hash_bytes(t.raw(), t.byte_size())].emplace_back(t, name);
+  if (t.element_type() != ElementType::string && t.byte_size() <= 64)
+    small_constants_[hash_bytes(t.raw(), t.byte_size())].emplace_back(t, name);
   return name;
 }
 
@@ -192,8 +198,14 @@ static void emit_custom(EmitContext& e, const Custom& op) {
       floats.push_back(std::strtod(v.c_str(), nullptr));
     }
     const char* name = a.name.c_str();
-    if (a.list) a.kind == 'i' ? attributes.ints(name, ints) : a.kind == 'f' ? attributes.floats(name, floats) : attributes.strings(name, a.values);
-    else if (!a.values.empty()) a.kind == 'i' ? attributes.i(name, ints[0]) : a.kind == 'f' ? attributes.f(name, floats[0]) : attributes.s(name, a.values[0]);
+    if (a.list)
+      a.kind == 'i'   ? attributes.ints(name, ints)
+      : a.kind == 'f' ? attributes.floats(name, floats)
+                      : attributes.strings(name, a.values);
+    else if (!a.values.empty())
+      a.kind == 'i'   ? attributes.i(name, ints[0])
+      : a.kind == 'f' ? attributes.f(name, floats[0])
+                      : attributes.s(name, a.values[0]);
   }
   std::vector<std::string> outputs;
   for (size_t i = 0; i < e.node.num_outputs(); ++i) outputs.push_back(e.out(i));
@@ -208,7 +220,9 @@ void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
       continue;
     }
     const auto& own = g.value(v).names;
-    names[v] = fresh(!g.node(g.parameters()[i]).name.empty() ? g.node(g.parameters()[i]).name : !own.empty() ? own[0] : "input");
+    names[v] = fresh(!g.node(g.parameters()[i]).name.empty() ? g.node(g.parameters()[i]).name
+                     : !own.empty()                          ? own[0]
+                                                             : "input");
   }
   // A value that a Result takes has the Result's name, unless it is an input or a constant or has one already.
   std::unordered_map<ValueId, std::string> result_names;
@@ -217,7 +231,8 @@ void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
     const Node producer = g.value_handle(v).node();
     const auto& own = g.value(v).names;
     const std::string wanted = !g.node(r).name.empty() ? g.node(r).name : !own.empty() ? own[0] : "output";
-    if (!producer.is<Parameter>() && !producer.is<Constant>() && !result_names.contains(v) && !used_.contains(wanted)) result_names[v] = fresh(wanted);
+    if (!producer.is<Parameter>() && !producer.is<Constant>() && !result_names.contains(v) && !used_.contains(wanted))
+      result_names[v] = fresh(wanted);
   }
   for (NodeId id : g.topological_order()) {
     const NodeData& n = g.node(id);
@@ -225,16 +240,25 @@ void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
     if (node.is<Parameter>() || node.is<Result>()) continue;
     for (ValueId v : n.outputs) {
       const auto& own = g.value(v).names;
-      const std::string wanted = !own.empty() ? own[0] : n.name.empty() ? std::string(n.op->name) : n.name + (n.outputs.size() > 1 ? ":" + std::to_string(g.value(v).index) : "");
-      if (const auto r = result_names.find(v); r != result_names.end()) names[v] = r->second;
-      else if (!node.is<Constant>()) names[v] = fresh(wanted);
+      const std::string wanted = !own.empty() ? own[0]
+                                 : n.name.empty()
+                                     ? std::string(n.op->name)
+                                     : n.name + (n.outputs.size() > 1 ? ":" + std::to_string(g.value(v).index) : "");
+      if (const auto r = result_names.find(v); r != result_names.end())
+        names[v] = r->second;
+      else if (!node.is<Constant>())
+        names[v] = fresh(wanted);
     }
     if (node.is<Constant>()) continue;
     EmitContext e(*this, g, id);
-    if (n.op->name == "If") emit_if(e, used_);
-    else if (n.op->name == "Loop") emit_loop(e, used_);
-    else if (const Custom* own = node.as<Custom>()) emit_custom(e, *own);
-    else find_emit_row(n.op->name)->emit(e);
+    if (n.op->name == "If")
+      emit_if(e, used_);
+    else if (n.op->name == "Loop")
+      emit_loop(e, used_);
+    else if (const Custom* own = node.as<Custom>())
+      emit_custom(e, *own);
+    else
+      find_emit_row(n.op->name)->emit(e);
   }
 }
 
@@ -243,7 +267,9 @@ const std::string& GraphWriter::name_of(const Graph& g, ValueId v) {
   if (it != names.end()) return it->second;
   const Node node = g.value_handle(v).node();
   const auto& own = g.value(v).names;
-  std::string name = constant(node.as<Constant>()->value, !own.empty() ? own[0] : node.name().empty() ? "constant" : node.name());
+  std::string name = constant(node.as<Constant>()->value, !own.empty()          ? own[0]
+                                                          : node.name().empty() ? "constant"
+                                                                                : node.name());
   return names[v] = std::move(name);
 }
 
@@ -266,7 +292,8 @@ std::string GraphWriter::finish(const Graph& g, size_t inputs) {
     Type type = g.value(v).type;
     // The checker wants a shape of every output: the source file's, where inference does not know it.
     const auto said = g.node(r).info.find("onnx/shape");
-    if (type.is_tensor() && !type.shape.rank_known() && said != g.node(r).info.end()) type.shape = PartialShape::parse(said->second);
+    if (type.is_tensor() && !type.shape.rank_known() && said != g.node(r).info.end())
+      type.shape = PartialShape::parse(said->second);
     results.push_back(value_info(name, type));
   }
   out += nodes;
@@ -327,7 +354,8 @@ void EmitContext::result(const char* type, const std::vector<std::string>& in, c
   for (size_t i = 0; i < node.num_outputs(); ++i) outputs.push_back(out(i));
   w.emit(type, in, outputs, attributes, node.name());
 }
-void EmitContext::result_to(size_t output, const char* type, const std::vector<std::string>& in, const AttributeList& attributes) {
+void EmitContext::result_to(size_t output, const char* type, const std::vector<std::string>& in,
+                            const AttributeList& attributes) {
   w.emit(type, in, {out(output)}, attributes, output == 0 ? node.name() : std::string());
 }
 std::string EmitContext::cast(const std::string& v, ElementType t) {
@@ -340,14 +368,16 @@ std::string EmitContext::cast(const std::string& v, ElementType t) {
   return op("Cast", {v}, AttributeList().i("to", onnx_data_type(t)));
 }
 void EmitContext::refuse(const std::string& why) const {
-  throw Error(ErrorCode::unsupported, "[" + std::string(node.op().name) + "] " + why, node.name().empty() ? "" : "node '" + node.name() + "'",
+  throw Error(ErrorCode::unsupported, "[" + std::string(node.op().name) + "] " + why,
+              node.name().empty() ? "" : "node '" + node.name() + "'",
               "choose another operator set with --opset, or write OpenVINO IR");
 }
 
 const EmitRow* find_emit_row(std::string_view op) {
   static const auto index = [] {
     std::unordered_map<std::string_view, const EmitRow*> m;
-    for (auto rows : {emit_elementwise_rows(), emit_shape_rows(), emit_network_rows(), emit_recurrent_rows(), emit_random_rows()}) {
+    for (auto rows :
+         {emit_elementwise_rows(), emit_shape_rows(), emit_network_rows(), emit_recurrent_rows(), emit_random_rows()}) {
       for (const EmitRow& r : rows) m.emplace(r.name, &r);
     }
     return m;
@@ -369,8 +399,8 @@ Graph prepared_deeply(const Graph& g, const FormatRules& rules) {
   return out;
 }
 
-// ONNX has no state. What changes from run to run becomes an input of its name, whose initializer is the first content, and an output NAME/next with what
-// the input is to be in the next run; metadata say which belong together.
+// ONNX has no state. What changes from run to run becomes an input of its name, whose initializer is the first content,
+// and an output NAME/next with what the input is to be in the next run; metadata say which belong together.
 struct State {
   std::string name;
   Tensor first;
@@ -389,10 +419,16 @@ Graph with_state_as_ports(const Graph& whole, std::vector<State>& states) {
       const auto* read = node.as<ReadValue>();
       if (variable ? variable->variable_id != name : !read || read->variable_id != name) continue;
       if (!state) {
-        Tensor first = variable ? variable->value : node.num_inputs() > 0 && node.input(0) ? node.input(0).constant() : Tensor();
+        Tensor first = variable                                 ? variable->value
+                       : node.num_inputs() > 0 && node.input(0) ? node.input(0).constant()
+                                                                : Tensor();
         const Type type = node.output(0).type();
-        if (!first && read && (node.num_inputs() == 0 || !node.input(0)) && type.is_static()) first = Tensor(type.element, type.shape.to_shape());
-        if (!first) throw Error(ErrorCode::unsupported, "[onnx] state '" + name + "' begins with something that is computed, which has no counterpart", "node '" + node.name() + "'");
+        if (!first && read && (node.num_inputs() == 0 || !node.input(0)) && type.is_static())
+          first = Tensor(type.element, type.shape.to_shape());
+        if (!first)
+          throw Error(ErrorCode::unsupported,
+                      "[onnx] state '" + name + "' begins with something that is computed, which has no counterpart",
+                      "node '" + node.name() + "'");
         state = b.parameter(Type(first.element_type(), PartialShape(first.shape())), name);
         states.push_back({name, first});
       }
@@ -413,7 +449,9 @@ void collect_domains(const Graph& g, std::set<std::string>& out) {
   }
 }
 
-int64_t ir_version(int64_t opset) { return opset <= 14 ? 7 : opset <= 18 ? 8 : opset <= 20 ? 9 : opset <= 22 ? 10 : 11; }
+int64_t ir_version(int64_t opset) {
+  return opset <= 14 ? 7 : opset <= 18 ? 8 : opset <= 20 ? 9 : opset <= 22 ? 10 : 11;
+}
 
 }  // namespace
 }  // namespace hone::onnx
@@ -421,13 +459,16 @@ int64_t ir_version(int64_t opset) { return opset <= 14 ? 7 : opset <= 18 ? 8 : o
 namespace hone {
 
 std::string to_onnx(const Graph& g, const WriteOptions& options) {
-  if (options.opset < 13 || options.opset > 23) throw Error(ErrorCode::usage, "[onnx] operator set " + std::to_string(options.opset) + " cannot be written", "", "choose 13 to 23");
+  if (options.opset < 13 || options.opset > 23)
+    throw Error(ErrorCode::usage, "[onnx] operator set " + std::to_string(options.opset) + " cannot be written", "",
+                "choose 13 to 23");
   FormatRules rules;
   rules.name = "ONNX";
   rules.has = [&](const Graph& graph, NodeId id) {
     const std::string_view op = graph.node(id).op->name;
     if (op == "LayerNorm") return options.opset >= 17;
-    return op == "Parameter" || op == "Result" || op == "Constant" || op == "If" || op == "Loop" || op == "Custom" || onnx::find_emit_row(op) != nullptr;
+    return op == "Parameter" || op == "Result" || op == "Constant" || op == "If" || op == "Loop" || op == "Custom" ||
+           onnx::find_emit_row(op) != nullptr;
   };
   std::vector<onnx::State> states;
   const Graph prepared = onnx::prepared_deeply(onnx::with_state_as_ports(g, states), rules);
@@ -436,7 +477,8 @@ std::string to_onnx(const Graph& g, const WriteOptions& options) {
   writer.write(prepared, {});
   for (size_t i = 0; i < states.size(); ++i) {
     const NodeId input = prepared.parameters()[prepared.parameters().size() - states.size() + i];
-    protozero::pbf_writer(writer.initializers).add_message(5, onnx::tensor_message(states[i].first, writer.names.at(prepared.node(input).outputs[0])));
+    protozero::pbf_writer(writer.initializers)
+        .add_message(5, onnx::tensor_message(states[i].first, writer.names.at(prepared.node(input).outputs[0])));
   }
   std::string out;
   protozero::pbf_writer w(out);
@@ -469,6 +511,8 @@ std::string to_onnx(const Graph& g, const WriteOptions& options) {
   return out;
 }
 
-void write_onnx(const Graph& g, const std::string& path, const WriteOptions& options) { write_file(path, to_onnx(g, options)); }
+void write_onnx(const Graph& g, const std::string& path, const WriteOptions& options) {
+  write_file(path, to_onnx(g, options));
+}
 
 }  // namespace hone

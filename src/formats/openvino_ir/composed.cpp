@@ -249,11 +249,15 @@ Values prior_grid(LayerContext& l) {
     const int64_t given = l.data.attribute(size).as_llong(0);
     const float step = l.data.attribute(stride).as_float(0);
     const Value n = given > 0 ? number(l, given) : length(l, map, axis);
-    const Value wide = step > 0 ? l.b.scalar<float>(step) : l(Divide{}, cast(l, length(l, image, axis), ElementType::f32), cast(l, n, ElementType::f32));
+    const Value wide =
+        step > 0 ? l.b.scalar<float>(step)
+                 : l(Divide{}, cast(l, length(l, image, axis), ElementType::f32), cast(l, n, ElementType::f32));
     return l(Multiply{}, l(Add{}, cast(l, count(l, n), ElementType::f32), l.b.scalar<float>(0.5f)), wide);
   };
-  const Value x = reshaped(l, centres("w", "stride_x", 3), {1, -1, 1, 1}), y = reshaped(l, centres("h", "stride_y", 2), {-1, 1, 1, 1});
-  const Value zero = l.b.scalar<float>(0), xs = l(Add{}, x, l(Multiply{}, y, zero)), ys = l(Add{}, y, l(Multiply{}, x, zero));
+  const Value x = reshaped(l, centres("w", "stride_x", 3), {1, -1, 1, 1}),
+              y = reshaped(l, centres("h", "stride_y", 2), {-1, 1, 1, 1});
+  const Value zero = l.b.scalar<float>(0), xs = l(Add{}, x, l(Multiply{}, y, zero)),
+              ys = l(Add{}, y, l(Multiply{}, x, zero));
   const Value at = l.all(Concat{3}, {xs, ys, xs, ys})[0];
   const Value grid = l(Add{}, reshaped(l, cast(l, priors, ElementType::f32), {1, 1, -1, 4}), at);
   return {cast(l, l.flag("flatten", true) ? reshaped(l, grid, {-1, 4}) : grid, priors.element_type())};
@@ -270,7 +274,8 @@ Values top_k_rois(LayerContext& l) {
   return {l(Pad{PadMode::constant}, kept, ints(l, {0, 0}), ints(l, {most - taken, 0}), l.b.like(kept, 0))};
 }
 
-// Each box from the map of the pyramid that fits its size (Lin et al., Feature Pyramid Networks): level 2 for boxes of 224 pixels.
+// Each box from the map of the pyramid that fits its size (Lin et al., Feature Pyramid Networks): level 2 for boxes of
+// 224 pixels.
 Values roi_features(LayerContext& l) {
   const Value boxes = cast(l, l.in(0), ElementType::f32);
   const std::vector<int64_t> scales = parse_ints(l.attribute("pyramid_scales"));
@@ -292,7 +297,8 @@ Values roi_features(LayerContext& l) {
   for (size_t k = 0; k < levels; ++k) {
     op.spatial_scale = 1.0 / static_cast<double>(scales[k]);
     // A box is at least a pixel of the map wide and high.
-    const Value begin = part(l, boxes, 1, 0, 2), end = l(Add{}, begin, l(Maximum{}, size, f(static_cast<float>(scales[k]))));
+    const Value begin = part(l, boxes, 1, 0, 2),
+                end = l(Add{}, begin, l(Maximum{}, size, f(static_cast<float>(scales[k]))));
     const Value features = l(op, cast(l, l.in(k + 1), ElementType::f32), l.all(Concat{1}, {begin, end})[0], images);
     y = y ? l(Select{}, l(Equal{}, level, f(static_cast<float>(k))), features, y) : features;
   }

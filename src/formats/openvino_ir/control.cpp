@@ -1,4 +1,6 @@
 // If, Loop and TensorIterator: bodies become regions with explicit inputs.
+#include "ops/control.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -6,7 +8,6 @@
 #include "formats/openvino_ir/layer.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
-#include "ops/control.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/reduce.hpp"
@@ -94,7 +95,8 @@ Values if_else(LayerContext& l) {
     Builder b(g);
     std::vector<NodeId> order(taken.size(), no_id);
     for (const Port& p : inputs[k]) {
-      const auto at = static_cast<size_t>(std::find(taken.begin(), taken.end(), position(l, "input", p.external)) - taken.begin());
+      const auto at =
+          static_cast<size_t>(std::find(taken.begin(), taken.end(), position(l, "input", p.external)) - taken.begin());
       order[at] = find(l, bodies[k].parameters, p.internal).node().id;
     }
     for (size_t i = 0; i < order.size(); ++i) {
@@ -130,7 +132,8 @@ Values loop(LayerContext& l) {
   const auto map = l.xml.child("port_map");
   const auto inputs = ports(map, "input"), outputs = ports(map, "output");
   std::map<int64_t, int64_t> back;  // body parameter -> body result
-  for (const auto& e : l.xml.child("back_edges").children("edge")) back[e.attribute("to-layer").as_llong()] = e.attribute("from-layer").as_llong();
+  for (const auto& e : l.xml.child("back_edges").children("edge"))
+    back[e.attribute("to-layer").as_llong()] = e.attribute("from-layer").as_llong();
 
   std::map<int64_t, Type> types;
   for (const Port& p : inputs) {
@@ -184,15 +187,19 @@ Values loop(LayerContext& l) {
     outer.push_back(x);
     const Value whole = b.parameter(x.type());
     // Slice number i begins at start + i * stride; counting from the end when the stride is negative.
-    auto along = [&](Builder& at, Value v) { return emit(l, at, Gather{}, {emit(l, at, ShapeOf{}, {v}), at.scalar<int64_t>(p->axis), at.scalar<int64_t>(0)}); };
+    auto along = [&](Builder& at, Value v) {
+      return emit(l, at, Gather{}, {emit(l, at, ShapeOf{}, {v}), at.scalar<int64_t>(p->axis), at.scalar<int64_t>(0)});
+    };
     const int64_t size = std::abs(p->stride);
     Value start = emit(l, b, Multiply{}, {iteration, b.scalar<int64_t>(p->stride)});
     if (p->stride > 0) {
       start = emit(l, b, Add{}, {start, b.scalar<int64_t>(p->start < 0 ? 0 : p->start)});
     } else {
       Value last = along(b, whole);
-      if (p->start >= 0) last = b.scalar<int64_t>(p->start + 1);
-      else if (p->start < -1) last = emit(l, b, Add{}, {last, b.scalar<int64_t>(p->start + 1)});
+      if (p->start >= 0)
+        last = b.scalar<int64_t>(p->start + 1);
+      else if (p->start < -1)
+        last = emit(l, b, Add{}, {last, b.scalar<int64_t>(p->start + 1)});
       start = emit(l, b, Add{}, {emit(l, b, Subtract{}, {last, b.scalar<int64_t>(p->part)}), start});
     }
     const Value one = b.ints({0});
@@ -228,7 +235,12 @@ Values loop(LayerContext& l) {
   for (const Port* p : carried) b.result(result_of(back[p->internal]));
 
   // Outputs: final carried values, then what each iteration adds.
-  struct Output { int64_t position; size_t index; bool reversed; int64_t axis; };
+  struct Output {
+    int64_t position;
+    size_t index;
+    bool reversed;
+    int64_t axis;
+  };
   std::vector<Output> wanted;
   Loop op;
   op.num_carried = static_cast<int64_t>(carried.size());
@@ -257,7 +269,9 @@ Values loop(LayerContext& l) {
       if (t.element_type() != ElementType::i64) t = emit(l, l.b, Convert{ElementType::i64}, {t});
       // -1 stands for no limit.
       trip = emit(l, l.b, Reshape{}, {t, l.b.ints({})});
-      trip = emit(l, l.b, Select{}, {emit(l, l.b, Less{}, {trip, l.b.scalar<int64_t>(0)}), l.b.scalar<int64_t>(std::numeric_limits<int64_t>::max()), trip});
+      trip = emit(l, l.b, Select{},
+                  {emit(l, l.b, Less{}, {trip, l.b.scalar<int64_t>(0)}),
+                   l.b.scalar<int64_t>(std::numeric_limits<int64_t>::max()), trip});
     }
     if (l.has(1)) outer[1] = emit(l, l.b, Reshape{}, {l.in(1), l.b.ints({})});
   }

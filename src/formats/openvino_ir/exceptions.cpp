@@ -1,4 +1,5 @@
-// Layers that are not simply the Hone operator of their name: older versions of operators, and other shapes of the same thing.
+// Layers that are not simply the Hone operator of their name: older versions of operators, and other shapes of the same
+// thing.
 #include <algorithm>
 #include <unordered_map>
 
@@ -24,7 +25,9 @@ Values loop(LayerContext& l);
 
 namespace {
 
-Values constant(LayerContext& l) { return {l.b.constant(l.importer.constant(l.data))}; }
+Values constant(LayerContext& l) {
+  return {l.b.constant(l.importer.constant(l.data))};
+}
 
 // Opset 1 lists gamma and beta before the data.
 Values batch_norm_1(LayerContext& l) {
@@ -33,18 +36,26 @@ Values batch_norm_1(LayerContext& l) {
   return l.all(op, {l.in(2), l.in(0), l.in(1), l.in(3), l.in(4)});
 }
 
-Values range_1(LayerContext& l) { return {l(Range{l.in(0).element_type()}, l.in(0), l.in(1), l.in(2))}; }
-Values shape_of_1(LayerContext& l) { return {l(ShapeOf{ElementType::i64}, l.in(0))}; }
+Values range_1(LayerContext& l) {
+  return {l(Range{l.in(0).element_type()}, l.in(0), l.in(1), l.in(2))};
+}
+Values shape_of_1(LayerContext& l) {
+  return {l(ShapeOf{ElementType::i64}, l.in(0))};
+}
 
 // Opset 1: sizes of the listed axes, linear or nearest with align_corners.
 Values interpolate_1(LayerContext& l) {
   Interpolate op;
   const std::string mode = l.attribute("mode", "nearest");
   const bool align = l.flag("align_corners", true);
-  if (mode == "nearest") op.mode = InterpolateMode::nearest;
-  else if (mode == "linear" || mode == "linear_onnx") op.mode = InterpolateMode::linear_onnx;
-  else if (mode == "cubic") op.mode = InterpolateMode::cubic;
-  else l.fail("mode '" + mode + "' is not offered");
+  if (mode == "nearest")
+    op.mode = InterpolateMode::nearest;
+  else if (mode == "linear" || mode == "linear_onnx")
+    op.mode = InterpolateMode::linear_onnx;
+  else if (mode == "cubic")
+    op.mode = InterpolateMode::cubic;
+  else
+    l.fail("mode '" + mode + "' is not offered");
   op.coordinate_transformation_mode = align ? CoordinateMode::align_corners : CoordinateMode::asymmetric;
   if (mode == "nearest") {
     op.coordinate_transformation_mode = CoordinateMode::asymmetric;
@@ -69,7 +80,8 @@ Values mvn_1(LayerContext& l) {
   std::vector<int64_t> axes = parse_ints(l.attribute("reduction_axes"));
   if (axes.empty()) {
     if (!l.in(0).shape().rank_known()) l.fail("needs to know the rank of its input");
-    for (auto k = l.flag("across_channels", true) ? 1 : 2; k < static_cast<int64_t>(l.in(0).shape().rank()); ++k) axes.push_back(k);
+    for (auto k = l.flag("across_channels", true) ? 1 : 2; k < static_cast<int64_t>(l.in(0).shape().rank()); ++k)
+      axes.push_back(k);
   }
   return {l(op, l.in(0), l.b.ints(axes))};
 }
@@ -90,24 +102,28 @@ Values reverse_1(LayerContext& l) {
 
 // The seeds become an explicit state.
 Value random_state(LayerContext& l) {
-  const auto key = l.data.attribute("global_seed").as_ullong() * 0x9e3779b97f4a7c15ull + l.data.attribute("op_seed").as_ullong();
+  const auto key =
+      l.data.attribute("global_seed").as_ullong() * 0x9e3779b97f4a7c15ull + l.data.attribute("op_seed").as_ullong();
   return l.b.constant(Tensor::of<uint64_t>({2}, {key, 0}));
 }
 Values random_uniform(LayerContext& l) {
   return {l.all(l.fields<RandomUniform>(), {l.in(0), l.in(1), l.in(2), random_state(l)})[0]};
 }
 
-// Draws with replacement count the cumulated probabilities below a uniform number; draws without it are the first places of log p - log(-log u)
-// (Gumbel), which has the same distribution as one draw after the other.
+// Draws with replacement count the cumulated probabilities below a uniform number; draws without it are the first
+// places of log p - log(-log u) (Gumbel), which has the same distribution as one draw after the other.
 Values multinomial(LayerContext& l) {
   const Value p = l(Convert{ElementType::f32}, l.in(0)), last = l.b.ints({-1});
   if (!p.shape().rank_known() || p.shape().rank() != 2) l.fail("takes probabilities [N, classes]");
   const bool log = l.flag("log_probs", false);
   const ElementType type = parse_type(l.attribute("convert_type", "i64"));
   const Value count = l(Reshape{}, l(Convert{ElementType::i64}, l.in(1)), l.b.ints({}));
-  const auto part = [&](int64_t axis) { return l(Gather{}, l(ShapeOf{ElementType::i64}, p), l.b.ints({axis}), l.b.scalar<int64_t>(0)); };
+  const auto part = [&](int64_t axis) {
+    return l(Gather{}, l(ShapeOf{ElementType::i64}, p), l.b.ints({axis}), l.b.scalar<int64_t>(0));
+  };
   const auto uniform = [&](const Values& shape) {
-    return l.all(RandomUniform{}, {l.all(Concat{0}, shape)[0], l.b.scalar<float>(0), l.b.scalar<float>(1), random_state(l)})[0];
+    return l.all(RandomUniform{},
+                 {l.all(Concat{0}, shape)[0], l.b.scalar<float>(0), l.b.scalar<float>(1), random_state(l)})[0];
   };
   if (!l.flag("with_replacement", false)) {
     const Value u = uniform({part(0), part(1)});
@@ -143,7 +159,8 @@ constexpr LayerRow rows[] = {
 
 std::string lower(std::string_view s) {
   std::string out(s);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 

@@ -1,15 +1,14 @@
 // Attributes of IR layers to and from operator structs: the default mapping, since both use the same names.
 #pragma once
 #include <pugixml.hpp>
-
 #include <string>
 
 #include "tensor/fields.hpp"
 
 namespace hone::ir {
 
-/// Sets fields from the attributes of a `<data>` element. Fields that it lacks keep their value; what no field takes is ignored,
-/// as newer writers may add attributes. Throws `Error` on malformed text.
+/// Sets fields from the attributes of a `<data>` element. Fields that it lacks keep their value; what no field takes is
+/// ignored, as newer writers may add attributes. Throws `Error` on malformed text.
 class AttributeReader : public FieldVisitor {
  public:
   explicit AttributeReader(const pugi::xml_node& data) : data_(data) {}

@@ -98,7 +98,8 @@ TEST(OpenvinoIr, stores_equal_constants_once) {
 TEST(OpenvinoIr, writes_quantize_and_dequantize_as_fake_quantize) {
   Graph g;
   Builder b(g);
-  const Value x = b.parameter(ElementType::f32, PartialShape{4}, "x"), scale = b.scalar<float>(0.5f), zero = b.constant(Tensor::scalar<uint8_t>(10));
+  const Value x = b.parameter(ElementType::f32, PartialShape{4}, "x"), scale = b.scalar<float>(0.5f),
+              zero = b.constant(Tensor::scalar<uint8_t>(10));
   Quantize q;
   q.output_type = ElementType::u8;
   q.axis = 0;
@@ -186,10 +187,15 @@ TEST(OpenvinoIr, writes_both_files_or_neither) {
 TEST(OpenvinoIr, says_layers_without_an_operator_in_others) {
   const std::string port = "<dim>1</dim><dim>2</dim><dim>1</dim><dim>1</dim></port>";
   const std::string xml =
-      "<net name='n' version='11'><layers><layer id='0' name='x' type='Parameter' version='opset1'><data shape='1,2,1,1' element_type='f32'/><output><port id='0' "
-      "precision='FP32'>" + port + "</output></layer><layer id='1' name='g' type='GRN' version='opset1'><data bias='11'/><input><port id='0'>" + port +
-      "</input><output><port id='1' precision='FP32'>" + port + "</output></layer><layer id='2' name='r' type='Result' version='opset1'><input><port id='0'>" + port +
-      "</input></layer></layers><edges><edge from-layer='0' from-port='0' to-layer='1' to-port='0'/><edge from-layer='1' from-port='1' to-layer='2' to-port='0'/></edges></net>";
+      "<net name='n' version='11'><layers><layer id='0' name='x' type='Parameter' version='opset1'><data "
+      "shape='1,2,1,1' element_type='f32'/><output><port id='0' "
+      "precision='FP32'>" +
+      port +
+      "</output></layer><layer id='1' name='g' type='GRN' version='opset1'><data bias='11'/><input><port id='0'>" +
+      port + "</input><output><port id='1' precision='FP32'>" + port +
+      "</output></layer><layer id='2' name='r' type='Result' version='opset1'><input><port id='0'>" + port +
+      "</input></layer></layers><edges><edge from-layer='0' from-port='0' to-layer='1' to-port='0'/><edge "
+      "from-layer='1' from-port='1' to-layer='2' to-port='0'/></edges></net>";
   const float x[] = {3, 4};
   const Graph g = parse_openvino_ir(xml, {}, nullptr);
   const Tensor y = evaluate(g, {Tensor::of<float>({1, 2, 1, 1}, x)})[0].tensor();

@@ -69,10 +69,7 @@ class LayerContext {
     return op;
   }
   template <class Op, class... V>
-    requires(std::is_same_v<V, Value> && ...)
-  Value operator()(Op op, V... in) {
-    return all(std::move(op), {in...})[0];
-  }
+  requires(std::is_same_v<V, Value>&&...) Value operator()(Op op, V... in) { return all(std::move(op), {in...})[0]; }
   template <class Op>
   Values all(Op op, const Values& in, std::vector<Region> regions = {}) {
     const OpDef* def = find_op(Op::name);

@@ -19,6 +19,7 @@ struct OpsetRow {
 };
 // Operators that OpenVINO has, with the set whose version means what Hone means. Set 1 where nothing else is said.
 constexpr OpsetRow table[] = {
+    // clang-format off
     {"Abs", 1}, {"Acos", 1}, {"Acosh", 4}, {"AdaptiveAvgPool", 8}, {"AdaptiveMaxPool", 8}, {"Add", 1}, {"Asin", 1}, {"Asinh", 4}, {"Assign", 6},
     {"Atan", 1}, {"Atanh", 4}, {"AvgPool", 14}, {"BatchNormInference", 5}, {"BatchToSpace", 2}, {"BinaryConvolution", 1}, {"BitwiseAnd", 13}, {"BitwiseLeftShift", 15},
     {"BitwiseNot", 13}, {"BitwiseOr", 13}, {"BitwiseRightShift", 15}, {"BitwiseXor", 13}, {"Broadcast", 3}, {"Bucketize", 3}, {"CTCGreedyDecoder", 1},
@@ -42,6 +43,7 @@ constexpr OpsetRow table[] = {
     {"SpaceToBatch", 2}, {"SpaceToDepth", 1}, {"SparseFillEmptyRows", 16}, {"Split", 1}, {"Sqrt", 1}, {"SquaredDifference", 1}, {"Squeeze", 1},
     {"StridedSlice", 1}, {"StringTensorPack", 15}, {"StringTensorUnpack", 15}, {"Subtract", 1}, {"Swish", 4}, {"Tan", 1}, {"Tanh", 1}, {"Tile", 1},
     {"TopK", 11}, {"Transpose", 1}, {"Unique", 10}, {"Unsqueeze", 1}, {"VariadicSplit", 1},
+    // clang-format on
 };
 
 }  // namespace
@@ -58,7 +60,8 @@ int opset_of(std::string_view op) {
 
 namespace {
 
-// Recurrent operators as OpenVINO has them: the activations its plugins know, the same for both directions, every input there.
+// Recurrent operators as OpenVINO has them: the activations its plugins know, the same for both directions, every input
+// there.
 template <class Op>
 bool plain_recurrent(const Node& node, size_t inputs, size_t activations) {
   const Op* op = node.as<Op>();
@@ -68,7 +71,8 @@ bool plain_recurrent(const Node& node, size_t inputs, size_t activations) {
     for (char c : name) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     return lower == "sigmoid" || lower == "tanh" || lower == "relu";
   };
-  if (op->activations.size() != activations || !std::all_of(op->activations.begin(), op->activations.end(), known)) return false;
+  if (op->activations.size() != activations || !std::all_of(op->activations.begin(), op->activations.end(), known))
+    return false;
   if constexpr (requires { op->input_forget; }) {
     if (op->input_forget) return false;
   }
@@ -88,13 +92,14 @@ bool has_counterpart(const Graph& g, NodeId id) {
   if (const auto* op = node.as<RandomUniform>()) {
     // Seeds stand for a state that is known and begins; OpenVINO has no bf16 there.
     const Tensor state = node.input(3).constant();
-    return state && state.size() == 2 && get_integer(state, 1) == 0 && node.output(1).uses().empty() && op->output_type != ElementType::bf16;
+    return state && state.size() == 2 && get_integer(state, 1) == 0 && node.output(1).uses().empty() &&
+           op->output_type != ElementType::bf16;
   }
   if (const auto* op = node.as<ROIAlign>()) return op->mode != RoiMode::max_neighbour;
   if (node.is<GridSample>()) return !node.input(0).shape().rank_known() || node.input(0).shape().rank() == 4;
-  return plain_recurrent<LSTMCell>(node, 6, 3) && plain_recurrent<GRUCell>(node, 5, 2) && plain_recurrent<RNNCell>(node, 5, 1) &&
-         plain_recurrent<LSTMSequence>(node, 7, 3) && plain_recurrent<GRUSequence>(node, 6, 2) &&
-         plain_recurrent<RNNSequence>(node, 6, 1);
+  return plain_recurrent<LSTMCell>(node, 6, 3) && plain_recurrent<GRUCell>(node, 5, 2) &&
+         plain_recurrent<RNNCell>(node, 5, 1) && plain_recurrent<LSTMSequence>(node, 7, 3) &&
+         plain_recurrent<GRUSequence>(node, 6, 2) && plain_recurrent<RNNSequence>(node, 6, 1);
 }
 
 }  // namespace

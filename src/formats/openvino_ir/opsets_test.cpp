@@ -62,10 +62,11 @@ TEST(OpenVinoOpsets, refuses_attributes_that_openvino_lacks) {
 
 // Each operator with inputs as parameters, and the same from its own IR.
 TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
-  for (const char* name : {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals", "ExperimentalDetectronGenerateProposalsSingleImage",
-                           "ExperimentalDetectronDetectionOutput", "PSROIPooling",
-                           "DeformablePSROIPooling", "NMSRotated", "ROIAlignRotated", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen", "CTCLoss", "GatherTree", "Inverse",
-                           "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
+  for (const char* name :
+       {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals",
+        "ExperimentalDetectronGenerateProposalsSingleImage", "ExperimentalDetectronDetectionOutput", "PSROIPooling",
+        "DeformablePSROIPooling", "NMSRotated", "ROIAlignRotated", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen",
+        "CTCLoss", "GatherTree", "Inverse", "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
     const OpDef* op = find_op(name);
     ASSERT_TRUE(op) << name;
     for (const Sample& sample : op->samples()) {
@@ -74,7 +75,8 @@ TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
       Values in;
       std::vector<Datum> values;
       for (const Datum& d : sample.inputs) {
-        in.push_back(b.parameter(Type(d.tensor().element_type(), PartialShape(d.tensor().shape())), "in" + std::to_string(in.size())));
+        in.push_back(b.parameter(Type(d.tensor().element_type(), PartialShape(d.tensor().shape())),
+                                 "in" + std::to_string(in.size())));
         values.push_back(d);
       }
       const Node node = b.add(*op, sample.attributes, in);
@@ -84,7 +86,8 @@ TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
       EXPECT_TRUE(holds(back, name));
       const auto want = evaluate(g, values), got = evaluate(back, values);
       ASSERT_EQ(want.size(), got.size()) << name;
-      for (size_t i = 0; i < want.size(); ++i) EXPECT_TRUE(got[i].tensor().identical(want[i].tensor())) << name << " output " << i;
+      for (size_t i = 0; i < want.size(); ++i)
+        EXPECT_TRUE(got[i].tensor().identical(want[i].tensor())) << name << " output " << i;
     }
   }
 }
@@ -92,14 +95,22 @@ TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
 Tensor drawn(const std::string& attributes, std::vector<float> probabilities, int64_t count) {
   const auto classes = std::to_string(probabilities.size());
   const std::string xml =
-      "<net name='n' version='11'><layers><layer id='0' name='p' type='Parameter' version='opset1'><data shape='1," + classes +
-      "' element_type='f32'/><output><port id='0' precision='FP32'/></output></layer><layer id='1' name='k' type='Parameter' version='opset1'>"
-      "<data shape='' element_type='i64'/><output><port id='0' precision='I64'/></output></layer><layer id='2' name='m' type='Multinomial' version='opset13'><data " +
-      attributes + " global_seed='1' op_seed='2'/><input><port id='0'/><port id='1'/></input><output><port id='2' precision='I64'/></output></layer>"
-      "<layer id='3' name='r' type='Result' version='opset1'><input><port id='0'/></input></layer></layers><edges><edge from-layer='0' from-port='0' to-layer='2' "
-      "to-port='0'/><edge from-layer='1' from-port='0' to-layer='2' to-port='1'/><edge from-layer='2' from-port='2' to-layer='3' to-port='0'/></edges></net>";
+      "<net name='n' version='11'><layers><layer id='0' name='p' type='Parameter' version='opset1'><data shape='1," +
+      classes +
+      "' element_type='f32'/><output><port id='0' precision='FP32'/></output></layer><layer id='1' name='k' "
+      "type='Parameter' version='opset1'>"
+      "<data shape='' element_type='i64'/><output><port id='0' precision='I64'/></output></layer><layer id='2' "
+      "name='m' type='Multinomial' version='opset13'><data " +
+      attributes +
+      " global_seed='1' op_seed='2'/><input><port id='0'/><port id='1'/></input><output><port id='2' "
+      "precision='I64'/></output></layer>"
+      "<layer id='3' name='r' type='Result' version='opset1'><input><port "
+      "id='0'/></input></layer></layers><edges><edge from-layer='0' from-port='0' to-layer='2' "
+      "to-port='0'/><edge from-layer='1' from-port='0' to-layer='2' to-port='1'/><edge from-layer='2' from-port='2' "
+      "to-layer='3' to-port='0'/></edges></net>";
   const Graph g = parse_openvino_ir(xml, {}, nullptr);
-  const Tensor p = Tensor::of<float>({1, static_cast<int64_t>(probabilities.size())}, std::span<const float>(probabilities));
+  const Tensor p =
+      Tensor::of<float>({1, static_cast<int64_t>(probabilities.size())}, std::span<const float>(probabilities));
   return evaluate(g, {p, Tensor::scalar<int64_t>(count)})[0].tensor();
 }
 
@@ -128,8 +139,10 @@ TEST(OpenVinoOpsets, multinomial_draws_by_its_probabilities) {
 TEST(OpenVinoOpsets, random_numbers_are_the_same_after_writing_and_reading) {
   Graph g;
   Builder b(g);
-  const Value shape = b.parameter(ElementType::i64, {2}, "shape"), state = b.constant(Tensor::of<uint64_t>({2}, {77, 0}));
-  const Node draw = b.add(op_def<RandomUniform>(), std::make_shared<RandomUniform>(), {shape, b.scalar<float>(-1), b.scalar<float>(2), state});
+  const Value shape = b.parameter(ElementType::i64, {2}, "shape"),
+              state = b.constant(Tensor::of<uint64_t>({2}, {77, 0}));
+  const Node draw = b.add(op_def<RandomUniform>(), std::make_shared<RandomUniform>(),
+                          {shape, b.scalar<float>(-1), b.scalar<float>(2), state});
   b.result(draw.output(0), "y");
   const auto [xml, weights] = to_openvino_ir(g);
   EXPECT_EQ(std::string(xml).find("u64"), std::string::npos);  // no layer for the state
@@ -143,15 +156,22 @@ TEST(OpenVinoOpsets, random_numbers_are_the_same_after_writing_and_reading) {
 
 TEST(OpenVinoOpsets, best_boxes_are_filled_up_with_zeros) {
   const std::string xml =
-      "<net name='n' version='11'><layers><layer id='0' name='b' type='Parameter' version='opset1'><data shape='2,4' element_type='f32'/><output><port id='0' "
-      "precision='FP32'/></output></layer><layer id='1' name='s' type='Parameter' version='opset1'><data shape='2' element_type='f32'/><output><port id='0' "
-      "precision='FP32'/></output></layer><layer id='2' name='t' type='ExperimentalDetectronTopKROIs' version='opset6'><data max_rois='3'/><input><port id='0'/>"
-      "<port id='1'/></input><output><port id='2' precision='FP32'/></output></layer><layer id='3' name='r' type='Result' version='opset1'><input><port id='0'/></input>"
-      "</layer></layers><edges><edge from-layer='0' from-port='0' to-layer='2' to-port='0'/><edge from-layer='1' from-port='0' to-layer='2' to-port='1'/>"
+      "<net name='n' version='11'><layers><layer id='0' name='b' type='Parameter' version='opset1'><data shape='2,4' "
+      "element_type='f32'/><output><port id='0' "
+      "precision='FP32'/></output></layer><layer id='1' name='s' type='Parameter' version='opset1'><data shape='2' "
+      "element_type='f32'/><output><port id='0' "
+      "precision='FP32'/></output></layer><layer id='2' name='t' type='ExperimentalDetectronTopKROIs' "
+      "version='opset6'><data max_rois='3'/><input><port id='0'/>"
+      "<port id='1'/></input><output><port id='2' precision='FP32'/></output></layer><layer id='3' name='r' "
+      "type='Result' version='opset1'><input><port id='0'/></input>"
+      "</layer></layers><edges><edge from-layer='0' from-port='0' to-layer='2' to-port='0'/><edge from-layer='1' "
+      "from-port='0' to-layer='2' to-port='1'/>"
       "<edge from-layer='2' from-port='2' to-layer='3' to-port='0'/></edges></net>";
   const Graph g = parse_openvino_ir(xml, {}, nullptr);
-  const Tensor boxes = Tensor::of<float>({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}), scores = Tensor::of<float>({2}, {0.1f, 0.9f});
-  EXPECT_EQ(evaluate(g, {boxes, scores})[0].tensor().to_doubles(), (std::vector<double>{5, 6, 7, 8, 1, 2, 3, 4, 0, 0, 0, 0}));
+  const Tensor boxes = Tensor::of<float>({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}),
+               scores = Tensor::of<float>({2}, {0.1f, 0.9f});
+  EXPECT_EQ(evaluate(g, {boxes, scores})[0].tensor().to_doubles(),
+            (std::vector<double>{5, 6, 7, 8, 1, 2, 3, 4, 0, 0, 0, 0}));
 }
 
 }  // namespace

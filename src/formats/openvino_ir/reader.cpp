@@ -35,12 +35,14 @@ Tensor packed_strings(Shape shape, std::span<const uint8_t> b) {
     return size_t{v};
   };
   const size_t n = word(0);
-  if (n != static_cast<size_t>(element_count(shape)) || n > b.size() / 4) throw Error(ErrorCode::unreadable, "[openvino_ir] a constant of strings does not fit its shape");
+  if (n != static_cast<size_t>(element_count(shape)) || n > b.size() / 4)
+    throw Error(ErrorCode::unreadable, "[openvino_ir] a constant of strings does not fit its shape");
   const size_t text = 4 + 4 * (n + 1);
   std::vector<std::string> out;
   for (size_t i = 0; i < n; ++i) {
     const size_t from = word(4 + 4 * i), to = word(8 + 4 * i);
-    if (from > to || text + to > b.size()) throw Error(ErrorCode::unreadable, "[openvino_ir] a constant of strings is truncated");
+    if (from > to || text + to > b.size())
+      throw Error(ErrorCode::unreadable, "[openvino_ir] a constant of strings is truncated");
     out.emplace_back(reinterpret_cast<const char*>(b.data()) + text + from, to - from);
   }
   return Tensor::strings(std::move(shape), std::move(out));
@@ -50,9 +52,12 @@ std::vector<std::string> split_names(const char* text) {
   std::vector<std::string> out;
   std::string name;
   for (const char* p = text; *p; ++p) {
-    if (*p == '\\' && p[1] == ',') name += *++p;
-    else if (*p == ',') out.push_back(std::exchange(name, {}));
-    else name += *p;
+    if (*p == '\\' && p[1] == ',')
+      name += *++p;
+    else if (*p == ',')
+      out.push_back(std::exchange(name, {}));
+    else
+      name += *p;
   }
   if (!name.empty()) out.push_back(name);
   return out;
@@ -71,7 +76,8 @@ void flatten(const pugi::xml_node& node, const std::string& path, std::map<std::
 
 class Reader : public LayerImporter {
  public:
-  Reader(Graph& g, const Weights& weights, int ir_version, int depth) : graph_(g), builder_(g), weights_(weights), ir_version_(ir_version), depth_(depth) {}
+  Reader(Graph& g, const Weights& weights, int ir_version, int depth)
+      : graph_(g), builder_(g), weights_(weights), ir_version_(ir_version), depth_(depth) {}
 
   using TypeOf = std::function<const Type*(int64_t)>;
 
@@ -80,24 +86,30 @@ class Reader : public LayerImporter {
     std::vector<pugi::xml_node> layers;
     std::unordered_map<int64_t, size_t> by_id;
     for (const auto& l : net.child("layers").children("layer")) {
-      if (!by_id.emplace(l.attribute("id").as_llong(-1), layers.size()).second) throw Error(ErrorCode::unreadable, "[openvino_ir] two layers have the same id", l.attribute("name").value());
+      if (!by_id.emplace(l.attribute("id").as_llong(-1), layers.size()).second)
+        throw Error(ErrorCode::unreadable, "[openvino_ir] two layers have the same id", l.attribute("name").value());
       layers.push_back(l);
     }
     // Inputs of each layer: producer and its port, in the order of the input ports.
     std::vector<std::vector<std::pair<size_t, int64_t>>> inputs(layers.size());
     std::vector<std::unordered_map<int64_t, size_t>> in_ports(layers.size()), out_ports(layers.size());
     for (size_t k = 0; k < layers.size(); ++k) {
-      for (const auto& p : layers[k].child("input").children("port")) in_ports[k].emplace(p.attribute("id").as_llong(-1), in_ports[k].size());
-      for (const auto& p : layers[k].child("output").children("port")) out_ports[k].emplace(p.attribute("id").as_llong(-1), out_ports[k].size());
+      for (const auto& p : layers[k].child("input").children("port"))
+        in_ports[k].emplace(p.attribute("id").as_llong(-1), in_ports[k].size());
+      for (const auto& p : layers[k].child("output").children("port"))
+        out_ports[k].emplace(p.attribute("id").as_llong(-1), out_ports[k].size());
       inputs[k].assign(in_ports[k].size(), {SIZE_MAX, 0});
     }
     for (const auto& e : net.child("edges").children("edge")) {
-      const auto from = by_id.find(e.attribute("from-layer").as_llong(-1)), to = by_id.find(e.attribute("to-layer").as_llong(-1));
-      if (from == by_id.end() || to == by_id.end()) throw Error(ErrorCode::unreadable, "[openvino_ir] an edge names a layer that is not there");
+      const auto from = by_id.find(e.attribute("from-layer").as_llong(-1)),
+                 to = by_id.find(e.attribute("to-layer").as_llong(-1));
+      if (from == by_id.end() || to == by_id.end())
+        throw Error(ErrorCode::unreadable, "[openvino_ir] an edge names a layer that is not there");
       const auto out = out_ports[from->second].find(e.attribute("from-port").as_llong(-1));
       const auto in = in_ports[to->second].find(e.attribute("to-port").as_llong(-1));
       if (out == out_ports[from->second].end() || in == in_ports[to->second].end()) {
-        throw Error(ErrorCode::unreadable, "[openvino_ir] an edge names a port that is not there", layers[to->second].attribute("name").value());
+        throw Error(ErrorCode::unreadable, "[openvino_ir] an edge names a port that is not there",
+                    layers[to->second].attribute("name").value());
       }
       inputs[to->second][in->second] = {from->second, static_cast<int64_t>(out->second)};
     }
@@ -119,13 +131,15 @@ class Reader : public LayerImporter {
         if (producer == SIZE_MAX) {
           in.emplace_back();
         } else if (port >= std::ssize(outputs[producer]) || !outputs[producer][static_cast<size_t>(port)]) {
-          throw Error(ErrorCode::unreadable, "[openvino_ir] an input comes from an output that is not there", place(layers[k]));
+          throw Error(ErrorCode::unreadable, "[openvino_ir] an input comes from an output that is not there",
+                      place(layers[k]));
         } else {
           in.push_back(outputs[producer][static_cast<size_t>(port)]);
         }
       }
       if (std::string_view(layers[k].attribute("type").value()) == "Result") {
-        if (in.empty() || !in[0]) throw Error(ErrorCode::unreadable, "[openvino_ir] a Result has no input", place(layers[k]));
+        if (in.empty() || !in[0])
+          throw Error(ErrorCode::unreadable, "[openvino_ir] a Result has no input", place(layers[k]));
         results_.emplace_back(k, in[0]);
         continue;
       }
@@ -135,8 +149,8 @@ class Reader : public LayerImporter {
         if (e.where().find("layer '") != std::string::npos || e.where().find("node '") != std::string::npos) throw;
         throw e.at(place(layers[k]));
       } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
-        throw Error(ErrorCode::unreadable, "[openvino_ir] a layer lacks inputs, attributes or results that it must have",
-                    place(layers[k]));
+        throw Error(ErrorCode::unreadable,
+                    "[openvino_ir] a layer lacks inputs, attributes or results that it must have", place(layers[k]));
       }
       annotate(layers[k], outputs[k]);
     }
@@ -151,7 +165,9 @@ class Reader : public LayerImporter {
         if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
       }
       if (names.size() != v.names().size()) graph_.set_names(v.id, names);
-      builder_.result(v, !own.empty() ? own.front() : names.empty() ? layers[k].attribute("name").value() : names.front());
+      builder_.result(v, !own.empty()    ? own.front()
+                         : names.empty() ? layers[k].attribute("name").value()
+                                         : names.front());
       body.results.emplace_back(layers[k].attribute("id").as_llong(), v);
     }
     return body;
@@ -172,16 +188,21 @@ class Reader : public LayerImporter {
     const Shape shape = parse_shape(data.attribute("shape").value()).to_shape();
     const uint64_t offset = data.attribute("offset").as_ullong(), size = data.attribute("size").as_ullong();
     if (offset > weights_.bytes.size() || size > weights_.bytes.size() - offset) {
-      throw Error(ErrorCode::unreadable, "[openvino_ir] a constant lies outside of the .bin file", "", "check that the .bin file belongs to the .xml file and is whole");
+      throw Error(ErrorCode::unreadable, "[openvino_ir] a constant lies outside of the .bin file", "",
+                  "check that the .bin file belongs to the .xml file and is whole");
     }
     const auto bytes = weights_.bytes.subspan(offset, size);
     if (type == ElementType::string) return packed_strings(shape, bytes);
-    if (type == ElementType::dynamic) throw Error(ErrorCode::unreadable, "[openvino_ir] a constant has no element type");
+    if (type == ElementType::dynamic)
+      throw Error(ErrorCode::unreadable, "[openvino_ir] a constant has no element type");
     const size_t need = hone::byte_size(type, static_cast<size_t>(element_count(shape)));
     // One stored element may stand for all of a larger shape.
-    if (size < need) throw Error(ErrorCode::unreadable, "[openvino_ir] a constant has fewer bytes than its shape " + to_string(shape) + " needs");
+    if (size < need)
+      throw Error(ErrorCode::unreadable,
+                  "[openvino_ir] a constant has fewer bytes than its shape " + to_string(shape) + " needs");
     const auto alignment = static_cast<uintptr_t>(std::max(1, bit_width(type) / 8));
-    if (type != ElementType::boolean && need > 0 && reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0) return Tensor(type, shape, bytes.data(), weights_.owner);
+    if (type != ElementType::boolean && need > 0 && reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0)
+      return Tensor(type, shape, bytes.data(), weights_.owner);
     Tensor t(type, shape);
     if (need > 0) std::memcpy(t.raw(), bytes.data(), need);
     if (type == ElementType::boolean) {
@@ -191,7 +212,9 @@ class Reader : public LayerImporter {
   }
 
  private:
-  static std::string place(const pugi::xml_node& l) { return "layer '" + std::string(l.attribute("name").value()) + "' (" + l.attribute("type").value() + ")"; }
+  static std::string place(const pugi::xml_node& l) {
+    return "layer '" + std::string(l.attribute("name").value()) + "' (" + l.attribute("type").value() + ")";
+  }
 
   Value parameter(const pugi::xml_node& l, const TypeOf& type_of) {
     const auto data = l.child("data");
@@ -208,7 +231,8 @@ class Reader : public LayerImporter {
     builder_.set_name(name);
     std::vector<std::string> sources;
     for (const auto& a : l.child("rt_info").children("attribute")) {
-      if (std::string_view(a.attribute("name").value()) == "fused_names") sources = split_names(a.attribute("value").value());
+      if (std::string_view(a.attribute("name").value()) == "fused_names")
+        sources = split_names(a.attribute("value").value());
     }
     builder_.set_provenance(sources.empty() ? std::vector<std::string>{name} : sources);
     LayerContext context(*this, builder_, l, in);
@@ -239,10 +263,12 @@ class Reader : public LayerImporter {
     const int since = opset_of(context.type());
     const bool same = operators == 1 && to == context.type();
     if (context.type() == "Const" || (same && (since == 0 || context.opset() >= since))) return;
-    ImportNotes::add({name, "opset" + std::to_string(context.opset()) + "::" + std::string(context.type()), operators ? to : "nothing"});
+    ImportNotes::add({name, "opset" + std::to_string(context.opset()) + "::" + std::string(context.type()),
+                      operators ? to : "nothing"});
   }
 
-  // Does a user's library have the layer? Those of OpenVINO's own kind of extension say "extension" instead of a domain.
+  // Does a user's library have the layer? Those of OpenVINO's own kind of extension say "extension" instead of a
+  // domain.
   static bool has_extension(const pugi::xml_node& l) {
     const std::string version = l.attribute("version").value(), type = l.attribute("type").value();
     return find_extension(version, type, version == "extension") != nullptr;
@@ -278,7 +304,8 @@ class Reader : public LayerImporter {
       if (name == "fused_names") continue;  // it is the node's provenance
       std::string text;
       for (const auto& x : a.attributes()) {
-        if (std::string_view(x.name()) != "name") text += (text.empty() ? "" : "\n") + std::string(x.name()) + "=" + x.value();
+        if (std::string_view(x.name()) != "name")
+          text += (text.empty() ? "" : "\n") + std::string(x.name()) + "=" + x.value();
       }
       graph_.set_info(node, prefix + "/" + name, text);
     }
@@ -289,7 +316,9 @@ class Reader : public LayerImporter {
     for (const auto& l : layers) {
       const std::string type = l.attribute("type").value(), version = l.attribute("version").value();
       const int opset = version.starts_with("opset") ? std::atoi(version.c_str() + 5) : 0;
-      if (type == "Parameter" || type == "Result" || find_layer_row(type, opset) || find_layer_op(type) || has_extension(l)) continue;
+      if (type == "Parameter" || type == "Result" || find_layer_row(type, opset) || find_layer_op(type) ||
+          has_extension(l))
+        continue;
       unknown[version + "::" + type].emplace_back(l.attribute("name").value());
     }
     if (unknown.empty()) return;
@@ -299,11 +328,13 @@ class Reader : public LayerImporter {
       for (size_t i = 0; i < std::min<size_t>(5, names.size()); ++i) text += (i ? ", " : "") + names[i];
       text += names.size() > 5 ? ", ...)" : ")";
     }
-    throw Error(ErrorCode::unsupported, "[openvino_ir] operators that Hone does not know: " + text, "", "give a library that has them with --extension LIB.so");
+    throw Error(ErrorCode::unsupported, "[openvino_ir] operators that Hone does not know: " + text, "",
+                "give a library that has them with --extension LIB.so");
   }
 
   // Producers before users. Layers that no Result or Assign needs are left out.
-  static std::vector<size_t> order(const std::vector<pugi::xml_node>& layers, const std::vector<std::vector<std::pair<size_t, int64_t>>>& inputs) {
+  static std::vector<size_t> order(const std::vector<pugi::xml_node>& layers,
+                                   const std::vector<std::vector<std::pair<size_t, int64_t>>>& inputs) {
     std::vector<size_t> out;
     std::vector<uint8_t> state(layers.size(), 0);
     std::vector<std::pair<size_t, size_t>> stack;
@@ -322,7 +353,8 @@ class Reader : public LayerImporter {
         }
         const size_t p = inputs[k][next++].first;
         if (p == SIZE_MAX) continue;
-        if (state[p] == 1) throw Error(ErrorCode::unreadable, "[openvino_ir] the layers form a cycle", place(layers[p]));
+        if (state[p] == 1)
+          throw Error(ErrorCode::unreadable, "[openvino_ir] the layers form a cycle", place(layers[p]));
         if (state[p] == 0) {
           state[p] = 1;
           stack.emplace_back(p, 0);
@@ -347,12 +379,15 @@ namespace hone {
 Graph parse_openvino_ir(std::string_view xml, std::span<const uint8_t> weights, std::shared_ptr<const void> owner) {
   pugi::xml_document document;
   const auto parsed = document.load_buffer(xml.data(), xml.size(), pugi::parse_default, pugi::encoding_utf8);
-  if (!parsed) throw Error(ErrorCode::unreadable, std::string("[openvino_ir] malformed xml (") + parsed.description() + ")", "byte " + std::to_string(parsed.offset));
+  if (!parsed)
+    throw Error(ErrorCode::unreadable, std::string("[openvino_ir] malformed xml (") + parsed.description() + ")",
+                "byte " + std::to_string(parsed.offset));
   const auto net = document.child("net");
   if (!net) throw Error(ErrorCode::unreadable, "[openvino_ir] the xml is not an OpenVINO network");
   const int version = net.attribute("version").as_int();
   if (version != 10 && version != 11) {
-    throw Error(ErrorCode::unsupported, "[openvino_ir] version " + std::to_string(version) + " is not supported", "", "convert the original model again; versions 10 and 11 can be read");
+    throw Error(ErrorCode::unsupported, "[openvino_ir] version " + std::to_string(version) + " is not supported", "",
+                "convert the original model again; versions 10 and 11 can be read");
   }
   Graph g;
   g.name = net.attribute("name").value();

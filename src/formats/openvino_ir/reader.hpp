@@ -1,7 +1,7 @@
 // Reads OpenVINO IR, versions 10 and 11, operator sets 1 to 16: the .xml and, mapped, the .bin beside it.
 //
-// Layers become the Hone operators of the same name and attributes; what differs has a row in `exceptions.cpp`. Shapes are inferred anew,
-// so a model stays reshapeable; constants stay in the mapped file where their bytes are aligned.
+// Layers become the Hone operators of the same name and attributes; what differs has a row in `exceptions.cpp`. Shapes
+// are inferred anew, so a model stays reshapeable; constants stay in the mapped file where their bytes are aligned.
 #pragma once
 #include <memory>
 #include <span>

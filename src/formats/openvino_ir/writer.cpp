@@ -11,11 +11,11 @@
 #include "formats/openvino_ir/fields.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
-#include "ops/binary_convolution.hpp"
-#include "ops/custom.hpp"
 #include "ops/basic.hpp"
+#include "ops/binary_convolution.hpp"
 #include "ops/control.hpp"
 #include "ops/convolution.hpp"
+#include "ops/custom.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
@@ -51,7 +51,8 @@ class Blob {
   uint64_t put(const void* data, size_t n) {
     const uint64_t h = hash_bytes(data, n);
     for (auto [it, end] = known_.equal_range(h); it != end; ++it) {
-      if (it->second.second == n && std::memcmp(bytes_.data() + it->second.first, data, n) == 0) return it->second.first;
+      if (it->second.second == n && std::memcmp(bytes_.data() + it->second.first, data, n) == 0)
+        return it->second.first;
     }
     bytes_.resize((bytes_.size() + 63) / 64 * 64);  // aligned, so that readers can use them in place
     const uint64_t at = bytes_.size();
@@ -124,7 +125,9 @@ class Writer {
     const Node node = g.handle(id);
     if (!node.is<Constant>()) return false;
     const auto& uses = g.value(g.node(id).outputs[0]).uses;
-    return !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const Use& u) { return g.handle(u.node).is<RandomUniform>() && u.index == 3; });
+    return !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const Use& u) {
+      return g.handle(u.node).is<RandomUniform>() && u.index == 3;
+    });
   }
 
   std::string unique(std::string name, const std::string& otherwise) {
@@ -146,12 +149,15 @@ class Writer {
 
   static void dims(pugi::xml_node port, const PartialShape& s) {
     if (!s.rank_known()) return;
-    for (const Dimension& d : s) port.append_child("dim").text().set(d.is_static() ? static_cast<long long>(d.min()) : -1ll);
+    for (const Dimension& d : s)
+      port.append_child("dim").text().set(d.is_static() ? static_cast<long long>(d.min()) : -1ll);
   }
   pugi::xml_node port(pugi::xml_node side, int64_t id, const Type& t) {
     auto p = side.append_child("port");
     p.append_attribute("id").set_value(static_cast<long long>(id));
-    if (!t.is_tensor()) throw Error(ErrorCode::unsupported, "[openvino_ir] a value of type " + to_string(t) + " has no counterpart in OpenVINO");
+    if (!t.is_tensor())
+      throw Error(ErrorCode::unsupported,
+                  "[openvino_ir] a value of type " + to_string(t) + " has no counterpart in OpenVINO");
     p.append_attribute("precision").set_value(precision_name(t.element));
     return p;
   }
@@ -195,7 +201,9 @@ class Writer {
     return {id, 0};
   }
 
-  bool compresses(const Tensor& t) const { return options_.compress_to_fp16 && t.element_type() == ElementType::f32 && t.size() > 0; }
+  bool compresses(const Tensor& t) const {
+    return options_.compress_to_fp16 && t.element_type() == ElementType::f32 && t.size() > 0;
+  }
 
   // f16 with a Convert that says why it is there. What f16 cannot hold is clamped, as OpenVINO does.
   int64_t compressed(const Graph& g, NodeId id, const Tensor& t) {
@@ -222,7 +230,9 @@ class Writer {
     std::vector<Source> in = inputs_of(g, id);
     int64_t layer_id;
     const std::string_view op = n.op->name;
-    const std::string fallback = n.name.empty() && !n.outputs.empty() && !g.value(n.outputs[0]).names.empty() ? g.value(n.outputs[0]).names[0] : n.name;
+    const std::string fallback = n.name.empty() && !n.outputs.empty() && !g.value(n.outputs[0]).names.empty()
+                                     ? g.value(n.outputs[0]).names[0]
+                                     : n.name;
     auto l = layer(node.is<Result>() ? fallback + "/sink" : fallback, layer_type(op), opset_of(op), layer_id);
     if (const auto* c = node.as<Constant>()) {
       constant_data(l, c->value);
@@ -237,12 +247,14 @@ class Writer {
     }
     if (node.is<Result>()) {
       const auto names = node.input(0).names();
-      if (names.size() > 1 && std::find(names.begin(), names.end(), n.name) != names.end()) l.append_attribute("output_names").set_value(escaped(n.name).c_str());
+      if (names.size() > 1 && std::find(names.begin(), names.end(), n.name) != names.end())
+        l.append_attribute("output_names").set_value(escaped(n.name).c_str());
     }
     write_info(l, n, -1);
     if (!in.empty()) {
       auto side = l.append_child("input");
-      for (size_t i = 0; i < in.size(); ++i) dims(port(side, static_cast<int64_t>(i), input_types_[i]), input_types_[i].shape);
+      for (size_t i = 0; i < in.size(); ++i)
+        dims(port(side, static_cast<int64_t>(i), input_types_[i]), input_types_[i].shape);
     }
     if (!n.outputs.empty()) {
       auto side = l.append_child("output");
@@ -252,7 +264,9 @@ class Writer {
         const auto port_id = static_cast<int64_t>(in.size() + i);
         auto p = port(side, port_id, v.type);
         auto names = v.names;
-        if (const auto r = result_names.find(n.outputs[i]); names.empty() && r != result_names.end() && !r->second.empty()) names = {r->second};
+        if (const auto r = result_names.find(n.outputs[i]);
+            names.empty() && r != result_names.end() && !r->second.empty())
+          names = {r->second};
         std::erase_if(names, [&](const std::string& s) { return !tensor_names_.insert(s).second; });
         if (!names.empty()) p.append_attribute("names").set_value(joined(names).c_str());
         dims(p, v.type.shape);
@@ -275,9 +289,12 @@ class Writer {
       in.push_back(s);
       input_types_.push_back(t);
     };
-    auto take_constant = [&](const Tensor& t) { take(constant(t, n.name + "/default"), Type(t.element_type(), PartialShape(t.shape()))); };
+    auto take_constant = [&](const Tensor& t) {
+      take(constant(t, n.name + "/default"), Type(t.element_type(), PartialShape(t.shape())));
+    };
     if (n.op->name == "LSTMSequence" && n.inputs.size() > 7) {
-      throw Error(ErrorCode::unsupported, "[LSTMSequence] peepholes have no counterpart in OpenVINO", "node '" + n.name + "'");
+      throw Error(ErrorCode::unsupported, "[LSTMSequence] peepholes have no counterpart in OpenVINO",
+                  "node '" + n.name + "'");
     }
     for (size_t i = 0; i < n.inputs.size(); ++i) {
       if (n.op->name == "RandomUniform" && i == 3) break;
@@ -288,7 +305,10 @@ class Writer {
       } else if (n.op->name == "NonMaxSuppression" && i >= 2) {
         take_constant(i == 2 ? Tensor::scalar<int64_t>(0) : Tensor::scalar<float>(0));
       } else {
-        throw Error(ErrorCode::unsupported, "[" + std::string(n.op->name) + "] input " + std::to_string(i) + " is absent, which the IR cannot say", "node '" + n.name + "'");
+        throw Error(
+            ErrorCode::unsupported,
+            "[" + std::string(n.op->name) + "] input " + std::to_string(i) + " is absent, which the IR cannot say",
+            "node '" + n.name + "'");
       }
     }
     if (n.op->name == "Loop" && n.inputs.size() >= 2) {
@@ -304,7 +324,8 @@ class Writer {
     return in;
   }
 
-  // An operator of a user's library: its attributes are text, lists are joined with commas, as OpenVINO's own extensions have them.
+  // An operator of a user's library: its attributes are text, lists are joined with commas, as OpenVINO's own
+  // extensions have them.
   static void write_custom(pugi::xml_node l, const Custom& op) {
     l.attribute("type").set_value(op.type.c_str());
     l.attribute("version").set_value(op.domain.empty() ? "extension" : op.domain.c_str());
@@ -320,7 +341,10 @@ class Writer {
   void write_fields(pugi::xml_node l, const Graph& g, NodeId id) {
     const NodeData& n = g.node(id);
     const Node node = g.handle(id);
-    const size_t rank = !n.inputs.empty() && g.value(n.inputs[0]).type.is_tensor() && g.value(n.inputs[0]).type.shape.rank_known() ? g.value(n.inputs[0]).type.shape.rank() : 2;
+    const size_t rank =
+        !n.inputs.empty() && g.value(n.inputs[0]).type.is_tensor() && g.value(n.inputs[0]).type.shape.rank_known()
+            ? g.value(n.inputs[0]).type.shape.rank()
+            : 2;
     const size_t spatial = rank > 2 ? rank - 2 : 0;
     Attributes a = n.attributes;
     const std::string_view op = n.op->name;
@@ -328,13 +352,16 @@ class Writer {
     if (op == "BinaryConvolution") a = windowed(*static_cast<const BinaryConvolution*>(a.get()), spatial);
     if (op == "GroupConvolution") a = windowed(*static_cast<const GroupConvolution*>(a.get()), spatial);
     if (op == "ConvolutionBackpropData") a = windowed(*static_cast<const ConvolutionBackpropData*>(a.get()), spatial);
-    if (op == "GroupConvolutionBackpropData") a = windowed(*static_cast<const GroupConvolutionBackpropData*>(a.get()), spatial);
+    if (op == "GroupConvolutionBackpropData")
+      a = windowed(*static_cast<const GroupConvolutionBackpropData*>(a.get()), spatial);
     if (op == "MaxPool") a = windowed(*static_cast<const MaxPool*>(a.get()), spatial);
     if (op == "AvgPool") a = windowed(*static_cast<const AvgPool*>(a.get()), spatial);
     if (op == "Interpolate") {
       auto i = std::make_shared<Interpolate>(*static_cast<const Interpolate*>(a.get()));
       if (i->coordinate_transformation_mode == CoordinateMode::half_pixel_symmetric || i->exclude_outside) {
-        throw Error(ErrorCode::unsupported, "[Interpolate] half_pixel_symmetric and exclude_outside have no counterpart in OpenVINO", "node '" + n.name + "'");
+        throw Error(ErrorCode::unsupported,
+                    "[Interpolate] half_pixel_symmetric and exclude_outside have no counterpart in OpenVINO",
+                    "node '" + n.name + "'");
       }
       i->pads_begin.resize(std::max<size_t>(i->pads_begin.size(), 1), 0);
       i->pads_end.resize(std::max<size_t>(i->pads_end.size(), 1), 0);
@@ -347,16 +374,19 @@ class Writer {
     auto data = l.append_child("data");
     AttributeWriter writer(data);
     n.op->visit(const_cast<void*>(n.op->copy(a.get()).get()), writer);
-      if (op == "AvgPool") {
+    if (op == "AvgPool") {
       data.attribute("exclude_pad").set_name("exclude-pad");
       // Dilations came with set 16.
       const auto& d = node.as<AvgPool>()->dilations;
-      if (std::any_of(d.begin(), d.end(), [](int64_t x) { return x != 1; })) l.attribute("version").set_value("opset16");
-      else data.remove_attribute("dilations");
+      if (std::any_of(d.begin(), d.end(), [](int64_t x) { return x != 1; }))
+        l.attribute("version").set_value("opset16");
+      else
+        data.remove_attribute("dilations");
     }
     if (op == "RandomUniform") {
       data.append_attribute("global_seed").set_value(0);
-      data.append_attribute("op_seed").set_value(static_cast<unsigned long long>(get_integer(node.input(3).constant(), 0)));
+      data.append_attribute("op_seed").set_value(
+          static_cast<unsigned long long>(get_integer(node.input(3).constant(), 0)));
     }
     if (op == "Convert" && node.as<Convert>()->destination_type == ElementType::dynamic) l.remove_child(data);
     if (!data.first_attribute()) l.remove_child(data);
@@ -382,7 +412,8 @@ class Writer {
       std::istringstream lines(text);
       for (std::string line; std::getline(lines, line);) {
         const size_t eq = line.find('=');
-        if (eq != std::string::npos) a.append_attribute(line.substr(0, eq).c_str()).set_value(line.substr(eq + 1).c_str());
+        if (eq != std::string::npos)
+          a.append_attribute(line.substr(0, eq).c_str()).set_value(line.substr(eq + 1).c_str());
       }
     }
   }
@@ -404,8 +435,10 @@ class Writer {
     for (size_t k = 0; k < 2; ++k) {
       auto map = l.append_child(names[k][0]);
       const Ids ids = write_body(l.append_child(names[k][1]), *n.regions[k]);
-      for (size_t i = 0; i < ids.parameters.size(); ++i) map_port(map, "input", static_cast<int64_t>(i) + 1, ids.parameters[i]);
-      for (size_t i = 0; i < ids.results.size(); ++i) map_port(map, "output", static_cast<int64_t>(inputs + i), ids.results[i]);
+      for (size_t i = 0; i < ids.parameters.size(); ++i)
+        map_port(map, "input", static_cast<int64_t>(i) + 1, ids.parameters[i]);
+      for (size_t i = 0; i < ids.results.size(); ++i)
+        map_port(map, "output", static_cast<int64_t>(inputs + i), ids.results[i]);
     }
   }
 
@@ -418,7 +451,9 @@ class Writer {
     for (size_t k = 0; k < op.scan_outputs.size(); ++k) {  // stacked values grow along a new axis
       if (op.scan_outputs[k] != -1) continue;
       const NodeId r = body.results()[1 + carried + k];
-      const Value wide = b.add(*find_op("Unsqueeze"), std::make_shared<Unsqueeze>(), {body.outputs()[1 + carried + k], b.ints({0})}).output(0);
+      const Value wide =
+          b.add(*find_op("Unsqueeze"), std::make_shared<Unsqueeze>(), {body.outputs()[1 + carried + k], b.ints({0})})
+              .output(0);
       body.set_input(r, 0, wide.id);
     }
     auto map = l.append_child("port_map");
@@ -432,7 +467,8 @@ class Writer {
       e.append_attribute("to-layer").set_value(static_cast<long long>(to));
     };
     back_edge(ids.results[0], ids.parameters[1]);
-    for (size_t k = 2; k < ids.parameters.size(); ++k) map_port(map, "input", static_cast<int64_t>(k), ids.parameters[k]);
+    for (size_t k = 2; k < ids.parameters.size(); ++k)
+      map_port(map, "input", static_cast<int64_t>(k), ids.parameters[k]);
     for (size_t k = 0; k < carried; ++k) back_edge(ids.results[1 + k], ids.parameters[2 + k]);
     map_port(map, "output", -1, ids.results[0]).append_attribute("purpose").set_value("execution_condition");
     for (size_t k = 0; k < n.outputs.size(); ++k) {
@@ -463,8 +499,10 @@ void write_model_info(pugi::xml_node net, const std::map<std::string, std::strin
     auto at = root;
     std::istringstream parts(key);
     for (std::string part; std::getline(parts, part, '/');) {
-      for (char& c : part) c = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' ? c : '_';
-      if (part.empty() || std::isdigit(static_cast<unsigned char>(part[0])) || part[0] == '-' || part[0] == '.') part = "_" + part;
+      for (char& c : part)
+        c = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' ? c : '_';
+      if (part.empty() || std::isdigit(static_cast<unsigned char>(part[0])) || part[0] == '-' || part[0] == '.')
+        part = "_" + part;
       auto child = at.child(part.c_str());
       at = child ? child : at.append_child(part.c_str());
     }

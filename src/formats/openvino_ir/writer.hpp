@@ -1,7 +1,7 @@
 // Writes OpenVINO IR version 11: an .xml and a .bin, both or neither.
 //
-// Operators of OpenVINO's sets are written through their fields; Hone's own are expanded first; Quantize and Dequantize become the
-// FakeQuantize and Convert-Subtract-Multiply forms that OpenVINO computes in INT8.
+// Operators of OpenVINO's sets are written through their fields; Hone's own are expanded first; Quantize and Dequantize
+// become the FakeQuantize and Convert-Subtract-Multiply forms that OpenVINO computes in INT8.
 #pragma once
 #include <string>
 

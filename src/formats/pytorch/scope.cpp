@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "formats/pytorch/strided.hpp"
 #include "formats/import_notes.hpp"
+#include "formats/pytorch/strided.hpp"
 #include "hone/error.hpp"
 
 namespace hone::pytorch {

@@ -17,8 +17,8 @@ bool is_caller(Bytes op) {
 }
 
 bool changes_state(Bytes op) {
-  return op.starts_with("AssignVariableOp") || op.starts_with("AssignAddVariableOp") || op.starts_with("AssignSubVariableOp") ||
-         op.starts_with("ResourceScatter");
+  return op.starts_with("AssignVariableOp") || op.starts_with("AssignAddVariableOp") ||
+         op.starts_with("AssignSubVariableOp") || op.starts_with("ResourceScatter");
 }
 
 struct Search {
@@ -70,9 +70,12 @@ void check_operators(const Body& body, const std::vector<Ref>& roots, Library& l
   s.body(body, roots, {});
   if (!s.state.empty()) {
     throw Error(ErrorCode::unsupported,
-                "[tensorflow] state that changes from run to run is not offered: '" + s.state[0] + "' gives a variable other content" +
+                "[tensorflow] state that changes from run to run is not offered: '" + s.state[0] +
+                    "' gives a variable other content" +
                     (s.state.size() > 1 ? ", and " + std::to_string(s.state.size() - 1) + " more nodes do" : ""),
-                "", "export it with its state as inputs and outputs, or convert it to TensorFlow Lite, which is read with its state");
+                "",
+                "export it with its state as inputs and outputs, or convert it to TensorFlow Lite, which is read with "
+                "its state");
   }
   if (s.unknown.empty()) return;
   std::string text;

@@ -342,7 +342,8 @@ Items Session::node(GraphScope& scope, Names& names, uint32_t index, const Items
     if (e.where().starts_with("node '")) throw;
     throw e.at("node '" + label + "' (" + std::string(n.op) + ")");
   } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
-    throw Error(ErrorCode::unreadable, "[" + std::string(n.op) + "] lacks inputs, attributes or results that it must have",
+    throw Error(ErrorCode::unreadable,
+                "[" + std::string(n.op) + "] lacks inputs, attributes or results that it must have",
                 "node '" + label + "'");
   }
   b.set_name({});

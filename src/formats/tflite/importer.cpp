@@ -30,14 +30,20 @@ bool keeps_scale(NodeContext& n, const TensorInfo& out) {
 }  // namespace
 
 std::vector<size_t> called(const OperatorInfo& o) {
-  const auto index = [&](unsigned field) { return static_cast<size_t>(static_cast<uint32_t>(o.options.get<int32_t>(field))); };
+  const auto index = [&](unsigned field) {
+    return static_cast<size_t>(static_cast<uint32_t>(o.options.get<int32_t>(field)));
+  };
   switch (o.code) {
     case call:
-    case call_once: return {index(0)};
+    case call_once:
+      return {index(0)};
     case if_else:
-    case while_loop: return {index(0), index(1)};
-    case composite: return {static_cast<size_t>(static_cast<uint32_t>(o.options2.get<int32_t>(1)))};
-    default: return {};
+    case while_loop:
+      return {index(0), index(1)};
+    case composite:
+      return {static_cast<size_t>(static_cast<uint32_t>(o.options2.get<int32_t>(1)))};
+    default:
+      return {};
   }
 }
 
@@ -64,7 +70,8 @@ void name_value(Value v, std::string_view name) {
 }
 
 const SubgraphInfo& SubgraphImporter::subgraph(size_t i) const {
-  if (i >= shared_.model.subgraphs.size()) throw Error(ErrorCode::unreadable, "[tflite] subgraph " + std::to_string(i) + " does not exist");
+  if (i >= shared_.model.subgraphs.size())
+    throw Error(ErrorCode::unreadable, "[tflite] subgraph " + std::to_string(i) + " does not exist");
   return shared_.model.subgraphs[i];
 }
 
@@ -72,7 +79,9 @@ TensorValues SubgraphImporter::inlined(size_t index, const TensorValues& inputs)
   const SubgraphInfo& g = subgraph(index);
   if (depth_ >= max_depth) throw Error(ErrorCode::unsafe, "[tflite] subgraphs call each other too deeply");
   if (inputs.size() != g.inputs.size()) {
-    throw Error(ErrorCode::unreadable, "[tflite] subgraph '" + std::string(g.name) + "' has " + std::to_string(g.inputs.size()) + " inputs, is given " + std::to_string(inputs.size()));
+    throw Error(ErrorCode::unreadable, "[tflite] subgraph '" + std::string(g.name) + "' has " +
+                                           std::to_string(g.inputs.size()) + " inputs, is given " +
+                                           std::to_string(inputs.size()));
   }
   TensorValues values(g.tensors.size());
   for (size_t i = 0; i < inputs.size(); ++i) values[static_cast<size_t>(g.inputs[i])] = inputs[i];
@@ -88,7 +97,9 @@ TensorValue& SubgraphImporter::value(const SubgraphInfo& g, TensorValues& values
   if (v) return v;
   const TensorInfo& t = g.tensors[static_cast<size_t>(tensor)];
   if (t.variable) {
-    if (scope_.region) throw Error(ErrorCode::unsupported, "[tflite] state inside of a loop or a branch", "tensor '" + std::string(t.name) + "'");
+    if (scope_.region)
+      throw Error(ErrorCode::unsupported, "[tflite] state inside of a loop or a branch",
+                  "tensor '" + std::string(t.name) + "'");
     // Operators keep real numbers: few runtimes have 16-bit variables.
     TensorInfo kept = t;
     if (t.scales) kept.type = TensorType::f32, kept.scales = {};
@@ -96,11 +107,14 @@ TensorValue& SubgraphImporter::value(const SubgraphInfo& g, TensorValues& values
     return v;
   }
   Tensor c = constant_of(shared_.model, t);
-  if (!c && std::find(t.shape.begin(), t.shape.end(), 0) != t.shape.end() && element_type_of(t.type) != ElementType::dynamic) {
+  if (!c && std::find(t.shape.begin(), t.shape.end(), 0) != t.shape.end() &&
+      element_type_of(t.type) != ElementType::dynamic) {
     c = Tensor(element_type_of(t.type), Shape(t.shape.begin(), t.shape.end()));
   }
   if (!c) {
-    throw Error(ErrorCode::unreadable, "[tflite] tensor '" + std::string(t.name) + "' is used before any operator makes it", "tensor " + std::to_string(tensor));
+    throw Error(ErrorCode::unreadable,
+                "[tflite] tensor '" + std::string(t.name) + "' is used before any operator makes it",
+                "tensor " + std::to_string(tensor));
   }
   v.stored = scope_.builder.constant(c);
   scope_.graph.set_name(v.stored.node().id, std::string(t.name));
@@ -109,7 +123,8 @@ TensorValue& SubgraphImporter::value(const SubgraphInfo& g, TensorValues& values
 }
 
 void SubgraphImporter::node(const SubgraphInfo& g, TensorValues& values, const OperatorInfo& o) {
-  if (++shared_.nodes > max_nodes) throw Error(ErrorCode::unsafe, "[tflite] subgraphs expand to more than 2,000,000 operators");
+  if (++shared_.nodes > max_nodes)
+    throw Error(ErrorCode::unsafe, "[tflite] subgraphs expand to more than 2,000,000 operators");
   std::string label;
   for (int32_t t : o.outputs) {
     if (t >= 0 && label.empty()) label = g.tensors[static_cast<size_t>(t)].name;
@@ -140,12 +155,14 @@ void SubgraphImporter::node(const SubgraphInfo& g, TensorValues& values, const O
   } catch (const std::logic_error&) {  // rows take what an operator must have with .at()
     b.set_name({});
     b.set_provenance({});
-    throw Error(ErrorCode::unreadable, "[" + operator_name(o) + "] lacks inputs, attributes or results that it must have",
+    throw Error(ErrorCode::unreadable,
+                "[" + operator_name(o) + "] lacks inputs, attributes or results that it must have",
                 "operator '" + label + "'");
   }
 }
 
-void SubgraphImporter::take(NodeContext& n, const OperatorRow* row, const Values& results, TensorValues& values, const SubgraphInfo& g, const OperatorInfo& o) {
+void SubgraphImporter::take(NodeContext& n, const OperatorRow* row, const Values& results, TensorValues& values,
+                            const SubgraphInfo& g, const OperatorInfo& o) {
   for (size_t k = 0; k < o.outputs.size(); ++k) {
     if (o.outputs[k] < 0) continue;
     const TensorInfo& t = g.tensors[static_cast<size_t>(o.outputs[k])];
@@ -155,23 +172,28 @@ void SubgraphImporter::take(NodeContext& n, const OperatorRow* row, const Values
       const ElementType type = element_type_of(t.type);
       if (t.scales && is_integer(type)) {
         const Value real = n.cast(y, ElementType::f32);
-        if (row && row->numbers == Numbers::moved && keeps_scale(n, t)) v.real = real;
-        else v = n.kept(real, t);
+        if (row && row->numbers == Numbers::moved && keeps_scale(n, t))
+          v.real = real;
+        else
+          v = n.kept(real, t);
       } else {
         v.stored = type == ElementType::dynamic || y.element_type() == ElementType::dynamic ? y : n.cast(y, type);
       }
     }
-    if (!v) throw Error(ErrorCode::unsupported, "[" + operator_name(o) + "] output " + std::to_string(k) + " is not offered");
+    if (!v)
+      throw Error(ErrorCode::unsupported, "[" + operator_name(o) + "] output " + std::to_string(k) + " is not offered");
     if (const Value named = v.stored ? v.stored : v.real ? v.real : v.steps) name_value(named, t.name);
     values[static_cast<size_t>(o.outputs[k])] = v;
   }
   // Faces that were made here serve the next reader too.
   for (size_t i = 0; i < o.inputs.size(); ++i) {
-    if (o.inputs[i] >= 0 && std::find(o.outputs.begin(), o.outputs.end(), o.inputs[i]) == o.outputs.end()) values[static_cast<size_t>(o.inputs[i])] = n.values()[i];
+    if (o.inputs[i] >= 0 && std::find(o.outputs.begin(), o.outputs.end(), o.inputs[i]) == o.outputs.end())
+      values[static_cast<size_t>(o.inputs[i])] = n.values()[i];
   }
 }
 
-std::vector<std::string> SubgraphImporter::variables_of(const std::vector<size_t>& subgraphs, const TensorValues& inputs) {
+std::vector<std::string> SubgraphImporter::variables_of(const std::vector<size_t>& subgraphs,
+                                                        const TensorValues& inputs) {
   std::set<std::string> names;
   for (const TensorValue& v : inputs) {
     if (!v.resource.empty() && !v.resource.starts_with("table ")) names.insert(v.resource);
@@ -191,8 +213,9 @@ std::vector<std::string> SubgraphImporter::variables_of(const std::vector<size_t
   return {names.begin(), names.end()};
 }
 
-std::shared_ptr<Graph> SubgraphImporter::region(const Types& leading, const TensorValues& inputs, const Types& types, const std::vector<std::string>& variables,
-                                                const Types& variable_types, const Body& body) {
+std::shared_ptr<Graph> SubgraphImporter::region(const Types& leading, const TensorValues& inputs, const Types& types,
+                                                const std::vector<std::string>& variables, const Types& variable_types,
+                                                const Body& body) {
   auto graph = std::make_shared<Graph>();
   Scope scope(*graph, true);
   Values first;
@@ -201,11 +224,14 @@ std::shared_ptr<Graph> SubgraphImporter::region(const Types& leading, const Tens
   size_t next = 0;
   for (const TensorValue& v : inputs) {
     TensorValue i;
-    if (!v.resource.empty()) i.resource = v.resource;
-    else i.stored = scope.builder.parameter(types.at(next++));
+    if (!v.resource.empty())
+      i.resource = v.resource;
+    else
+      i.stored = scope.builder.parameter(types.at(next++));
     inner_inputs.push_back(std::move(i));
   }
-  for (size_t k = 0; k < variables.size(); ++k) scope.variables[variables[k]] = scope.builder.parameter(variable_types.at(k));
+  for (size_t k = 0; k < variables.size(); ++k)
+    scope.variables[variables[k]] = scope.builder.parameter(variable_types.at(k));
   SubgraphImporter inner(shared_, scope, depth_ + 1);
   for (const Value& v : body(inner, scope.builder, first, inner_inputs)) scope.builder.result(v);
   for (const std::string& name : variables) scope.builder.result(scope.variables.at(name));
@@ -214,7 +240,9 @@ std::shared_ptr<Graph> SubgraphImporter::region(const Types& leading, const Tens
 
 Value SubgraphImporter::variable(const std::string& name, const TensorInfo* of) {
   if (const auto it = scope_.variables.find(name); it != scope_.variables.end()) return it->second;
-  if (scope_.region) throw Error(ErrorCode::unsupported, "[tflite] variable '" + name + "' reaches a region in a way that is not supported");
+  if (scope_.region)
+    throw Error(ErrorCode::unsupported,
+                "[tflite] variable '" + name + "' reaches a region in a way that is not supported");
   Tensor first;
   if (const auto it = shared_.initial.find(name); it != shared_.initial.end()) {
     first = it->second;
@@ -225,7 +253,8 @@ Value SubgraphImporter::variable(const std::string& name, const TensorInfo* of) 
     if (!t.is_static() && std::find(of->shape.begin(), of->shape.end(), -1) != of->shape.end()) {
       throw Error(ErrorCode::unsupported, "[tflite] variable '" + name + "' has no first content and no known shape");
     }
-    if (t.element == ElementType::dynamic || t.element == ElementType::string || element_count(shape) > (int64_t{1} << 28)) {
+    if (t.element == ElementType::dynamic || t.element == ElementType::string ||
+        element_count(shape) > (int64_t{1} << 28)) {
       throw Error(ErrorCode::unsupported, "[tflite] variable '" + name + "' has no first content");
     }
     first = Tensor(t.element, shape);

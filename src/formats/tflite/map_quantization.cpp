@@ -22,14 +22,16 @@ Values passed_on(NodeContext& n) {
 Values quantize(NodeContext& n) {
   if (n.info_out(0).type != TensorType::i32 || !n.scales(0) || !n.scales_out(0)) return passed_on(n);
   const Scales &from = n.scales(0), &to = n.scales_out(0);
-  if (from.scale.size() != 1 || to.scale.size() != 1 || to.scale[0] == 0) n.refuse("32-bit integers with more than one scale");
+  if (from.scale.size() != 1 || to.scale.size() != 1 || to.scale[0] == 0)
+    n.refuse("32-bit integers with more than one scale");
   const auto constant = [&](double v) { return n.b.scalar<double>(v); };
   const Value steps = n(Subtract{}, n.cast(n.stored(0), ElementType::f64), constant(static_cast<double>(from.zero[0])));
   // The factor has 31 bits, as that of the format's kernels.
   int exponent = 0;
   const double fraction = std::frexp(static_cast<double>(from.scale[0]) / static_cast<double>(to.scale[0]), &exponent);
   const Value scaled = n(Multiply{}, steps, constant(std::ldexp(std::round(std::ldexp(fraction, 31)), exponent - 31)));
-  const Value whole = n(Add{}, n(Round{RoundMode::half_away_from_zero}, scaled), constant(static_cast<double>(to.zero[0])));
+  const Value whole =
+      n(Add{}, n(Round{RoundMode::half_away_from_zero}, scaled), constant(static_cast<double>(to.zero[0])));
   n.give_stored(0, n.cast(whole, ElementType::i32));
   return {};
 }
@@ -37,7 +39,8 @@ Values quantize(NodeContext& n) {
 // Integers are cast as they are, whatever they stand for.
 Values cast(NodeContext& n) {
   const ElementType to = element_type_of(n.info_out(0).type);
-  if (to == ElementType::dynamic || to == ElementType::string) n.refuse(std::string("to ") + name_of(n.info_out(0).type));
+  if (to == ElementType::dynamic || to == ElementType::string)
+    n.refuse(std::string("to ") + name_of(n.info_out(0).type));
   Value x = n.stored(0);
   const bool from_pairs = n.has_pairs(), to_pairs = is_complex(n.info_out(0).type);
   if (from_pairs && !to_pairs) x = n.gather(x, n.int_constant(0), n.file_rank(x));  // the real part stays
@@ -66,20 +69,30 @@ Values fake_quant(NodeContext& n) {
   if (bits < 2 || bits > 16 || !(low < high)) n.fail("the range or the number of bits is not possible");
   const double first = n.flag(3) ? 1 : 0, last = static_cast<double>((1 << bits) - 1);
   const double scale = (high - low) / (last - first), exact = first - low / scale;
-  const double zero = exact < first ? first : exact > last ? last : static_cast<double>(static_cast<int64_t>(exact + 0.5));
+  const double zero = exact < first  ? first
+                      : exact > last ? last
+                                     : static_cast<double>(static_cast<int64_t>(exact + 0.5));
   const Value l = n.like(x, (first - zero) * scale), h = n.like(x, (last - zero) * scale);
   return {n(FakeQuantize{static_cast<int64_t>(last - first) + 1}, x, l, h, l, h)};
 }
 
-Values densify(NodeContext& n) { return {n.in(0)}; }
+Values densify(NodeContext& n) {
+  return {n.in(0)};
+}
 
 constexpr OperatorRow rows[] = {
-    {6, "DEQUANTIZE", passed_on}, {53, "CAST", cast},       {80, "FAKE_QUANT", fake_quant},
-    {114, "QUANTIZE", quantize}, {124, "DENSIFY", densify, Numbers::moved}, {159, "BITCAST", bit_cast},
+    {6, "DEQUANTIZE", passed_on},
+    {53, "CAST", cast},
+    {80, "FAKE_QUANT", fake_quant},
+    {114, "QUANTIZE", quantize},
+    {124, "DENSIFY", densify, Numbers::moved},
+    {159, "BITCAST", bit_cast},
 };
 
 }  // namespace
 
-std::span<const OperatorRow> quantization_rows() { return rows; }
+std::span<const OperatorRow> quantization_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

@@ -11,7 +11,9 @@ namespace {
 
 Values reshape(NodeContext& n) {
   const Value x = n.in(0);
-  const auto with_pairs = [&](Value shape) { return n.has_pairs() ? n.concat({shape, n.ints_constant({2})}, 0) : shape; };
+  const auto with_pairs = [&](Value shape) {
+    return n.has_pairs() ? n.concat({shape, n.ints_constant({2})}, 0) : shape;
+  };
   if (n.has(1)) return {n(Reshape{}, x, with_pairs(n.index_vector(1)))};
   const auto wanted = n.op().options.numbers<int32_t>(0);
   return {n(Reshape{}, x, with_pairs(n.ints_constant({wanted.begin(), wanted.end()})))};
@@ -68,10 +70,16 @@ Values unpack(NodeContext& n) {
   return parts;
 }
 
-Values tile(NodeContext& n) { return {n(Tile{}, n.in(0), n.index_vector(1))}; }
-Values broadcast_to(NodeContext& n) { return {n(Broadcast{BroadcastMode::numpy}, n.in(0), n.index_vector(1))}; }
+Values tile(NodeContext& n) {
+  return {n(Tile{}, n.in(0), n.index_vector(1))};
+}
+Values broadcast_to(NodeContext& n) {
+  return {n(Broadcast{BroadcastMode::numpy}, n.in(0), n.index_vector(1))};
+}
 
-Values fill(NodeContext& n) { return {n(Broadcast{BroadcastMode::numpy}, n.in(1), n.index_vector(0))}; }
+Values fill(NodeContext& n) {
+  return {n(Broadcast{BroadcastMode::numpy}, n.in(1), n.index_vector(0))};
+}
 Values zeros_like(NodeContext& n) {
   const Value x = n.in(0);
   return {n(Broadcast{BroadcastMode::numpy}, n.like(x, 0), n.shape_of(x))};
@@ -86,7 +94,9 @@ Values shape(NodeContext& n) {
   const ElementType type = element_type_of(n.info_out(0).type);
   return {n(ShapeOf{type == ElementType::i64 ? ElementType::i64 : ElementType::i32}, n.any(0))};
 }
-Values rank(NodeContext& n) { return {n.reshape(n(ShapeOf{ElementType::i64}, n.shape_of(n.any(0))), {})}; }
+Values rank(NodeContext& n) {
+  return {n.reshape(n(ShapeOf{ElementType::i64}, n.shape_of(n.any(0))), {})};
+}
 
 // The shape that two shapes broadcast to.
 Values broadcast_args(NodeContext& n) {
@@ -101,7 +111,8 @@ Values broadcast_args(NodeContext& n) {
     }
     return {n.ints_constant(out)};
   }
-  // Shapes that are known when the model runs: ones in front of the shorter one, then the larger size, except that 1 gives way to 0.
+  // Shapes that are known when the model runs: ones in front of the shorter one, then the larger size, except that 1
+  // gives way to 0.
   Value a = n.index_vector(0), c = n.index_vector(1);
   if (a.shape().is_dynamic() || c.shape().is_dynamic()) n.refuse("needs shapes of known rank");
   const int64_t ra = a.shape()[0].get_length(), rc = c.shape()[0].get_length();
@@ -131,6 +142,8 @@ constexpr OperatorRow rows[] = {
 
 }  // namespace
 
-std::span<const OperatorRow> shape_rows() { return rows; }
+std::span<const OperatorRow> shape_rows() {
+  return rows;
+}
 
 }  // namespace hone::tflite

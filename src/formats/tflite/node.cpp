@@ -49,13 +49,18 @@ Value NodeContext::stored(size_t i) {
 
 Value NodeContext::stored(TensorValue& v, const TensorInfo& as) {
   if (v.stored) return v.stored;
-  if (v.steps) return v.stored = cast((*this)(Add{}, v.steps, b.scalar<float>(static_cast<float>(as.scales.zero.at(0)))), element_type_of(as.type));
+  if (v.steps)
+    return v.stored = cast((*this)(Add{}, v.steps, b.scalar<float>(static_cast<float>(as.scales.zero.at(0)))),
+                           element_type_of(as.type));
   return v.stored = quantized(v.real, as);
 }
 
 TensorValue NodeContext::whole_steps(Value v, const TensorInfo& as) {
   const double zero = static_cast<double>(as.scales.zero.at(0));
-  return {.stored = {}, .real = {}, .steps = (*this)(Clamp{0 - zero, 255 - zero}, (*this)(Round{RoundMode::half_to_even}, v)), .resource = {}};
+  return {.stored = {},
+          .real = {},
+          .steps = (*this)(Clamp{0 - zero, 255 - zero}, (*this)(Round{RoundMode::half_to_even}, v)),
+          .resource = {}};
 }
 
 TensorValue NodeContext::kept(Value real, const TensorInfo& as) {
@@ -74,7 +79,8 @@ Values NodeContext::all_in() {
 int64_t NodeContext::scale_axis(const TensorInfo& t, int64_t usual) const {
   if (t.scales.scale.size() <= 1) return 0;
   const auto fits = [&](int64_t a) {
-    return a >= 0 && a < static_cast<int64_t>(t.shape.size()) && t.shape[static_cast<size_t>(a)] == static_cast<int64_t>(t.scales.scale.size());
+    return a >= 0 && a < static_cast<int64_t>(t.shape.size()) &&
+           t.shape[static_cast<size_t>(a)] == static_cast<int64_t>(t.scales.scale.size());
   };
   // Some converters leave the axis at 0 whatever it is.
   if (fits(t.scales.axis)) return t.scales.axis;
@@ -124,7 +130,8 @@ Value NodeContext::weights(size_t i, const std::vector<int64_t>& order, int64_t 
   const auto permuted = [&](Value v) {
     bool identity = true;
     for (size_t k = 0; k < order.size(); ++k) identity &= order[k] == static_cast<int64_t>(k);
-    if (rank(v) != order.size()) fail("weights have " + std::to_string(rank(v)) + " axes, expected " + std::to_string(order.size()));
+    if (rank(v) != order.size())
+      fail("weights have " + std::to_string(rank(v)) + " axes, expected " + std::to_string(order.size()));
     return identity ? v : transpose(v, order);
   };
   Scales s = scales(i);
@@ -153,7 +160,9 @@ void NodeContext::keep(size_t i, Value v) {
   importer_.assign(state_name(graph_, op_.inputs[i]), v);
 }
 
-Tensor NodeContext::constant(size_t i) { return has(i) && inputs_[i].resource.empty() ? known(any(i)) : Tensor(); }
+Tensor NodeContext::constant(size_t i) {
+  return has(i) && inputs_[i].resource.empty() ? known(any(i)) : Tensor();
+}
 
 std::vector<int64_t> NodeContext::ints(size_t i, const char* what) {
   const Tensor t = constant(i);
@@ -163,13 +172,18 @@ std::vector<int64_t> NodeContext::ints(size_t i, const char* what) {
 }
 
 size_t NodeContext::rank(Value v) const {
-  if (!v.type().is_tensor() || !v.shape().rank_known()) refuse("needs to know the rank of its input; give the input a shape");
+  if (!v.type().is_tensor() || !v.shape().rank_known())
+    refuse("needs to know the rank of its input; give the input a shape");
   return v.shape().rank();
 }
 
-bool NodeContext::has_pairs() const { return !op_.inputs.empty() && op_.inputs[0] >= 0 && is_complex(info(0).type); }
+bool NodeContext::has_pairs() const {
+  return !op_.inputs.empty() && op_.inputs[0] >= 0 && is_complex(info(0).type);
+}
 
-int64_t NodeContext::file_rank(Value v) const { return static_cast<int64_t>(rank(v)) - (has_pairs() ? 1 : 0); }
+int64_t NodeContext::file_rank(Value v) const {
+  return static_cast<int64_t>(rank(v)) - (has_pairs() ? 1 : 0);
+}
 
 int64_t NodeContext::axis(int64_t axis, Value v) const {
   const int64_t r = file_rank(v);
@@ -190,8 +204,12 @@ Node NodeContext::add(const char* op, Attributes attributes, const Values& in, s
   return b.add(*def, std::move(attributes), in, std::move(regions));
 }
 
-Value NodeContext::reshape(Value v, std::vector<int64_t> shape, bool zero_copies) { return (*this)(Reshape{zero_copies}, v, b.ints(std::move(shape))); }
-Value NodeContext::transpose(Value v, std::vector<int64_t> order) { return (*this)(Transpose{}, v, b.ints(std::move(order))); }
+Value NodeContext::reshape(Value v, std::vector<int64_t> shape, bool zero_copies) {
+  return (*this)(Reshape{zero_copies}, v, b.ints(std::move(shape)));
+}
+Value NodeContext::transpose(Value v, std::vector<int64_t> order) {
+  return (*this)(Transpose{}, v, b.ints(std::move(order)));
+}
 
 Value NodeContext::channels_first(Value v) {
   std::vector<int64_t> order(rank(v));
@@ -210,21 +228,34 @@ Value NodeContext::channels_last(Value v) {
   return transpose(v, order);
 }
 
-Value NodeContext::concat(const Values& v, int64_t axis) { return v.size() == 1 ? v[0] : all(Concat{axis}, v)[0]; }
+Value NodeContext::concat(const Values& v, int64_t axis) {
+  return v.size() == 1 ? v[0] : all(Concat{axis}, v)[0];
+}
 
 Value NodeContext::activated(Value v, int8_t code) {
   switch (code) {
-    case 0: return v;
-    case 1: return (*this)(Relu{}, v);
-    case 2: return (*this)(Clamp{-1, 1}, v);
-    case 3: return (*this)(Clamp{0, 6}, v);
-    case 4: return (*this)(Tanh{}, v);
-    case 5: return cast((*this)(Less{}, v, like(v, 0)), v.element_type());
-    default: fail("fused activation " + std::to_string(code) + " does not exist");
+    case 0:
+      return v;
+    case 1:
+      return (*this)(Relu{}, v);
+    case 2:
+      return (*this)(Clamp{-1, 1}, v);
+    case 3:
+      return (*this)(Clamp{0, 6}, v);
+    case 4:
+      return (*this)(Tanh{}, v);
+    case 5:
+      return cast((*this)(Less{}, v, like(v, 0)), v.element_type());
+    default:
+      fail("fused activation " + std::to_string(code) + " does not exist");
   }
 }
 
-void NodeContext::fail(const std::string& what) const { throw Error(ErrorCode::unreadable, "[" + operator_name(op_) + "] " + what); }
-void NodeContext::refuse(const std::string& what) const { throw Error(ErrorCode::unsupported, "[" + operator_name(op_) + "] " + what); }
+void NodeContext::fail(const std::string& what) const {
+  throw Error(ErrorCode::unreadable, "[" + operator_name(op_) + "] " + what);
+}
+void NodeContext::refuse(const std::string& what) const {
+  throw Error(ErrorCode::unsupported, "[" + operator_name(op_) + "] " + what);
+}
 
 }  // namespace hone::tflite

@@ -1,8 +1,9 @@
 // What a row of the mapping table sees: one operator of the file, its inputs as Hone values, and a builder.
 //
-// A tensor of a quantized model has two faces: `stored` are the integers of the file, `real` the numbers they stand for. Rows compute on real
-// numbers; the reader puts Quantize and Dequantize around them as the scales of the file say, which is what the passes turn into
-// integer kernels. Rows see the shapes of the file (NHWC); those of spatial operators transpose to NCHW and back.
+// A tensor of a quantized model has two faces: `stored` are the integers of the file, `real` the numbers they stand
+// for. Rows compute on real numbers; the reader puts Quantize and Dequantize around them as the scales of the file say,
+// which is what the passes turn into integer kernels. Rows see the shapes of the file (NHWC); those of spatial
+// operators transpose to NCHW and back.
 #pragma once
 #include <map>
 #include <optional>
@@ -40,11 +41,12 @@ class Importer {
   virtual TensorValues inlined(size_t subgraph, const TensorValues& inputs) = 0;
   /// Names of the resource variables that subgraphs touch.
   virtual std::vector<std::string> variables_of(const std::vector<size_t>& subgraphs, const TensorValues& inputs) = 0;
-  /// A region whose parameters are `leading`, one for each of `inputs` that is no resource, and one for each variable. Its results: what
-  /// `body` gives, then the variables.
+  /// A region whose parameters are `leading`, one for each of `inputs` that is no resource, and one for each variable.
+  /// Its results: what `body` gives, then the variables.
   using Body = std::function<Values(Importer& inner, Builder& b, const Values& leading, const TensorValues& inputs)>;
-  virtual std::shared_ptr<Graph> region(const Types& leading, const TensorValues& inputs, const Types& types, const std::vector<std::string>& variables,
-                                        const Types& variable_types, const Body& body) = 0;
+  virtual std::shared_ptr<Graph> region(const Types& leading, const TensorValues& inputs, const Types& types,
+                                        const std::vector<std::string>& variables, const Types& variable_types,
+                                        const Body& body) = 0;
   /// Content of a resource variable here; `of` says its type where nothing was assigned yet.
   virtual Value variable(const std::string& name, const TensorInfo* of) = 0;
   virtual void assign(const std::string& name, Value v) = 0;
@@ -54,15 +56,23 @@ class Importer {
     Tensor keys, values;
   };
   virtual std::map<std::string, Table>& tables() = 0;
-  /// Has the model asymmetric u8 weights? Its tensors are rounded to whole steps in f32, which is exact wherever the graph goes.
+  /// Has the model asymmetric u8 weights? Its tensors are rounded to whole steps in f32, which is exact wherever the
+  /// graph goes.
   virtual bool counts_steps() const = 0;
   virtual std::string fresh_state(const std::string& purpose) = 0;
 };
 
 class NodeContext : public Emitter {
  public:
-  NodeContext(Importer& importer, Builder& builder, const SubgraphInfo& graph, const OperatorInfo& op, TensorValues inputs, bool in_region)
-      : Emitter(builder), in_region(in_region), importer_(importer), graph_(graph), op_(op), inputs_(std::move(inputs)), given_(op.outputs.size()) {}
+  NodeContext(Importer& importer, Builder& builder, const SubgraphInfo& graph, const OperatorInfo& op,
+              TensorValues inputs, bool in_region)
+      : Emitter(builder),
+        in_region(in_region),
+        importer_(importer),
+        graph_(graph),
+        op_(op),
+        inputs_(std::move(inputs)),
+        given_(op.outputs.size()) {}
 
   const bool in_region;
 
@@ -96,7 +106,9 @@ class NodeContext : public Emitter {
   Value dequantized(Value stored, const Scales& s, int64_t axis);
   Value quantized(Value real, const TensorInfo& as);
   /// The real numbers that remain of `real` where it is stored as `as`.
-  Value rounded(Value real, const TensorInfo& as) { return as.scales ? dequantized(quantized(real, as), as.scales, as.scales.axis) : real; }
+  Value rounded(Value real, const TensorInfo& as) {
+    return as.scales ? dequantized(quantized(real, as), as.scales, as.scales.axis) : real;
+  }
   /// Input `i` in units of its scale (one for the tensor): integers that f32 holds exactly.
   Value steps(size_t i);
   /// A result in units of the scale of `as`, rounded to what its integers can say.
@@ -105,8 +117,8 @@ class NodeContext : public Emitter {
   TensorValue kept(Value real, const TensorInfo& as);
   /// The integers of a tensor, made where they are not there yet.
   Value stored(TensorValue& v, const TensorInfo& as);
-  /// A weight with its axes in another order; the axes are permuted before the integers become real numbers. `in_steps`: numbers in units of
-  /// its scales.
+  /// A weight with its axes in another order; the axes are permuted before the integers become real numbers.
+  /// `in_steps`: numbers in units of its scales.
   Value weights(size_t i, const std::vector<int64_t>& order, int64_t usual_axis, bool in_steps = false);
   /// Axis along which the scales of a weight lie: that of the file, or `usual` where it does not fit.
   int64_t scale_axis(const TensorInfo& t, int64_t usual) const;

@@ -37,13 +37,16 @@ void check_operators(const Model& m, size_t main) {
     text += (text.empty() ? "" : "; ") + name + " x" + std::to_string(nodes.size()) + " (";
     for (size_t i = 0; i < std::min<size_t>(nodes.size(), 5); ++i) text += (i ? ", " : "") + nodes[i];
     text += nodes.size() > 5 ? ", ...)" : ")";
-    const std::string_view plain = std::string_view(name).starts_with("custom operator ") ? std::string_view(name).substr(16) : std::string_view(name);
+    const std::string_view plain = std::string_view(name).starts_with("custom operator ")
+                                       ? std::string_view(name).substr(16)
+                                       : std::string_view(name);
     const auto near = named++ < most_suggested ? nearest_names(plain) : std::vector<std::string>();
     for (size_t i = 0; i < near.size(); ++i) text += (i ? ", " : ", nearest known: ") + near[i];
   }
-  throw Error(ErrorCode::unsupported, "[tflite] operators that Hone does not know: " + text, "",
-              flex ? "convert again with the builtin operators of TensorFlow Lite alone (no SELECT_TF_OPS)"
-                   : "convert again with builtin operators, or add a row to the mapping table (formats/tflite/mapping.hpp)");
+  throw Error(
+      ErrorCode::unsupported, "[tflite] operators that Hone does not know: " + text, "",
+      flex ? "convert again with the builtin operators of TensorFlow Lite alone (no SELECT_TF_OPS)"
+           : "convert again with builtin operators, or add a row to the mapping table (formats/tflite/mapping.hpp)");
 }
 
 size_t main_subgraph(const Model& m, const std::string& signature) {
@@ -53,7 +56,8 @@ size_t main_subgraph(const Model& m, const std::string& signature) {
     if (s.key == signature) return s.subgraph;
     known += (known.empty() ? "" : ", ") + std::string(s.key);
   }
-  throw Error(ErrorCode::usage, "[tflite] the file has no signature '" + signature + "'", "", known.empty() ? "it has none at all" : "it has: " + known);
+  throw Error(ErrorCode::usage, "[tflite] the file has no signature '" + signature + "'", "",
+              known.empty() ? "it has none at all" : "it has: " + known);
 }
 
 Graph import(std::string_view text, std::shared_ptr<const void> owner, const std::string& signature) {
@@ -61,7 +65,8 @@ Graph import(std::string_view text, std::shared_ptr<const void> owner, const std
   shared.model = parse_model({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, std::move(owner));
   const Model& m = shared.model;
   const size_t main = main_subgraph(m, signature);
-  if (main >= m.subgraphs.size()) throw Error(ErrorCode::unreadable, "[tflite] the subgraph of a signature does not exist");
+  if (main >= m.subgraphs.size())
+    throw Error(ErrorCode::unreadable, "[tflite] the subgraph of a signature does not exist");
   check_operators(m, main);
   const SubgraphInfo& sub = m.subgraphs[main];
   // Asymmetric u8 weights: of a network that was trained with them, before the symmetric int8 of today.
@@ -83,7 +88,9 @@ Graph import(std::string_view text, std::shared_ptr<const void> owner, const std
     const TensorInfo& info = sub.tensors[static_cast<size_t>(t)];
     const Type type = stored_type(info);
     if (type.element == ElementType::dynamic) {
-      throw Error(ErrorCode::unsupported, std::string("[tflite] an input of type ") + name_of(info.type) + " is not supported", "tensor '" + std::string(info.name) + "'");
+      throw Error(ErrorCode::unsupported,
+                  std::string("[tflite] an input of type ") + name_of(info.type) + " is not supported",
+                  "tensor '" + std::string(info.name) + "'");
     }
     TensorValue v;
     v.stored = scope.builder.parameter(type, std::string(info.name));
@@ -95,7 +102,9 @@ Graph import(std::string_view text, std::shared_ptr<const void> owner, const std
   for (size_t k = 0; k < outputs.size(); ++k) {
     const TensorInfo& info = sub.tensors[static_cast<size_t>(sub.outputs[k])];
     TensorValue kept = outputs[k];
-    if (!kept.resource.empty()) throw Error(ErrorCode::unsupported, "[tflite] an output that is a resource", "tensor '" + std::string(info.name) + "'");
+    if (!kept.resource.empty())
+      throw Error(ErrorCode::unsupported, "[tflite] an output that is a resource",
+                  "tensor '" + std::string(info.name) + "'");
     scope.builder.set_name(std::string(info.name));
     const Value v = NodeContext(importer, scope.builder, sub, none, {}, false).stored(kept, info);
     scope.builder.set_name({});
@@ -129,7 +138,9 @@ Graph import(std::string_view text, std::shared_ptr<const void> owner, const std
 
 namespace hone {
 
-Graph parse_tflite(std::string_view bytes, std::shared_ptr<const void> owner, const std::string& signature) { return tflite::import(bytes, std::move(owner), signature); }
+Graph parse_tflite(std::string_view bytes, std::shared_ptr<const void> owner, const std::string& signature) {
+  return tflite::import(bytes, std::move(owner), signature);
+}
 
 Graph read_tflite(const std::string& path) {
   const auto file = MappedFile::open(path);

@@ -49,17 +49,21 @@ TensorSpec floats(std::string name, std::vector<int32_t> shape, std::vector<floa
 TensorSpec ints(std::string name, std::vector<int32_t> shape, std::vector<int32_t> content = {}) {
   return {std::move(name), TensorType::i32, std::move(shape), bytes_of(content)};
 }
-TensorSpec i8s(std::string name, std::vector<int32_t> shape, float scale, int64_t zero, std::vector<int8_t> content = {}) {
+TensorSpec i8s(std::string name, std::vector<int32_t> shape, float scale, int64_t zero,
+               std::vector<int8_t> content = {}) {
   return {std::move(name), TensorType::i8, std::move(shape), bytes_of(content), {scale}, {zero}};
 }
-TensorSpec u8s(std::string name, std::vector<int32_t> shape, float scale, int64_t zero, std::vector<uint8_t> content = {}) {
+TensorSpec u8s(std::string name, std::vector<int32_t> shape, float scale, int64_t zero,
+               std::vector<uint8_t> content = {}) {
   return {std::move(name), TensorType::u8, std::move(shape), bytes_of(content), {scale}, {zero}};
 }
-FileSpec one(std::vector<TensorSpec> tensors, std::vector<int32_t> inputs, std::vector<int32_t> outputs, std::vector<OperatorSpec> operators) {
+FileSpec one(std::vector<TensorSpec> tensors, std::vector<int32_t> inputs, std::vector<int32_t> outputs,
+             std::vector<OperatorSpec> operators) {
   return {{{std::move(tensors), std::move(inputs), std::move(outputs), std::move(operators)}}};
 }
 
-// Operators on small constants: float inputs (as graph inputs), integer inputs (as constants), options, the expected numbers.
+// Operators on small constants: float inputs (as graph inputs), integer inputs (as constants), options, the expected
+// numbers.
 struct Case {
   int32_t code;
   std::vector<std::pair<std::vector<int32_t>, std::vector<float>>> data;
@@ -74,6 +78,7 @@ TEST(TfliteReader, operators_give_the_values_of_their_specification) {
   using V = std::vector<float>;
   const auto f = TensorType::f32;
   const std::vector<Case> cases = {
+      // clang-format off
       {0, {{{2}, {1, -5}}, {{2}, {2, 3}}}, {}, {{0, int8_t{1}}}, f, {3, 0}},                       // ADD with RELU
       {41, {{{2}, {1, 9}}, {{1}, {2}}}, {}, {{0, int8_t{3}}}, f, {0, 6}},                          // SUB with RELU6
       {18, {{{2}, {1, -9}}, {{1}, {2}}}, {}, {{0, int8_t{2}}}, f, {1, -1}},                        // MUL with RELU_N1_TO_1
@@ -134,6 +139,7 @@ TEST(TfliteReader, operators_give_the_values_of_their_specification) {
       {97, {{{1, 1, 2, 1}, {1, 3}}}, {{{2}, {1, 4}}}, {}, f, {1, 1, 3, 3}},                        // RESIZE_NEAREST_NEIGHBOR
       {131, {{{1, 2}, {1, 2}}}, {{{2}, {1, 2}}}, {}, TensorType::complex64, {3, 0, -1, 0}},        // RFFT2D
       {80, {{{3}, {-0.1f, 0.5f, 2}}}, {}, {{0, 0.0f}, {1, 1.0f}, {2, 2}}, f, {0, 2.0 / 3, 1}},     // FAKE_QUANT of two bits
+      // clang-format on
   };
   for (const Case& c : cases) {
     std::vector<TensorSpec> tensors;
@@ -165,10 +171,17 @@ TEST(TfliteReader, operators_give_the_values_of_their_specification) {
 TEST(TfliteReader, counts_the_axes_of_complex_numbers_as_the_file_does) {
   // [1, 2, 1, 4] -> spectra [1, 2, 1, 3] -> without its last but one axis [1, 2, 3] -> transposed [3, 2, 1] -> flat.
   const auto z = TensorType::complex64;
+  // clang-format off
   const Graph g = read(one({floats("x", {1, 2, 1, 4}), ints("length", {2}, {1, 4}), {"s", z, {1, 2, 1, 3}, {}}, {"q", z, {1, 2, 3}, {}}, ints("order", {3}, {2, 1, 0}),
                             {"t", z, {3, 2, 1}, {}}, ints("flat", {1}, {-1}), {"f", z, {6}, {}}, floats("y", {6}), floats("c", {6})},
                            {0}, {8, 9},
-                           {{131, {0, 1}, {2}}, {43, {2}, {3}, {{0, std::vector<int32_t>{-2}}}}, {39, {3, 4}, {5}}, {22, {5, 6}, {7}}, {134, {7}, {8}}, {53, {7}, {9}}}));
+                           // clang-format on
+                           {{131, {0, 1}, {2}},
+                            {43, {2}, {3}, {{0, std::vector<int32_t>{-2}}}},
+                            {39, {3, 4}, {5}},
+                            {22, {5, 6}, {7}},
+                            {134, {7}, {8}},
+                            {53, {7}, {9}}}));
   // The real parts of both rows, by REAL and by CAST: sum, difference of the halves, alternating sum.
   const auto out = run(g, {Tensor::of<float>({1, 2, 1, 4}, {1, 2, 3, 4, 5, 0, 0, 1})});
   for (const Tensor& t : out) EXPECT_EQ(t.to_doubles(), (std::vector<double>{10, 6, -2, 5, -2, 4}));
@@ -183,8 +196,9 @@ TEST(TfliteReader, has_a_row_for_the_operators_that_converters_emit) {
 
 // x [1, 3, 3, 1], weights [1, 2, 2, 1] with stride 2.
 FileSpec convolution(int8_t padding) {
-  return one({floats("x", {1, 3, 3, 1}), floats("w", {1, 2, 2, 1}, {1, 2, 3, 4}), floats("b", {1}, {0.5f}), floats("y", {1, 2, 2, 1})}, {0}, {3},
-             {{3, {0, 1, 2}, {3}, {{0, padding}, {1, 2}, {2, 2}}}});
+  return one({floats("x", {1, 3, 3, 1}), floats("w", {1, 2, 2, 1}, {1, 2, 3, 4}), floats("b", {1}, {0.5f}),
+              floats("y", {1, 2, 2, 1})},
+             {0}, {3}, {{3, {0, 1, 2}, {3}, {{0, padding}, {1, 2}, {2, 2}}}});
 }
 TEST(TfliteReader, convolves_images_with_channels_last) {
   const Tensor x = Tensor::of<float>({1, 3, 3, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
@@ -198,22 +212,27 @@ TEST(TfliteReader, convolves_images_with_channels_last) {
 
 TEST(TfliteReader, depthwise_output_reads_the_channel_that_its_number_names) {
   // Two channels, two outputs each: weights [1, 1, 1, 4].
-  const Graph g = read(one({floats("x", {1, 1, 1, 2}), floats("w", {1, 1, 1, 4}, {1, 2, 3, 4}), floats("y", {1, 1, 1, 4})}, {0}, {2},
-                           {{4, {0, 1}, {2}, {{0, int8_t{1}}, {1, 1}, {2, 1}, {3, 2}}}}));
-  EXPECT_EQ(run(g, {Tensor::of<float>({1, 1, 1, 2}, {10, 100})})[0].to_doubles(), (std::vector<double>{10, 20, 300, 400}));
+  const Graph g =
+      read(one({floats("x", {1, 1, 1, 2}), floats("w", {1, 1, 1, 4}, {1, 2, 3, 4}), floats("y", {1, 1, 1, 4})}, {0},
+               {2}, {{4, {0, 1}, {2}, {{0, int8_t{1}}, {1, 1}, {2, 1}, {3, 2}}}}));
+  EXPECT_EQ(run(g, {Tensor::of<float>({1, 1, 1, 2}, {10, 100})})[0].to_doubles(),
+            (std::vector<double>{10, 20, 300, 400}));
 }
 
 TEST(TfliteReader, transposed_convolution_has_the_shape_that_is_asked_for) {
-  const Graph g = read(one({ints("shape", {4}, {1, 2, 2, 1}), floats("w", {1, 2, 2, 1}, {1, 2, 3, 4}), floats("x", {1, 1, 1, 1}), floats("y", {1, 2, 2, 1})}, {2}, {3},
-                           {{67, {0, 1, 2}, {3}, {{0, int8_t{1}}, {1, 2}, {2, 2}}}}));
+  const Graph g = read(one({ints("shape", {4}, {1, 2, 2, 1}), floats("w", {1, 2, 2, 1}, {1, 2, 3, 4}),
+                            floats("x", {1, 1, 1, 1}), floats("y", {1, 2, 2, 1})},
+                           {2}, {3}, {{67, {0, 1, 2}, {3}, {{0, int8_t{1}}, {1, 2}, {2, 2}}}}));
   EXPECT_EQ(run(g, {Tensor::of<float>({1, 1, 1, 1}, {3})})[0].to_doubles(), (std::vector<double>{3, 6, 9, 12}));
 }
 
 TEST(TfliteReader, integers_of_quantized_layers_are_those_of_the_format) {
   // y = relu((x - 1) * 0.5 . w * 0.25 + b * 0.125) / 0.5 - 10, one scale for each row of weights.
+  // clang-format off
   TensorSpec w{"w", TensorType::i8, {2, 2}, bytes_of<int8_t>({10, -20, 5, 6}), {0.25f, 0.5f}, {0, 0}};
   TensorSpec b{"b", TensorType::i32, {2}, bytes_of<int32_t>({8, -4}), {0.125f, 0.25f}, {0, 0}};
   const Graph g = read(one({i8s("x", {1, 2}, 0.5f, 1), w, b, i8s("y", {1, 2}, 0.5f, -10)}, {0}, {3}, {{9, {0, 1, 2}, {3}, {{0, int8_t{1}}}}}));
+  // clang-format on
   const Tensor y = run(g, {Tensor::of<int8_t>({1, 2}, {11, 4})})[0];
   EXPECT_EQ(y.element_type(), ElementType::i8);
   // Sums: 10 * 10 - 3 * 20 + 8 = 48 of 0.125 = 6; 10 * 5 + 3 * 6 - 4 = 64 of 0.25 = 16.
@@ -221,37 +240,47 @@ TEST(TfliteReader, integers_of_quantized_layers_are_those_of_the_format) {
 }
 
 TEST(TfliteReader, asymmetric_weights_are_multiplied_as_integers) {
+  // clang-format off
   TensorSpec b{"b", TensorType::i32, {1}, bytes_of<int32_t>({7}), {0.02f}, {0}};
   const Graph g = read(one({u8s("x", {1, 1, 1, 3}, 0.1f, 3), u8s("w", {1, 1, 1, 3}, 0.2f, 100, {0, 255, 130}), b, u8s("y", {1, 1, 1, 1}, 0.9f, 128)}, {0}, {3},
                            {{3, {0, 1, 2}, {3}, {{0, int8_t{1}}, {1, 1}, {2, 1}}}}));
+  // clang-format on
   for (int k = 0; k < 200; ++k) {
     const int x0 = k, x1 = (k * 37) % 256, x2 = 255 - k;
     const double sum = (x0 - 3) * -100.0 + (x1 - 3) * 155.0 + (x2 - 3) * 30.0 + 7;
-    const auto expected = static_cast<int64_t>(std::clamp<double>(std::nearbyint(static_cast<float>(sum) * (0.1f * 0.2f / 0.9f)) + 128, 0.0, 255.0));
-    const Tensor x = Tensor::of<uint8_t>({1, 1, 1, 3}, {static_cast<uint8_t>(x0), static_cast<uint8_t>(x1), static_cast<uint8_t>(x2)});
+    const auto expected = static_cast<int64_t>(
+        std::clamp<double>(std::nearbyint(static_cast<float>(sum) * (0.1f * 0.2f / 0.9f)) + 128, 0.0, 255.0));
+    const Tensor x = Tensor::of<uint8_t>(
+        {1, 1, 1, 3}, {static_cast<uint8_t>(x0), static_cast<uint8_t>(x1), static_cast<uint8_t>(x2)});
     EXPECT_EQ(run(g, {x})[0].to_ints()[0], expected) << k;
   }
 }
 
 TEST(TfliteReader, weights_of_hybrid_and_half_models_become_floats) {
-  const Graph hybrid = read(one({floats("x", {1, 2}), i8s("w", {1, 2}, 0.5f, 0, {2, -4}), floats("y", {1, 1})}, {0}, {2}, {{9, {0, 1}, {2}}}));
+  const Graph hybrid = read(one({floats("x", {1, 2}), i8s("w", {1, 2}, 0.5f, 0, {2, -4}), floats("y", {1, 1})}, {0},
+                                {2}, {{9, {0, 1}, {2}}}));
   EXPECT_FLOAT_EQ(run(hybrid, {Tensor::of<float>({1, 2}, {3, 1})})[0].data<float>()[0], 3 - 2);
   std::vector<uint16_t> half{float16(1.5f).bits, float16(-2).bits};
   TensorSpec stored{"h", TensorType::f16, {1, 2}, bytes_of(half)};
-  const Graph g = read(one({floats("x", {1, 2}), stored, floats("w", {1, 2}), floats("y", {1, 1})}, {0}, {3}, {{6, {1}, {2}}, {9, {0, 2}, {3}}}));
+  const Graph g = read(one({floats("x", {1, 2}), stored, floats("w", {1, 2}), floats("y", {1, 1})}, {0}, {3},
+                           {{6, {1}, {2}}, {9, {0, 2}, {3}}}));
   EXPECT_FLOAT_EQ(run(g, {Tensor::of<float>({1, 2}, {2, 1})})[0].data<float>()[0], 1);
 }
 
 TEST(TfliteReader, moving_quantized_numbers_does_not_change_them) {
-  const Graph g = read(one({i8s("x", {2, 2}, 0.3f, 5), ints("s", {1}, {4}), i8s("y", {4}, 0.3f, 5)}, {0}, {2}, {{22, {0, 1}, {2}}}));
-  EXPECT_EQ(run(g, {Tensor::of<int8_t>({2, 2}, {-128, 127, 5, -1})})[0].to_ints(), (std::vector<int64_t>{-128, 127, 5, -1}));
+  const Graph g = read(
+      one({i8s("x", {2, 2}, 0.3f, 5), ints("s", {1}, {4}), i8s("y", {4}, 0.3f, 5)}, {0}, {2}, {{22, {0, 1}, {2}}}));
+  EXPECT_EQ(run(g, {Tensor::of<int8_t>({2, 2}, {-128, 127, 5, -1})})[0].to_ints(),
+            (std::vector<int64_t>{-128, 127, 5, -1}));
 }
 
 TEST(TfliteReader, branches_and_loops_run_their_subgraphs) {
+  // clang-format off
   const SubgraphSpec twice{{floats("a", {}), floats("a2", {})}, {0}, {1}, {{0, {0, 0}, {1}}}, "twice"};
   const SubgraphSpec negated{{floats("a", {}), floats("n", {})}, {0}, {1}, {{59, {0}, {1}}}, "negated"};
   const SubgraphSpec below{{floats("a", {}), floats("limit", {}, {100}), {"c", TensorType::boolean, {}, {}}}, {0}, {2}, {{58, {0, 1}, {2}}}, "below"};
   const SubgraphSpec branch{{{"c", TensorType::boolean, {}, {}}, floats("a", {}), floats("y", {})}, {0, 1}, {2}, {{118, {0, 1}, {2}, {{0, 1}, {1, 2}}}}, "main"};
+  // clang-format on
   const Graph g = read({{branch, twice, negated}});
   EXPECT_EQ(run(g, {Tensor::scalar<bool>(true), Tensor::scalar<float>(3)})[0].to_doubles()[0], 6);
   EXPECT_EQ(run(g, {Tensor::scalar<bool>(false), Tensor::scalar<float>(3)})[0].to_doubles()[0], -3);
@@ -264,9 +293,11 @@ TEST(TfliteReader, branches_and_loops_run_their_subgraphs) {
 TEST(TfliteReader, resource_variables_carry_state_from_run_to_run) {
   const Options name{{0, std::string("")}, {1, std::string("count")}};
   const TensorSpec handle{"handle", TensorType::resource, {}, {}};
+  // clang-format off
   SubgraphSpec main{{floats("x", {1}), handle, floats("old", {1}), floats("new", {1})}, {0}, {3}, {}, "main"};
   main.operators = {{129, {}, {}, {{0, 1}}}, {142, {}, {1}, name}, {143, {1}, {2}}, {0, {0, 2}, {3}}, {144, {1, 3}, {}}};
   const SubgraphSpec init{{handle, floats("first", {1}, {10})}, {}, {}, {{142, {}, {0}, name}, {144, {0, 1}, {}}}, "init"};
+  // clang-format on
   const Graph g = read({{main, init}});
   VariableStore state;
   const Tensor x = Tensor::of<float>({1}, {2});
@@ -276,29 +307,37 @@ TEST(TfliteReader, resource_variables_carry_state_from_run_to_run) {
 TEST(TfliteReader, variables_inside_of_a_loop_are_carried) {
   const Options name{{0, std::string("")}, {1, std::string("sum")}};
   const TensorSpec handle{"handle", TensorType::resource, {}, {}};
+  // clang-format off
   SubgraphSpec main{{floats("x", {}), handle, floats("zero", {}, {0}), floats("last", {}), floats("sum", {})}, {0}, {4}, {}, "main"};
   main.operators = {{142, {}, {1}, name}, {144, {1, 2}, {}}, {119, {0}, {3}, {{0, 1}, {1, 2}}}, {143, {1}, {4}}};
   const SubgraphSpec below{{floats("a", {}), floats("limit", {}, {3}), {"c", TensorType::boolean, {}, {}}}, {0}, {2}, {{58, {0, 1}, {2}}}, "below"};
   SubgraphSpec body{{floats("a", {}), handle, floats("old", {}), floats("new", {}), floats("one", {}, {1}), floats("next", {})}, {0}, {5}, {}, "body"};
   body.operators = {{142, {}, {1}, name}, {143, {1}, {2}}, {0, {2, 0}, {3}}, {144, {1, 3}, {}}, {0, {0, 4}, {5}}};
+  // clang-format on
   EXPECT_EQ(run(read({{main, below, body}}), {Tensor::scalar<float>(0)})[0].to_doubles()[0], 0 + 1 + 2);
 }
 
 TEST(TfliteReader, hash_tables_are_looked_up) {
   const TensorSpec handle{"table", TensorType::resource, {}, {}};
   const Options table{{0, 7}};
-  const auto longs = [](std::string n, std::vector<int32_t> shape, std::vector<int64_t> v) { return TensorSpec{std::move(n), TensorType::i64, std::move(shape), bytes_of(v)}; };
+  const auto longs = [](std::string n, std::vector<int32_t> shape, std::vector<int64_t> v) {
+    return TensorSpec{std::move(n), TensorType::i64, std::move(shape), bytes_of(v)};
+  };
+  // clang-format off
   SubgraphSpec main{{longs("x", {3}, {}), handle, longs("otherwise", {}, {-1}), longs("y", {3}, {})}, {0}, {3}, {}, "main"};
   main.operators = {{129, {}, {}, {{0, 1}}}, {136, {}, {1}, table}, {137, {1, 0, 2}, {3}}};
   const SubgraphSpec init{{handle, longs("k", {2}, {5, 6}), longs("v", {2}, {50, 60})}, {}, {}, {{136, {}, {0}, table}, {138, {0, 1, 2}, {}}}, "init"};
-  EXPECT_EQ(run(read({{main, init}}), {Tensor::of<int64_t>({3}, {6, 9, 5})})[0].to_ints(), (std::vector<int64_t>{60, -1, 50}));
+  // clang-format on
+  EXPECT_EQ(run(read({{main, init}}), {Tensor::of<int64_t>({3}, {6, 9, 5})})[0].to_ints(),
+            (std::vector<int64_t>{60, -1, 50}));
 }
 
 TEST(TfliteReader, recurrent_state_is_kept) {
   TensorSpec h = floats("h", {1, 1});
   h.variable = true;
-  const Graph g = read(one({floats("x", {1, 2, 1}), floats("w", {1, 1}, {1}), floats("r", {1, 1}, {0.5f}), floats("b", {1}, {1}), h, floats("y", {1, 2, 1})}, {0}, {5},
-                           {{35, {0, 1, 2, 3, 4}, {5}, {{0, false}, {1, int8_t{1}}}}}));
+  const Graph g = read(one({floats("x", {1, 2, 1}), floats("w", {1, 1}, {1}), floats("r", {1, 1}, {0.5f}),
+                            floats("b", {1}, {1}), h, floats("y", {1, 2, 1})},
+                           {0}, {5}, {{35, {0, 1, 2, 3, 4}, {5}, {{0, false}, {1, int8_t{1}}}}}));
   VariableStore state;
   const Tensor x = Tensor::of<float>({1, 2, 1}, {1, 3});
   EXPECT_EQ(run(g, {x}, &state)[0].to_doubles(), (std::vector<double>{2, 5}));
@@ -320,33 +359,43 @@ TEST(TfliteReader, sparse_weights_are_unpacked) {
   const Graph g = read(one({floats("x", {1, 3}), w, floats("y", {1, 2})}, {0}, {2}, {{9, {0, 1}, {2}}}));
   EXPECT_EQ(run(g, {Tensor::of<float>({1, 3}, {1, 10, 100})})[0].to_doubles(), (std::vector<double>{50, 907}));
   w.sparse[1].indices = {1, 0, 3};
-  EXPECT_NE(message_of(one({floats("x", {1, 3}), w, floats("y", {1, 2})}, {0}, {2}, {{9, {0, 1}, {2}}})).find("out of the tensor"), std::string::npos);
+  EXPECT_NE(message_of(one({floats("x", {1, 3}), w, floats("y", {1, 2})}, {0}, {2}, {{9, {0, 1}, {2}}}))
+                .find("out of the tensor"),
+            std::string::npos);
 }
 
 TEST(TfliteReader, reports_unknown_operators_all_at_once) {
-  FileSpec f = one({floats("x", {1}), floats("a", {1}), floats("b", {1}), floats("y", {1})}, {0}, {3},
-                   {{32, {0}, {1}, {}, "FlexMatrixInverse"}, {32, {1}, {2}, {}, "TFLite_Detection_PostProces"}, {15, {2}, {3}}});
+  FileSpec f =
+      one({floats("x", {1}), floats("a", {1}), floats("b", {1}), floats("y", {1})}, {0}, {3},
+          {{32, {0}, {1}, {}, "FlexMatrixInverse"}, {32, {1}, {2}, {}, "TFLite_Detection_PostProces"}, {15, {2}, {3}}});
   const std::string m = message_of(f);
-  for (const char* part : {"FlexMatrixInverse x1 (a)", "TFLite_Detection_PostProces x1 (b), nearest known: TFLite_Detection_PostProcess", "LSH_PROJECTION x1 (y)", "SELECT_TF_OPS"}) {
+  for (const char* part :
+       {"FlexMatrixInverse x1 (a)", "TFLite_Detection_PostProces x1 (b), nearest known: TFLite_Detection_PostProcess",
+        "LSH_PROJECTION x1 (y)", "SELECT_TF_OPS"}) {
     EXPECT_NE(m.find(part), m.npos) << m;
   }
 }
 
 TEST(TfliteReader, names_operator_and_place_of_an_error) {
-  const std::string m = message_of(one({floats("x", {1, 2}), floats("w", {1, 3}, {1, 2, 3}), floats("dense/out", {1, 1})}, {0}, {2}, {{9, {0, 1}, {2}}}));
+  const std::string m =
+      message_of(one({floats("x", {1, 2}), floats("w", {1, 3}, {1, 2, 3}), floats("dense/out", {1, 1})}, {0}, {2},
+                     {{9, {0, 1}, {2}}}));
   EXPECT_NE(m.find("dense/out"), m.npos) << m;
   EXPECT_NE(m.find("FULLY_CONNECTED"), m.npos) << m;
   FileSpec old = convolution(0);
   old.version = 1;
   EXPECT_NE(message_of(old).find("schema version 1"), std::string::npos);
-  FileSpec late = one({floats("x", {1}), floats("y", {1}), floats("z", {1})}, {0}, {2}, {{0, {0, 1}, {2}}, {19, {0}, {1}}});
+  FileSpec late =
+      one({floats("x", {1}), floats("y", {1}), floats("z", {1})}, {0}, {2}, {{0, {0, 1}, {2}}, {19, {0}, {1}}});
   EXPECT_NE(message_of(late).find("before any operator makes it"), std::string::npos);
 }
 
 std::vector<FileSpec> various() {
+  // clang-format off
   const SubgraphSpec twice{{floats("a", {}), floats("a2", {})}, {0}, {1}, {{0, {0, 0}, {1}}}, "twice"};
   const SubgraphSpec below{{floats("a", {}), floats("limit", {}, {100}), {"c", TensorType::boolean, {}, {}}}, {0}, {2}, {{58, {0, 1}, {2}}}, "below"};
   const SubgraphSpec loop{{floats("a", {}), floats("y", {})}, {0}, {1}, {{119, {0}, {1}, {{0, 1}, {1, 2}}}}, "main"};
+  // clang-format on
   return {convolution(0), {{loop, below, twice}}};
 }
 
@@ -391,7 +440,8 @@ TEST(TfliteReader, labels_and_normalization_come_with_the_file) {
     std::vector<flatbuffers::Offset<flatbuffers::Table>> v{flatbuffers::Offset<flatbuffers::Table>(o.o)};
     return b.CreateVector(v).Union();
   };
-  const auto mean = b.CreateVector(std::vector<float>{127.5f}).Union(), deviation = b.CreateVector(std::vector<float>{63.75f}).Union();
+  const auto mean = b.CreateVector(std::vector<float>{127.5f}).Union(),
+             deviation = b.CreateVector(std::vector<float>{63.75f}).Union();
   const auto options = TableWriter(b).refer(0, mean).refer(1, deviation).end();
   const auto unit = TableWriter(b).put<uint8_t>(0, 1).refer(1, options).end();
   const auto image = TableWriter(b).put<int8_t>(0, 1).end();
@@ -419,17 +469,22 @@ TEST(TfliteReader, labels_and_normalization_come_with_the_file) {
   };
   const size_t start = model.size();
   const std::string sizes = number(0, 4) + number(labels.size(), 4) + number(labels.size(), 4) + number(name.size(), 2);
-  model += "PK\x03\x04" + number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + sizes + number(0, 2) + name + labels;
+  model +=
+      "PK\x03\x04" + number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + sizes + number(0, 2) + name + labels;
   const size_t directory = model.size();
-  model += "PK\x01\x02" + number(20, 2) + number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + sizes + number(0, 2) + number(0, 2) + number(0, 8) + number(start, 4) + name;
+  model += "PK\x01\x02" + number(20, 2) + number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + sizes +
+           number(0, 2) + number(0, 2) + number(0, 8) + number(start, 4) + name;
   const size_t length = model.size() - directory;
-  model += "PK\x05\x06" + number(0, 4) + number(1, 2) + number(1, 2) + number(length, 4) + number(directory, 4) + number(0, 2);
+  model += "PK\x05\x06" + number(0, 4) + number(1, 2) + number(1, 2) + number(length, 4) + number(directory, 4) +
+           number(0, 2);
   auto owner = std::make_shared<std::string>(model);
   const Graph g = parse_tflite(*owner, owner);
   EXPECT_EQ(g.info.at("hone/labels"), R"(["cat","black dog"])");
   EXPECT_EQ(g.info.at("tflite/name"), "animals");
   const std::string p = g.info.at("hone/preprocessing");
-  for (const char* part : {R"("mean":"[127.5]")", R"("scale":"[63.75]")", R"("width":"6")", R"("height":"4")", R"("layout":"nhwc")"}) EXPECT_NE(p.find(part), p.npos) << p;
+  for (const char* part :
+       {R"("mean":"[127.5]")", R"("scale":"[63.75]")", R"("width":"6")", R"("height":"4")", R"("layout":"nhwc")"})
+    EXPECT_NE(p.find(part), p.npos) << p;
 }
 
 std::string data_folder() {
@@ -441,7 +496,8 @@ TEST(TfliteReader, real_models_give_their_recorded_outputs) {
   const std::string data = data_folder();
   if (!fs::exists(data + "/models/tflite")) GTEST_SKIP() << "no test data: set HONE_DATA to the folder with models/";
   ConformanceOptions o;
-  for (const char* name : {"hello_world", "kws_ref", "micro_speech", "mnist_lstm", "movie_review", "micro_vad", "lyra_quantizer", "keras_lstm_mnist_ptq", "dtln"}) {
+  for (const char* name : {"hello_world", "kws_ref", "micro_speech", "mnist_lstm", "movie_review", "micro_vad",
+                           "lyra_quantizer", "keras_lstm_mnist_ptq", "dtln"}) {
     o.filter = name;
     const auto r = run_conformance(data + "/models/tflite", o);
     EXPECT_GT(r.pass, 0u) << name;
@@ -453,7 +509,8 @@ TEST(TfliteReader, real_models_give_their_recorded_outputs) {
     ADD_FAILURE() << "nothing was thrown";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::unsupported);
-    for (const char* op : {"SignalWindow", "SignalRfft", "SignalPCAN"}) EXPECT_NE(std::string(e.what()).find(op), std::string::npos) << e.what();
+    for (const char* op : {"SignalWindow", "SignalRfft", "SignalPCAN"})
+      EXPECT_NE(std::string(e.what()).find(op), std::string::npos) << e.what();
   }
 }
 

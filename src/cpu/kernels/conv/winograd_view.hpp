@@ -45,11 +45,12 @@ void winograd_source_bytes(Num type, const void* const* pixels, int64_t channels
 /// integers, since f32 on the way loses at most a few units of large sums.
 void winograd_result_sums(const int32_t* from, int64_t step, const float* scales, int64_t scale_step, int64_t columns,
                           int32_t* to);
-/// Of up to 16 columns of weights [column][channel][3][3], `column` floats apart: the taps as taps[channel * 9 + tap][16], and for
-/// each product of G g G^T the sums of magnitudes over the channels and the largest, [product][16].
+/// Of up to 16 columns of weights [column][channel][3][3], `column` floats apart: the taps as taps[channel * 9 +
+/// tap][16], and for each product of G g G^T the sums of magnitudes over the channels and the largest, [product][16].
 void winograd_weight_sums(const float* from, int64_t column, int64_t columns, int64_t channels, float* taps,
                           float* sums, float* most);
-/// From these taps: G g G^T times factors[product][16], rounded, to[product * step + channel / 2 * 32 + column * 2 + channel % 2].
+/// From these taps: G g G^T times factors[product][16], rounded, to[product * step + channel / 2 * 32 + column * 2 +
+/// channel % 2].
 void winograd_weight_words(const float* taps, int64_t channels, const float* factors, int16_t* to, int64_t step);
 }  // namespace avx512vnni
 

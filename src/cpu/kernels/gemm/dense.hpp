@@ -91,7 +91,7 @@ class DenseKernel : public PreparedKernel {
   int64_t column_blocks_ = 1, column_parts_ = 1;
   bool on_demand_ = false;  ///< strips go to whoever is free
   bool copy_ = false, by_taps_ = false;
-  bool leaves_out_ = false;  ///< tiles of integers leave out taps in the padding, whose value is not 0
+  bool leaves_out_ = false;     ///< tiles of integers leave out taps in the padding, whose value is not 0
   int64_t most_pixels_ = 0;     ///< in a strip
   std::vector<uint8_t> zeros_;  ///< a pixel of padding
   int64_t copy_w_ = 0;          ///< pixels in a row of the copy

@@ -79,10 +79,12 @@ TEST(Movement, transpose_permutes) {
 
 TEST(Movement, shuffle_mixes_the_groups) {
   for (auto type : {f32, bf16, u8}) {
+    // clang-format off
     for (auto [shape, group] : {std::pair{Shape{2, 40, 3, 5}, 2},
                                 {Shape{1, 116, 2, 2}, 58},
                                 {Shape{2, 12, 4, 3}, 3},
                                 {Shape{1, 64, 3, 3}, 4},
+                                // clang-format on
                                 {Shape{1, 64, 3, 3}, 16}}) {
       for (Layout layout : {plain, last}) {
         Node node(ShuffleChannels{1, group});
@@ -242,7 +244,8 @@ TEST(Movement, gather_nd_copies_blocks_and_reports_bad_indices) {
   const Shape in = {2, 3, 4, 5};
   for (int64_t batch : {0, 1}) {
     const Shape at = batch == 0 ? Shape{3, 2} : Shape{2, 2, 2};
-    const std::vector<int32_t> indices = batch == 0 ? std::vector<int32_t>{0, -1, 1, 2, -2, 0} : std::vector<int32_t>{2, 3, -1, -4, 0, 0, 1, 2};
+    const std::vector<int32_t> indices =
+        batch == 0 ? std::vector<int32_t>{0, -1, 1, 2, -2, 0} : std::vector<int32_t>{2, 3, -1, -4, 0, 0, 1, 2};
     Node node(GatherND{batch});
     node.input(Node::desc(f32, in));
     node.constant(Tensor::of<int32_t>(at, std::span<const int32_t>(indices)));
