@@ -4,14 +4,14 @@
 #include <filesystem>
 
 #include "base/file.hpp"
-#include "formats/protobuf.hpp"
+#include "formats/protobuf_message.hpp"
 #include "formats/tensorflow/proto.hpp"
 #include "hone/error.hpp"
 
 namespace hone::tensorflow {
 namespace {
 
-using protozero::pbf_reader;
+using protobuf::each, protobuf::field, protobuf::read;
 
 [[noreturn]] void malformed(const std::string& what, const std::string& where) {
   throw Error(ErrorCode::unreadable, "[tensorflow] " + what, where);
@@ -26,8 +26,15 @@ auto guarded(const std::string& where, F&& f) {
   }
 }
 
-pbf_reader inner(pbf_reader& r) {
-  return pbf_reader(r.get_view());
+// A TensorSliceProto: where each dimension begins and how long it is (-1: whole).
+std::vector<std::pair<int64_t, int64_t>> slice_of(Bytes b) {
+  std::vector<std::pair<int64_t, int64_t>> slice;
+  read(b, field(1, each(slice, [](Bytes v) {
+                  std::pair<int64_t, int64_t> extent{0, -1};
+                  read(v, field(1, extent.first), field(2, extent.second));
+                  return extent;
+                })));
+  return slice;
 }
 
 uint64_t varint(std::string_view& b, const std::string& where) {
@@ -101,66 +108,22 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::string& prefix) {
       throw e.at(path);
     }
   }();
+  const auto header = [&](Bytes b) {
+    int32_t endianness = 0;
+    read(b, field(1, c->shards_), field(2, endianness));
+    if (endianness != 0)
+      throw Error(ErrorCode::unsupported, "[tensorflow] big-endian checkpoints are not supported", path);
+  };
   guarded(path, [&] {
     for (const auto& [key, value] : table) {
-      pbf_reader r(value.data(), value.size());
       if (key.empty()) {
-        while (r.next()) {
-          if (r.tag() == 1)
-            c->shards_ = r.get_int32();
-          else if (r.tag() == 2 && r.get_int32() != 0)
-            throw Error(ErrorCode::unsupported, "[tensorflow] big-endian checkpoints are not supported", path);
-          else if (r.tag() != 2)
-            r.skip();
-        }
+        header(value);
         continue;
       }
       Entry e;
-      while (r.next()) {
-        switch (r.tag()) {
-          case 1:
-            e.type = r.get_int32();
-            break;
-          case 2: {
-            const auto v = r.get_view();
-            e.shape = parse_shape({v.data(), v.size()}).to_shape();
-            break;
-          }
-          case 3:
-            e.shard = r.get_int32();
-            break;
-          case 4:
-            e.offset = r.get_int64();
-            break;
-          case 5:
-            e.size = r.get_int64();
-            break;
-          case 7: {
-            e.sliced = true;
-            std::vector<std::pair<int64_t, int64_t>> slice;
-            for (pbf_reader s = inner(r); s.next();) {
-              if (s.tag() != 1) {
-                s.skip();
-                continue;
-              }
-              std::pair<int64_t, int64_t> extent{0, -1};
-              for (pbf_reader x = inner(s); x.next();) {
-                if (x.tag() == 1)
-                  extent.first = x.get_int64();
-                else if (x.tag() == 2)
-                  extent.second = x.get_int64();
-                else
-                  x.skip();
-              }
-              slice.push_back(extent);
-            }
-            e.slices.push_back(std::move(slice));
-            break;
-          }
-          default:
-            r.skip();
-        }
-      }
+      read(value, field(1, e.type), field(2, [&](Bytes b) { e.shape = parse_shape(b).to_shape(); }), field(3, e.shard),
+           field(4, e.offset), field(5, e.size), field(7, each(e.slices, slice_of)));
+      e.sliced = !e.slices.empty();
       c->entries_[key] = std::move(e);
     }
     c->read_object_graph();
@@ -175,31 +138,15 @@ void Checkpoint::read_object_graph() {
   const Tensor t = tensor(key);
   if (t.element_type() != ElementType::string || t.size() != 1) return;
   const std::string& bytes = t.strings()[0];
-  for (pbf_reader graph(bytes.data(), bytes.size()); graph.next();) {
-    if (graph.tag() != 1) {
-      graph.skip();
-      continue;
-    }
-    for (pbf_reader node = inner(graph); node.next();) {
-      if (node.tag() != 2) {
-        node.skip();
-        continue;
-      }
-      std::string name, stored;
-      for (pbf_reader a = inner(node); a.next();) {
-        if (a.tag() == 2)
-          name = a.get_string();
-        else if (a.tag() == 3)
-          stored = a.get_string();
-        else
-          a.skip();
-      }
-      // Several objects may bear one name: then none of them can be told by it.
-      if (name.empty()) continue;
-      const auto [at, fresh] = key_of_name_.emplace(name, stored);
-      if (!fresh && at->second != stored) at->second.clear();
-    }
-  }
+  const auto attribute = [&](Bytes b) {
+    std::string name, stored;
+    read(b, field(2, name), field(3, stored));
+    // Several objects may bear one name: then none of them can be told by it.
+    if (name.empty()) return;
+    const auto [at, fresh] = key_of_name_.emplace(name, stored);
+    if (!fresh && at->second != stored) at->second.clear();
+  };
+  read(bytes, field(1, [&](Bytes node) { read(node, field(2, attribute)); }));
 }
 
 std::vector<std::string> Checkpoint::keys() const {

@@ -2,235 +2,98 @@
 
 #include <algorithm>
 
-#include "formats/protobuf.hpp"
-#include "hone/error.hpp"
+#include "formats/protobuf_message.hpp"
 
 namespace hone::tensorflow {
 namespace {
 
-using protozero::pbf_reader;
-using protozero::pbf_wire_type;
+using protobuf::each, protobuf::field, protobuf::read, protobuf::Reader;
 
-Bytes view(pbf_reader& r) {
-  const protozero::data_view v = r.get_view();
-  return {v.data(), v.size()};
-}
-pbf_reader reader(Bytes b) {
-  return pbf_reader(b.data(), b.size());
-}
-
-// Repeated numbers come packed or one by one; both are legal in one message.
-template <class T, class Packed, class Single>
-void repeated(pbf_reader& r, std::vector<T>& to, Packed packed, Single single) {
-  if (r.wire_type() == pbf_wire_type::length_delimited) {
-    for (auto v : packed()) to.push_back(static_cast<T>(v));
-  } else {
-    to.push_back(static_cast<T>(single()));
-  }
-}
-template <class T>
-void varints(pbf_reader& r, std::vector<T>& to) {
-  repeated(
-      r, to, [&] { return r.get_packed_int64(); }, [&] { return r.get_int64(); });
-}
-
-// protozero reports malformed bytes by exceptions of its own.
 template <class F>
 auto guarded(F&& f) {
-  try {
-    return f();
-  } catch (const protozero::exception& e) {
-    throw Error(ErrorCode::unreadable, std::string("[tensorflow] the file is malformed (") + e.what() + ")", "",
-                "check that the file is whole and a TensorFlow graph");
-  }
+  return protobuf::guarded("tensorflow", "a TensorFlow graph", f);
 }
 
-// An entry of a map: key 1, value 2.
+// An entry of a map: key 1, value 2. Keys and values that are not bytes are of no use here.
 std::pair<Bytes, Bytes> entry(Bytes b) {
   std::pair<Bytes, Bytes> e;
-  for (pbf_reader r = reader(b); r.next();) {
-    if (r.tag() == 1 && r.wire_type() == pbf_wire_type::length_delimited)
-      e.first = view(r);
-    else if (r.tag() == 2 && r.wire_type() == pbf_wire_type::length_delimited)
-      e.second = view(r);
-    else
-      r.skip();
-  }
+  const auto bytes = [](Bytes& to) {
+    return [&to](Reader& r) {
+      if (protobuf::is_bytes(r))
+        to = protobuf::view(r);
+      else
+        r.skip();
+    };
+  };
+  read(b, field(1, bytes(e.first)), field(2, bytes(e.second)));
   return e;
 }
 
 NodeMessage node(Bytes b) {
   NodeMessage n;
-  for (pbf_reader r = reader(b); r.next();) {
-    switch (r.tag()) {
-      case 1:
-        n.name = view(r);
-        break;
-      case 2:
-        n.op = view(r);
-        break;
-      case 3:
-        n.inputs.push_back(view(r));
-        break;
-      case 5:
-        n.attributes.push_back(entry(view(r)));
-        break;
-      default:
-        r.skip();
-    }
-  }
+  read(b, field(1, n.name), field(2, n.op), field(3, n.inputs), field(5, each(n.attributes, entry)));
   return n;
 }
 
 ArgumentMessage argument(Bytes b) {
   ArgumentMessage a;
-  for (pbf_reader r = reader(b); r.next();) {
-    switch (r.tag()) {
-      case 1:
-        a.name = view(r);
-        break;
-      case 3:
-        a.type = r.get_int32();
-        break;
-      case 4:
-        a.type_attribute = view(r);
-        break;
-      default:
-        r.skip();
-    }
-  }
+  read(b, field(1, a.name), field(3, a.type), field(4, a.type_attribute));
   return a;
-}
-
-void signature(Bytes b, FunctionMessage& f) {
-  for (pbf_reader r = reader(b); r.next();) {
-    switch (r.tag()) {
-      case 1:
-        f.name = view(r);
-        break;
-      case 2:
-        f.inputs.push_back(argument(view(r)));
-        break;
-      case 3:
-        f.outputs.push_back(argument(view(r)));
-        break;
-      default:
-        r.skip();
-    }
-  }
 }
 
 FunctionMessage function(Bytes b) {
   FunctionMessage f;
-  for (pbf_reader r = reader(b); r.next();) {
-    switch (r.tag()) {
-      case 1:
-        signature(view(r), f);
-        break;
-      case 3:
-        f.nodes.push_back(node(view(r)));
-        break;
-      case 4:
-        f.returns.push_back(entry(view(r)));
-        break;
-      default:
-        r.skip();
-    }
-  }
+  const auto signature = [&](Bytes v) {
+    read(v, field(1, f.name), field(2, each(f.inputs, argument)), field(3, each(f.outputs, argument)));
+  };
+  read(b, field(1, signature), field(3, each(f.nodes, node)), field(4, each(f.returns, entry)));
   return f;
+}
+
+Dimension dimension(Bytes b) {
+  int64_t size = 0;
+  read(b, field(1, size));
+  return size < 0 ? Dimension() : Dimension(size);
 }
 
 PartialShape shape(Bytes b) {
   std::vector<Dimension> dims;
   bool unknown = false;
-  for (pbf_reader r = reader(b); r.next();) {
-    if (r.tag() == 2) {
-      int64_t size = 0;
-      for (pbf_reader d = reader(view(r)); d.next();) {
-        if (d.tag() == 1)
-          size = d.get_int64();
-        else
-          d.skip();
-      }
-      dims.push_back(size < 0 ? Dimension() : Dimension(size));
-    } else if (r.tag() == 3) {
-      unknown = r.get_bool();
-    } else {
-      r.skip();
-    }
-  }
+  read(b, field(2, each(dims, dimension)), field(3, unknown));
   return unknown ? PartialShape::dynamic() : PartialShape(std::move(dims));
 }
 
 void list(Bytes b, AttributeMessage& a) {
-  for (pbf_reader r = reader(b); r.next();) {
-    switch (r.tag()) {
-      case 2:
-        a.strings.push_back(view(r));
-        break;
-      case 3:
-        varints(r, a.ints);
-        break;
-      case 4:
-        repeated(
-            r, a.floats, [&] { return r.get_packed_float(); }, [&] { return r.get_float(); });
-        break;
-      case 5:
-        varints(r, a.ints);
-        break;
-      case 6:
-        varints(r, a.types);
-        break;
-      case 7:
-        a.shapes.push_back(shape(view(r)));
-        break;
-      case 8:
-      case 9:
-        a.messages.push_back(view(r));
-        break;
-      default:
-        r.skip();
-    }
-  }
+  read(b, field(2, a.strings), field(3, a.ints), field(4, a.floats), field(5, a.ints), field(6, a.types),
+       field(7, each(a.shapes, shape)), field(8, a.messages), field(9, a.messages));
 }
 
 TensorInfo tensor_info(Bytes key, Bytes b) {
   TensorInfo t;
   t.key = key;
-  for (pbf_reader r = reader(b); r.next();) {
-    switch (r.tag()) {
-      case 1:
-        t.name = view(r);
-        break;
-      case 2:
-        t.type = r.get_int32();
-        break;
-      case 3:
-        t.shape = shape(view(r));
-        break;
-      default:
-        r.skip();
-    }
-  }
+  read(b, field(1, t.name), field(2, t.type), field(3, [&](Bytes v) { t.shape = shape(v); }));
   return t;
 }
 
-SignatureMessage signature_def(Bytes key, Bytes b) {
+SignatureMessage signature_def(Bytes b) {
+  const auto [key, body] = entry(b);
   SignatureMessage s;
   s.key = key;
-  for (pbf_reader r = reader(b); r.next();) {
-    if (r.tag() == 1 || r.tag() == 2) {
-      auto& to = r.tag() == 1 ? s.inputs : s.outputs;
-      const auto [name, info] = entry(view(r));
-      to.push_back(tensor_info(name, info));
-    } else {
-      r.skip();
-    }
-  }
+  const auto info = [](Bytes v) {
+    const auto [name, tensor] = entry(v);
+    return tensor_info(name, tensor);
+  };
+  read(body, field(1, each(s.inputs, info)), field(2, each(s.outputs, info)));
   const auto by_key = [](const TensorInfo& x, const TensorInfo& y) { return x.key < y.key; };
   std::sort(s.inputs.begin(), s.inputs.end(), by_key);
   std::sort(s.outputs.begin(), s.outputs.end(), by_key);
   return s;
+}
+
+std::pair<std::string, Bytes> asset(Bytes b) {
+  std::pair<std::string, Bytes> a;
+  read(b, field(1, [&](Bytes v) { a.first = tensor_info({}, v).name; }), field(2, a.second));
+  return a;
 }
 
 }  // namespace
@@ -242,20 +105,8 @@ PartialShape parse_shape(Bytes b) {
 GraphMessage parse_graph(Bytes b) {
   return guarded([&] {
     GraphMessage g;
-    for (pbf_reader r = reader(b); r.next();) {
-      if (r.tag() == 1) {
-        g.nodes.push_back(node(view(r)));
-      } else if (r.tag() == 2) {
-        for (pbf_reader l = reader(view(r)); l.next();) {
-          if (l.tag() == 1)
-            g.functions.push_back(function(view(l)));
-          else
-            l.skip();
-        }
-      } else {
-        r.skip();
-      }
-    }
+    read(b, field(1, each(g.nodes, node)),
+         field(2, [&](Bytes library) { read(library, field(1, each(g.functions, function))); }));
     return g;
   });
 }
@@ -263,43 +114,8 @@ GraphMessage parse_graph(Bytes b) {
 MetaGraphMessage parse_meta_graph(Bytes b) {
   return guarded([&] {
     MetaGraphMessage m;
-    for (pbf_reader r = reader(b); r.next();) {
-      switch (r.tag()) {
-        case 1:
-          for (pbf_reader i = reader(view(r)); i.next();) {
-            if (i.tag() == 4)
-              m.tags.push_back(view(i));
-            else if (i.tag() == 5)
-              m.version = view(i);
-            else
-              i.skip();
-          }
-          break;
-        case 2:
-          m.graph = view(r);
-          break;
-        case 5: {
-          const auto [key, body] = entry(view(r));
-          m.signatures.push_back(signature_def(key, body));
-          break;
-        }
-        case 6: {
-          std::pair<std::string, Bytes> asset;
-          for (pbf_reader i = reader(view(r)); i.next();) {
-            if (i.tag() == 1)
-              asset.first = std::string(tensor_info({}, view(i)).name);
-            else if (i.tag() == 2)
-              asset.second = view(i);
-            else
-              i.skip();
-          }
-          m.assets.push_back(std::move(asset));
-          break;
-        }
-        default:
-          r.skip();
-      }
-    }
+    read(b, field(1, [&](Bytes info) { read(info, field(4, m.tags), field(5, m.version)); }), field(2, m.graph),
+         field(5, each(m.signatures, signature_def)), field(6, each(m.assets, asset)));
     std::sort(m.signatures.begin(), m.signatures.end(), [](const auto& x, const auto& y) { return x.key < y.key; });
     return m;
   });
@@ -308,65 +124,33 @@ MetaGraphMessage parse_meta_graph(Bytes b) {
 std::vector<Bytes> parse_saved_model(Bytes b) {
   return guarded([&] {
     std::vector<Bytes> graphs;
-    for (pbf_reader r = reader(b); r.next();) {
-      if (r.tag() == 2 && r.wire_type() == pbf_wire_type::length_delimited)
-        graphs.push_back(view(r));
+    const auto graph = [&](Reader& r) {
+      if (protobuf::is_bytes(r))
+        graphs.push_back(protobuf::view(r));
       else
         r.skip();
-    }
+    };
+    read(b, field(2, graph));
     return graphs;
   });
 }
 
 AttributeMessage parse_attribute(Bytes b) {
+  using A = AttributeMessage;
   return guarded([&] {
-    AttributeMessage a;
-    for (pbf_reader r = reader(b); r.next();) {
-      switch (r.tag()) {
-        case 1:
-          list(view(r), a);
-          a.kind = AttributeMessage::list_;
-          break;
-        case 2:
-          a.s = view(r);
-          a.kind = AttributeMessage::s_;
-          break;
-        case 3:
-          a.i = r.get_int64();
-          a.kind = AttributeMessage::i_;
-          break;
-        case 4:
-          a.f = r.get_float();
-          a.kind = AttributeMessage::f_;
-          break;
-        case 5:
-          a.b = r.get_bool();
-          a.kind = AttributeMessage::b_;
-          break;
-        case 6:
-          a.type = r.get_int32();
-          a.kind = AttributeMessage::type_;
-          break;
-        case 7:
-          a.shape = shape(view(r));
-          a.kind = AttributeMessage::shape_;
-          break;
-        case 8:
-          a.message = view(r);
-          a.kind = AttributeMessage::tensor_;
-          break;
-        case 9:
-          a.s = view(r);
-          a.kind = AttributeMessage::placeholder_;
-          break;
-        case 10:
-          a.message = view(r);
-          a.kind = AttributeMessage::function_;
-          break;
-        default:
-          r.skip();
-      }
-    }
+    A a;
+    const auto as = [&a](A::Kind kind, auto& to) {
+      return [&a, kind, &to](Reader& r) {
+        protobuf::take(r, to);
+        a.kind = kind;
+      };
+    };
+    const auto values = [&](Bytes v) { list(v, a); };
+    const auto dims = [&](Bytes v) { a.shape = shape(v); };
+    read(b, field(1, as(A::list_, values)), field(2, as(A::s_, a.s)), field(3, as(A::i_, a.i)),
+         field(4, as(A::f_, a.f)), field(5, as(A::b_, a.b)), field(6, as(A::type_, a.type)),
+         field(7, as(A::shape_, dims)), field(8, as(A::tensor_, a.message)), field(9, as(A::placeholder_, a.s)),
+         field(10, as(A::function_, a.message)));
     return a;
   });
 }
@@ -374,14 +158,7 @@ AttributeMessage parse_attribute(Bytes b) {
 FunctionReference parse_function_reference(Bytes b) {
   return guarded([&] {
     FunctionReference f;
-    for (pbf_reader r = reader(b); r.next();) {
-      if (r.tag() == 1)
-        f.name = view(r);
-      else if (r.tag() == 2)
-        f.attributes.push_back(entry(view(r)));
-      else
-        r.skip();
-    }
+    read(b, field(1, f.name), field(2, each(f.attributes, entry)));
     return f;
   });
 }
@@ -389,57 +166,23 @@ FunctionReference parse_function_reference(Bytes b) {
 TensorMessage parse_tensor(Bytes b) {
   return guarded([&] {
     TensorMessage t;
-    for (pbf_reader r = reader(b); r.next();) {
-      switch (r.tag()) {
-        case 1:
-          t.type = r.get_int32();
-          break;
-        case 2:
-          t.shape = shape(view(r));
-          break;
-        case 4:
-          t.content = view(r);
-          break;
-        case 5:
-          if (r.wire_type() == pbf_wire_type::length_delimited && t.packed_floats.empty() && t.floats.empty())
-            t.packed_floats = view(r);
-          else
-            repeated(
-                r, t.floats, [&] { return r.get_packed_float(); }, [&] { return r.get_float(); });
-          break;
-        case 6:
-          if (r.wire_type() == pbf_wire_type::length_delimited && t.packed_doubles.empty() && t.doubles.empty())
-            t.packed_doubles = view(r);
-          else
-            repeated(
-                r, t.doubles, [&] { return r.get_packed_double(); }, [&] { return r.get_double(); });
-          break;
-        case 9:
-          repeated(
-              r, t.floats, [&] { return r.get_packed_float(); }, [&] { return r.get_float(); });
-          break;
-        case 12:
-          repeated(
-              r, t.doubles, [&] { return r.get_packed_double(); }, [&] { return r.get_double(); });
-          break;
-        case 7:
-        case 10:
-        case 11:
-        case 13:
-        case 16:
-        case 17:
-          varints(r, t.integers);
-          break;
-        case 8:
-          t.strings.push_back(view(r));
-          break;
-        case 18:
-          for (const char c : view(r)) t.integers.push_back(static_cast<uint8_t>(c));
-          break;
-        default:
-          r.skip();
-      }
-    }
+    // The first packed payload stays where it is.
+    const auto in_place = [](Bytes& whole, auto& list) {
+      return [&whole, &list](Reader& r) {
+        if (protobuf::is_bytes(r) && whole.empty() && list.empty())
+          whole = protobuf::view(r);
+        else
+          protobuf::take(r, list);
+      };
+    };
+    auto& n = t.integers;
+    const auto flags = [&](Bytes v) {
+      for (const char c : v) n.push_back(static_cast<uint8_t>(c));
+    };
+    read(b, field(1, t.type), field(2, [&](Bytes v) { t.shape = shape(v); }), field(4, t.content),
+         field(5, in_place(t.packed_floats, t.floats)), field(6, in_place(t.packed_doubles, t.doubles)), field(7, n),
+         field(8, t.strings), field(9, t.floats), field(10, n), field(11, n), field(12, t.doubles), field(13, n),
+         field(16, n), field(17, n), field(18, flags));
     return t;
   });
 }
@@ -448,9 +191,9 @@ bool looks_like_graph(Bytes b) {
   // The first field of a GraphDef is a node; its first field is a name.
   if (b.size() < 4 || b[0] != 0x0a) return false;
   try {
-    pbf_reader r = reader(b);
+    Reader r(b.data(), b.size());
     if (!r.next() || r.tag() != 1) return false;
-    const NodeMessage n = node(view(r));
+    const NodeMessage n = node(protobuf::view(r));
     return !n.name.empty() && !n.op.empty();
   } catch (const protozero::exception&) {
     return false;
