@@ -87,15 +87,17 @@ ProgressCallback Output::progress() {
     const bool terminal = isatty(STDERR_FILENO) == 1;
     const double share = e.of > 0 ? std::clamp(e.done / e.of, 0.0, 1.0) : 0;
     std::string text = e.stage;
+    char figures[96] = "";
     if (e.of > 0) {
-      char figures[96];
       std::snprintf(figures, sizeof figures, " %.0f/%.0f %s", e.done, e.of, e.unit.c_str());
-      text += figures;
+    } else if (e.done > 0) {
+      std::snprintf(figures, sizeof figures, " %.0f %s", e.done, e.unit.c_str());
     }
+    text += figures;
+    const auto now = std::chrono::steady_clock::now();
     if (!e.detail.empty()) text += "  " + e.detail;
     if (e.eta_seconds >= 0 && share < 1) text += "  " + duration(e.eta_seconds) + " left";
     if (terminal) {
-      const auto now = std::chrono::steady_clock::now();
       if (now - last_drawn_ > std::chrono::milliseconds(100) || share >= 1) {
         last_drawn_ = now;
         const auto filled = static_cast<size_t>(share * 24);
@@ -104,9 +106,13 @@ ProgressCallback Output::progress() {
         bar_shown_ = true;
       }
     } else {
-      // One line a tenth of the way, and at the beginning of each stage.
+      // One line a tenth of the way (every two seconds where the way is not known), and at the beginning of each stage.
       const int tenth = static_cast<int>(share * 10);
-      if (e.stage != last_stage_ || tenth != last_tenth_ || e.of <= 0) std::fprintf(stderr, "%s\n", text.c_str());
+      const bool due = e.of > 0 ? tenth != last_tenth_ : now - last_drawn_ > std::chrono::seconds(2);
+      if (e.stage != last_stage_ || due) {
+        std::fprintf(stderr, "%s\n", text.c_str());
+        last_drawn_ = now;
+      }
       last_tenth_ = tenth;
     }
     last_stage_ = e.stage;

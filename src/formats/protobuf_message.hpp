@@ -68,12 +68,12 @@ inline void take(Reader& r, std::vector<Bytes>& to) {
   to.push_back(view(r));
 }
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 void take(Reader& r, T& to) {
   to = number<T>(r);
 }
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 void take(Reader& r, std::vector<T>& to) {
   if (is_bytes(r)) {
     for (const auto v : packed_numbers<T>(r)) to.push_back(static_cast<T>(v));
