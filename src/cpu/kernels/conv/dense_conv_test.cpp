@@ -518,6 +518,44 @@ TEST(GroupConvolution, depthwise_matches_the_plain_loop) {
   }
 }
 
+TEST(GroupConvolution, depthwise_signals_are_shared_out_by_channels) {
+  int rows = 0;
+  struct Form {
+    int64_t k, stride, dilation, w, c;
+  };
+  for (const Form& f : std::vector<Form>{
+           {3, 1, 4, 70, 130}, {3, 1, 1, 90, 200}, {3, 2, 1, 41, 80}, {5, 1, 2, 50, 70}, {15, 1, 1, 40, 144}}) {
+    for (auto [x, wt, y] : {std::tuple{ElementType::f32, ElementType::f32, ElementType::f32},
+                            {ElementType::bf16, ElementType::f32, ElementType::bf16},
+                            {ElementType::u8, ElementType::i8, ElementType::u8}}) {
+      for (int chain : {0, 1, 2, 3, 4, 5, 6}) {
+        const int64_t pad = (f.k - 1) * f.dilation / 2;
+        Case k{.n = 1,
+               .c = f.c,
+               .h = 1,
+               .w = f.w,
+               .o = f.c,
+               .kh = 1,
+               .kw = f.k,
+               .sw = f.stride,
+               .dw = f.dilation,
+               .pl = pad,
+               .pr = pad};
+        k.groups = f.c;
+        k.grouped = true;
+        k.x = x;
+        k.wt = wt;
+        k.y = y;
+        k.chain = chain;
+        const int before = rows;
+        check(k, &rows);
+        if (HasFatalFailure()) return;
+        EXPECT_GT(rows, before) << k.text();
+      }
+    }
+  }
+}
+
 TEST(Convolution, amx_rows_run_on_the_stand_in_anywhere) {
   ScopedFeatures stand_in(features_of("amx_stand_in"));
   for (auto [x, w, name] : {std::tuple{ElementType::u8, ElementType::i8, "convolution_int8_16x64__amx_stand_in"},

@@ -111,17 +111,21 @@ class DepthwiseKernel : public PreparedKernel {
     const bool same = view.type == epilogue.out_type || (is_byte(view.type) && is_byte(epilogue.out_type));
     view.fused =
         epilogue.requant.scale || (same && epilogue.fast && !epilogue.has_residual && epilogue.activation == 0);
-    const int64_t work = w_.out_w * w_.channels * w_.kernel_h * w_.kernel_w;
-    args.pool.parallel_for(w_.images * w_.out_h, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
+    // The few long rows of signals are shared out by channels.
+    const int64_t blocks = w_.out_h == 1 && w_.images < 8 ? (w_.channels + 63) / 64 : 1;
+    const int64_t work = w_.out_w * w_.channels * w_.kernel_h * w_.kernel_w / blocks;
+    args.pool.parallel_for(w_.images * w_.out_h * blocks, std::max<int64_t>(1, 30000 / std::max<int64_t>(1, work)),
                            [&](int64_t begin, int64_t end, int) {
-                             for (int64_t row = begin; row < end; ++row) {
+                             for (int64_t i = begin; i < end; ++i) {
+                               const int64_t row = i / blocks, c = i % blocks * 64;
+                               const Channels part{c, blocks == 1 ? w_.channels : std::min(c + 64, w_.channels)};
                                if (!slides_) {
-                                 run_row(view, row);
+                                 run_row(view, row, part);
                                  continue;
                                }
-                               const bool two = slides_by_two_ && row + 1 < end && (row + 1) % w_.out_h != 0;
-                               run_slide(view, row, two ? 2 : 1);
-                               row += two;
+                               const bool two = slides_by_two_ && i + 1 < end && (row + 1) % w_.out_h != 0;
+                               run_slide(view, row, two ? 2 : 1, part);
+                               i += two;
                              }
                            });
   }
@@ -136,8 +140,12 @@ class DepthwiseKernel : public PreparedKernel {
     return {first, last};
   }
 
+  struct Channels {
+    int64_t begin, end;
+  };
+
   // One row of results or two.
-  void run_slide(DepthwiseView view, int64_t row, int rows) const {
+  void run_slide(DepthwiseView view, int64_t row, int rows, const Channels& part) const {
     const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
     const auto [y0, y1] = inside(top, w_.kernel_h + (rows - 1) * w_.stride_h, w_.dilation_h, w_.in_h);
     const int64_t phases = std::min(w_.dilation_w, w_.out_w);
@@ -155,8 +163,8 @@ class DepthwiseKernel : public PreparedKernel {
         TileView t{tile, 16, int(results), 0, row * w_.out_w + phase + i * phases, 0};
         view.out = &t;
         const int64_t block = view.fused ? w_.channels : 16;
-        for (int64_t c = 0; c < w_.channels; c += block) {
-          t.cols = int(std::min(block, w_.channels - c));
+        for (int64_t c = part.begin; c < part.end; c += block) {
+          t.cols = int(std::min(block, part.end - c));
           t.col0 = c;
           isa_.slide(view, at + c, c, rows, int(y0), int(y1), results, first, last, t.cols);
           for (int r = 0; r < rows && !view.fused; ++r) {
@@ -170,13 +178,14 @@ class DepthwiseKernel : public PreparedKernel {
     }
   }
 
-  void run_row(DepthwiseView view, int64_t row) const {
+  void run_row(DepthwiseView view, int64_t row, const Channels& part) const {
     const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
     const auto [y0, y1] = inside(top, w_.kernel_h, w_.dilation_h, w_.in_h);
     const int64_t line = (image * w_.in_h + top + y0 * w_.dilation_h) * w_.in_w;
     view.out_step = 1;
     const int64_t phases = std::min(w_.dilation_w, w_.out_w), weight = y0 * w_.kernel_w * view.w_tap;
-    if (!has_rows_ || w_.out_w / phases < depthwise_pixels) return run_taps(view, row, line, weight, int(y1 - y0));
+    if (!has_rows_ || w_.out_w / phases < depthwise_pixels)
+      return run_taps(view, row, line, weight, int(y1 - y0), part);
     view.out_step = phases;
     for (int64_t phase = 0; phase < phases; ++phase) {
       const int64_t results = (w_.out_w - phase + phases - 1) / phases;
@@ -193,7 +202,7 @@ class DepthwiseKernel : public PreparedKernel {
           view.tiles = int(std::clamp<int64_t>((results - i) / pixels, 1, fit));
         }
         const TileView t{nullptr, 64, depthwise_pixels, 0, row * w_.out_w + phase + i * phases, 0};
-        each_block(view, t, [&](const DepthwiseView& v, int64_t c, int cols) {
+        each_block(view, t, part, [&](const DepthwiseView& v, int64_t c, int cols) {
           isa_.row(v, (line + start) * w_.channels + c, weight + c, int(y1 - y0), int(first), int(last), cols);
         });
         next = i + view.tiles * pixels;
@@ -202,7 +211,7 @@ class DepthwiseKernel : public PreparedKernel {
   }
 
   // A row tap by tap: 4 results at a time where all their columns lie inside.
-  void run_taps(DepthwiseView view, int64_t row, int64_t line, int64_t weight, int ny) const {
+  void run_taps(DepthwiseView view, int64_t row, int64_t line, int64_t weight, int ny, const Channels& part) const {
     const int64_t reach = (w_.kernel_w - 1) * w_.dilation_w;
     const int64_t left = std::min(w_.out_w, (w_.pad_left + w_.stride_w - 1) / w_.stride_w);
     const int64_t last_start = w_.in_w - 1 - reach + w_.pad_left;
@@ -214,7 +223,7 @@ class DepthwiseKernel : public PreparedKernel {
       const int64_t at = (line + start + x0 * w_.dilation_w) * w_.channels;
       const int64_t tap = weight + x0 * view.w_tap;
       const TileView t{nullptr, 64, pixels, 0, row * w_.out_w + x, 0};
-      each_block(view, t, [&](const DepthwiseView& v, int64_t c, int cols) {
+      each_block(view, t, part, [&](const DepthwiseView& v, int64_t c, int cols) {
         isa_.taps(v, at + c, tap + c, ny, int(x1 - x0), pixels, cols);
       });
       x += pixels;
@@ -223,22 +232,43 @@ class DepthwiseKernel : public PreparedKernel {
 
   // All channels at once where the epilogue is fused, else as many as the tile holds.
   template <class F>
-  void each_block(DepthwiseView view, TileView t, const F& f) const {
+  void each_block(DepthwiseView view, TileView t, const Channels& part, const F& f) const {
     alignas(64) float tile[depthwise_pixels * 64];
     t.acc = tile;
     view.out = &t;
     const int64_t block = view.fused ? w_.channels : 64;
-    for (int64_t c = 0; c < w_.channels; c += block) {
-      t.cols = int(std::min(block, w_.channels - c));
+    for (int64_t c = part.begin; c < part.end; c += block) {
+      t.cols = int(std::min(block, part.end - c));
       t.col0 = c;
       f(view, c, t.cols);
       if (!view.fused) finish(view, t);
     }
   }
 
+  // Does an operand lie as the result does, pixel by pixel?
+  static bool reads_pixels(const EpilogueView& e) {
+    if (e.has_residual || e.requant.residual || e.gate.has_residual) return true;
+    for (int i = 0; i < e.num_steps; ++i) {
+      if (e.steps[i].operand < 0) continue;
+      const auto spread = Spread(e.operands[e.steps[i].operand].spread);
+      if (spread != Spread::scalar && spread != Spread::per_channel) return true;
+    }
+    return false;
+  }
+
   // The epilogue of a tile, whose results may lie apart.
   void finish(const DepthwiseView& view, const TileView& t) const {
     if (view.out_step == 1) return isa_.epilogue(*view.epilogue, t);
+    if (!reads_pixels(*view.epilogue)) {
+      // The result as a tensor of longer rows.
+      EpilogueView wide = *view.epilogue;
+      TileView whole = t;
+      whole.row0 = t.row0 / view.out_step;
+      wide.out =
+          static_cast<char*>(wide.out) + t.row0 % view.out_step * wide.ld_out * int64_t(num_bytes(wide.out_type));
+      wide.ld_out *= view.out_step;
+      return isa_.epilogue(wide, whole);
+    }
     TileView one = t;
     one.rows = 1;
     for (int p = 0; p < t.rows; ++p, one.row0 += view.out_step) {
