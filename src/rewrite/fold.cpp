@@ -1,6 +1,7 @@
 #include "rewrite/fold.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "graph/builder.hpp"
@@ -17,6 +18,7 @@ class Folder {
 
   size_t run() {
     known_.assign(g_.node_capacity(), false);
+    passing_.assign(g_.node_capacity(), 0);
     compressed_.assign(g_.node_capacity(), false);
     const auto order = g_.topological_order();
     for (NodeId id : order) {
@@ -37,7 +39,8 @@ class Folder {
   }
 
  private:
-  bool foldable(NodeId id) const {
+  // Notes in `passing_` what could be computed but is too large to be kept.
+  bool foldable(NodeId id) {
     const NodeData& n = g_.node(id);
     if (n.op == &op_def<Constant>()) return true;
     if (n.op->has_side_effect || n.op == &op_def<Parameter>() || n.op == &op_def<Variable>() ||
@@ -48,8 +51,9 @@ class Folder {
     size_t bytes_in = 0, bytes_out = 0;
     for (ValueId v : n.inputs) {
       if (v == no_id) continue;
-      if (!known_[g_.value(v).producer]) return false;
-      bytes_in += bytes(v);
+      const NodeId from = g_.value(v).producer;
+      if (!known_[from] && passing_[from] == 0) return false;
+      bytes_in += known_[from] ? bytes(v) : passing_[from];
     }
     for (ValueId v : n.outputs) {
       const Type& t = g_.value(v).type;
@@ -57,8 +61,12 @@ class Folder {
       bytes_out += bytes(v);
     }
     // Half floats become whole ones; stored integers become as many numbers as there are.
-    return bytes_out <= 2 * bytes_in + options_.growth_limit || n.op == &op_def<Convert>() ||
-           n.op->name == "Dequantize";
+    if (bytes_out <= 2 * bytes_in + options_.growth_limit || n.op == &op_def<Convert>() || n.op->name == "Dequantize")
+      return true;
+    if (bytes_out > options_.passing_limit - passing_bytes_) return false;
+    passing_bytes_ += bytes_out;
+    passing_[id] = std::max<size_t>(1, bytes_in);
+    return false;
   }
 
   // The way from stored integers to float weights: FakeQuantize and its kin, and Convert from an integer type of a
@@ -112,9 +120,19 @@ class Folder {
       chain.push_back(id);
       in_chain.insert(id);
     }
+    struct Held {
+      Datum datum;
+      int64_t users;  ///< that the chain has still to come to
+    };
+    std::unordered_map<ValueId, Held> passing;
     for (NodeId id : chain) {
       std::vector<Datum> in;
-      for (ValueId v : g_.node(id).inputs) in.push_back(v == no_id ? Datum() : Datum(g_.value_handle(v).constant()));
+      for (ValueId v : g_.node(id).inputs) {
+        const auto held = passing.find(v);
+        in.push_back(v == no_id              ? Datum()
+                     : held != passing.end() ? held->second.datum
+                                             : Datum(g_.value_handle(v).constant()));
+      }
       std::vector<Datum> out;
       try {
         out = evaluator_.run(g_, id, std::move(in));
@@ -126,7 +144,21 @@ class Folder {
       for (const Datum& d : out) {
         if (!d.is_tensor()) return;
       }
-      replace(id, out);
+      for (ValueId v : g_.node(id).inputs) {
+        const auto held = v == no_id ? passing.end() : passing.find(v);
+        if (held != passing.end() && --held->second.users == 0) passing.erase(held);
+      }
+      if (known_[id]) {
+        replace(id, out);
+        continue;
+      }
+      const auto& outputs = g_.node(id).outputs;
+      for (size_t i = 0; i < outputs.size(); ++i) {
+        const auto& uses = g_.value(outputs[i]).uses;
+        const auto users =
+            std::count_if(uses.begin(), uses.end(), [&](const Use& u) { return in_chain.contains(u.node); });
+        if (users > 0) passing[outputs[i]] = {out[i], users};
+      }
     }
   }
 
@@ -195,6 +227,8 @@ class Folder {
   Evaluator& evaluator_;
   const FoldOptions& options_;
   std::vector<bool> known_, compressed_;
+  std::vector<size_t> passing_;  ///< not 0: can be computed on the way, from so many bytes of constants
+  size_t passing_bytes_ = 0;
   size_t folded_ = 0;
 };
 

@@ -11,6 +11,9 @@ struct FoldOptions {
   /// A node whose result is larger than twice its inputs by more than this many bytes is not folded (Broadcast, Tile,
   /// Range...).
   size_t growth_limit = size_t{1} << 20;
+  /// Such results, up to this many bytes in all, are computed nevertheless where something small is made of them (tables
+  /// of positions that a small network is applied to).
+  size_t passing_limit = size_t{1} << 28;
 };
 
 /// Evaluates constant subgraphs chain by chain: intermediates are released as soon as they are consumed. Values whose

@@ -148,6 +148,32 @@ TEST(Fold, keeps_large_results_and_decompression) {
   EXPECT_EQ(fold_constants(g, reference_evaluator(), all), 2u);
 }
 
+TEST(Fold, goes_through_large_results_to_small_ones) {
+  const char* text = R"(graph {
+    %x = Parameter() {element_type=f32,shape=[1000000]}
+    %two = Constant() {value=f32[1]{2}}
+    %shape = Constant() {value=i64[1]{1000000}}
+    %large = Broadcast(%two, %shape)
+    %squared = Multiply(%large, %large)
+    %axis = Constant() {value=i64[1]{0}}
+    %small = ReduceMax(%squared, %axis) {keep_dims=true}
+    %y = Add(%x, %large)
+    Result(%small)
+    Result(%y)
+  })";
+  Graph g = parse_graph(text);
+  EXPECT_EQ(fold_constants(g, reference_evaluator()), 1u);
+  verify(g);
+  EXPECT_EQ(g.outputs()[0].constant().data<float>()[0], 4.0f);
+  EXPECT_EQ(count(g, "Multiply"), 0u);
+  EXPECT_EQ(count(g, "Broadcast"), 1u) << "what another operator reads stays as it is";
+
+  Graph bounded = parse_graph(text);
+  FoldOptions options;
+  options.passing_limit = 6u << 20;  // the first result alone
+  EXPECT_EQ(fold_constants(bounded, reference_evaluator(), options), 0u);
+}
+
 TEST(Fold, leaves_state_alone) {
   Graph g = parse_graph(R"(graph {
     %w = Variable() {value=f32[2]{1,2},variable_id="w"}
