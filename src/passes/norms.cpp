@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
@@ -142,6 +143,27 @@ void rms_norms(std::vector<Rule>& r) {
   }));
 }
 
+// x / max(||x||, epsilon), the divisor perhaps spread over the shape of x.
+void l2_norms(std::vector<Rule>& r) {
+  const auto x = any(), axes = constant(), least = constant();
+  const auto norm =
+      op<Sqrt>(op<ReduceSum>(square_of(x), axes).where([](Value v) { return v.node().as<ReduceSum>()->keep_dims; }));
+  const auto clamped = op<Clamp>(norm);
+  const auto divisor = any_of({op<Maximum>(norm, least), clamped});
+  const auto root = op<Divide>(x, any_of({divisor, op<Broadcast>(divisor, any()).more_inputs()}));
+  r.push_back(rule("l2_norm", root, [=](const Match& m, Builder& b) -> Value {
+    std::optional<double> eps;
+    if (!m.has(clamped)) {
+      eps = splat_value(m[least]);
+    } else if (m.as<Clamp>(clamped).max >= std::numeric_limits<float>::max()) {
+      eps = m.as<Clamp>(clamped).min;
+    }
+    // The square of a smaller one is no f32.
+    if (!eps || *eps < 1e-18 || m[x].element_type() != ElementType::f32 || m[x].type().quantization) return {};
+    return b(NormalizeL2{*eps * *eps, "max"}, m[x], m[axes]);
+  }));
+}
+
 void softmaxes(std::vector<Rule>& r) {
   const auto x = any(), max_axes = constant(), sum_axes = constant();
   const auto max = op<ReduceMax>(x, max_axes), shifted = op<Subtract>(x, max);
@@ -169,6 +191,7 @@ Pass recognize_norms_pass() {
   std::vector<Rule> r;
   layer_norms(r);
   rms_norms(r);
+  l2_norms(r);
   softmaxes(r);
   return rules_pass("recognize_norms", std::move(r), true);
 }

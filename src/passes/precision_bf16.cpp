@@ -37,7 +37,8 @@ std::optional<Wide> wide_of(const Graph& g, NodeId id) {
                            "Squeeze",      "Unsqueeze", "Transpose",       "Reorder",         "Pad",
                            "Tile",         "Broadcast", "Slice",           "StridedSlice",    "ReduceMean",
                            "ReduceMax",    "ReduceMin", "Interpolate",     "ShuffleChannels", "DepthToSpace",
-                           "SpaceToDepth", "Reverse",   "LayerNorm",       "RMSNorm",         "MVN"};
+                           "SpaceToDepth", "Reverse",   "LayerNorm",       "RMSNorm",         "MVN",
+                           "NormalizeL2"};
   const std::string_view op = n.op->name;
   if (n.outputs.empty()) return std::nullopt;
   Wide w;

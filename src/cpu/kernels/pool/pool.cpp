@@ -68,7 +68,10 @@ struct PoolRow {
   class Prepared : public PreparedKernel {
    public:
     explicit Prepared(const KernelQuery& q)
-        : plan_(*pool_plan(q)), x_(real_input(q.inputs[0])), y_(real_output(q.outputs[0])) {}
+        : plan_(*pool_plan(q)),
+          elements_(takes_elements(q, plan_)),
+          x_(real_input(q.inputs[0])),
+          y_(real_output(q.outputs[0])) {}
     void run(const KernelArgs& args) noexcept override {
       RealInput x = x_;
       RealOutput y = y_;
@@ -76,6 +79,15 @@ struct PoolRow {
       y.data = args.outputs[0];
       const Window& w = plan_.window;
       const int64_t pixels = w.images * w.out_h * w.out_w;
+      if (elements_) {
+        const int64_t work = w.channels * w.kernel_h * w.kernel_w;
+        return args.pool.parallel_for(pixels, std::max<int64_t>(1, 65536 / work), [&](int64_t begin, int64_t end, int) {
+          for (int64_t i = begin, next; i < end; i = next) {
+            next = std::min(end, i - i % w.out_w + w.out_w);
+            run_line(x, y, i, next);
+          }
+        });
+      }
       // A few large windows (global pooling) are shared out by channels.
       const int64_t blocks = pixels < 4 * args.pool.size() ? (w.channels + 63) / 64 : 1;
       const int64_t taps = plan_.adaptive
@@ -88,6 +100,40 @@ struct PoolRow {
     }
 
    private:
+    // The largest element is the largest number where both sides stand for numbers in the same way.
+    static bool takes_elements(const KernelQuery& q, const PoolPlan& p) {
+      const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
+      if (p.op != ReduceOp::max || x.type != y.type || x.type == ElementType::f16) return false;
+      if (p.window.channels * int64_t(num_bytes(*num_of(x.type))) < 16) return false;
+      if (is_float(x.type) || (!x.quantization && !y.quantization)) return true;
+      const OperandView from = operand_of(x), to = operand_of(y);
+      return x.quantization && y.quantization && from.scale == to.scale && from.zero == to.zero;
+    }
+
+    // Results [first, end) of one line: in one go where windows lie inside, else one by one.
+    void run_line(const RealInput& x, const RealOutput& y, int64_t first, int64_t end) const {
+      const Window& w = plan_.window;
+      const int64_t line = first / w.out_w, oy = line % w.out_h, begin = line * w.out_w;
+      const int64_t top = oy * w.stride_h - w.pad_top, reach = (w.kernel_w - 1) * w.dilation_w;
+      int64_t y0 = 0, y1 = w.kernel_h;
+      while (y0 < y1 && top + y0 * w.dilation_h < 0) ++y0;
+      while (y0 < y1 && top + (y1 - 1) * w.dilation_h >= w.in_h) --y1;
+      const int64_t last = w.in_w - 1 - reach + w.pad_left;  // where the last window inside begins
+      const int64_t right = y0 < y1 && last >= 0 ? std::min(end, begin + last / w.stride_w + 1) : first;
+      const int64_t left = std::min(right, std::max(first, begin + (w.pad_left + w.stride_w - 1) / w.stride_w));
+      for (int64_t i = first; i < left; ++i) run_one(x, y, i, 0, 1);
+      if (left < right) {
+        const int64_t size = int64_t(num_bytes(x.type)), c = w.channels;
+        const int64_t row = (line / w.out_h) * w.in_h + top + y0 * w.dilation_h;
+        const int64_t column = (left - begin) * w.stride_w - w.pad_left;
+        HONE_VECTOR_FN(I, largest_of_windows)
+        ({static_cast<const char*>(x.data) + (row * w.in_w + column) * c * size,
+          static_cast<char*>(y.data) + left * c * size, x.type, right - left, w.stride_w * c, w.dilation_h * w.in_w * c,
+          w.dilation_w * c, y1 - y0, w.kernel_w, c});
+      }
+      for (int64_t i = std::max(left, right); i < end; ++i) run_one(x, y, i, 0, 1);
+    }
+
     void run_one(const RealInput& x, const RealOutput& y, int64_t pixel, int64_t block, int64_t blocks) const {
       const Window& w = plan_.window;
       const int64_t ox = pixel % w.out_w, oy = pixel / w.out_w % w.out_h, n = pixel / (w.out_w * w.out_h);
@@ -127,6 +173,7 @@ struct PoolRow {
       HONE_VECTOR_FN(I, reduce_window)(x, y, p, plan_.op);
     }
     PoolPlan plan_;
+    bool elements_;
     RealInput x_;
     RealOutput y_;
   };

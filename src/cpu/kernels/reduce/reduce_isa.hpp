@@ -151,6 +151,60 @@ void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w,
   window_columns<ReduceOp::min>(x, y, w);
 }
 
+// Bits of floating-point numbers as integers of the same order, and back.
+template <class T, class V>
+HONE_INLINE V ordered(V v) {
+  constexpr int sign = 8 * sizeof(T) - 1;
+  return v ^ ((v >> sign) & T(~(T(1) << sign)));
+}
+// BYTES at a time; the last ones of a pixel may be some of those before.
+template <class T, int BYTES, bool REAL = false>
+static void largest(const LargestOf& l) {
+  typedef T V __attribute__((vector_size(BYTES)));
+  typedef T Any __attribute__((vector_size(BYTES), aligned(1), may_alias));
+  constexpr int64_t width = BYTES / sizeof(T);
+  const LargestOf m = l;
+  const T* in = static_cast<const T*>(m.in);
+  T* out = static_cast<T*>(m.out);
+  const auto get = [](const T* p) __attribute__((always_inline)) {
+    const V v = *reinterpret_cast<const Any*>(p);
+    return REAL ? ordered<T>(v) : v;
+  };
+  for (int64_t i = 0; i < m.windows; ++i, in += m.step, out += m.cols) {
+    for (int64_t c = 0; c < m.cols; c += width) {
+      const int64_t j = c < m.cols - width ? c : m.cols - width;
+      const T* row = in + j;
+      V a = get(row);
+      for (int64_t y = 0; y < m.ny; ++y, row += m.row_step) {
+        const T* p = row;
+        for (int64_t x = 0; x < m.nx; ++x, p += m.pixel_step) {
+          const V v = get(p);
+          a = v > a ? v : a;
+        }
+      }
+      *reinterpret_cast<Any*>(out + j) = REAL ? ordered<T>(a) : a;
+    }
+  }
+}
+template <class T, bool REAL = false>
+HONE_INLINE void largest_of(const LargestOf& l) {
+  const int64_t bytes = l.cols * int64_t(sizeof(T));
+  constexpr int most = 4 * lanes;
+  if constexpr (most > 32) {
+    if (bytes >= most) return largest<T, most, REAL>(l);
+  }
+  if constexpr (most > 16) {
+    if (bytes >= 32) return largest<T, 32, REAL>(l);
+  }
+  largest<T, 16, REAL>(l);
+}
+void largest_of_windows(const LargestOf& l) {
+  if (l.type == Num::u8) return largest_of<uint8_t>(l);
+  if (l.type == Num::s8) return largest_of<int8_t>(l);
+  if (l.type == Num::bf16) return largest_of<int16_t, true>(l);
+  largest_of<int32_t, true>(l);
+}
+
 #if HONE_LANES >= 8
 // Sums of up to 32768 bytes and of their squares: exact, and without a way over floats.
 template <bool SIGNED>
@@ -223,8 +277,10 @@ static void normalize_some(const RealInput& x, const EpilogueView& y, int64_t in
     factor[k] = scale;
   }
   const auto factor_of = [&](float variance) {
+    const float square = variance * norm.count;
+    if (norm.epsilon_bounds) return scale / __builtin_sqrtf(square > norm.epsilon ? square : norm.epsilon);
     return scale /
-           (norm.epsilon_inside ? __builtin_sqrtf(variance + norm.epsilon) : __builtin_sqrtf(variance) + norm.epsilon);
+           (norm.epsilon_inside ? __builtin_sqrtf(square + norm.epsilon) : __builtin_sqrtf(square) + norm.epsilon);
   };
   bool known = bytes;
   for (int k = 0; bytes && known && k < ROWS; ++k) {

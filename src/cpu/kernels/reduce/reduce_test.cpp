@@ -59,12 +59,14 @@ TEST(Normalization, rows_match_the_formula) {
   const std::pair<ElementType, ElementType> types[] = {{f32, f32}, {bf16, bf16}, {u8, u8},
                                                        {i8, f32},  {f32, i8},    {u8, bf16}};
   for (const auto& [type, result] : types) {
-    for (int which : {0, 1, 2}) {
+    for (int which : {0, 1, 2, 3, 4}) {
       Node node = which == 0   ? Node(LayerNorm{.epsilon = 1e-3, .axis = -1})
                   : which == 1 ? Node(RMSNorm{.epsilon = 1e-3, .axis = 2})
-                               : Node(MVN{.eps = 1e-3, .eps_mode = EpsMode::outside_sqrt});
+                  : which == 2 ? Node(MVN{.eps = 1e-3, .eps_mode = EpsMode::outside_sqrt})
+                  : which == 3 ? Node(NormalizeL2{.eps = 200, .eps_mode = "max"})  // some rows are below, some above
+                               : Node(NormalizeL2{.eps = 20, .eps_mode = "add"});
       node.input(Node::desc(type, shape), -2, 5);
-      if (which == 2) {
+      if (which >= 2) {
         node.constant(Tensor::of<int64_t>({1}, {2}));
       } else {
         node.input(Node::desc(f32, {37}));
@@ -75,11 +77,15 @@ TEST(Normalization, rows_match_the_formula) {
       for (size_t r = 0; r < 15; ++r) {
         double mean = 0, var = 0;
         for (size_t i = 0; i < 37; ++i) mean += node.value(0, r * 37 + i) / 37;
-        if (which == 1) mean = 0;
+        if (which == 1 || which > 2) mean = 0;
         for (size_t i = 0; i < 37; ++i) var += std::pow(node.value(0, r * 37 + i) - mean, 2) / 37;
         for (size_t i = 0; i < 37; ++i) {
-          double v = (node.value(0, r * 37 + i) - mean) / (which == 2 ? std::sqrt(var) + 1e-3 : std::sqrt(var + 1e-3));
-          if (which != 2) v *= node.value(1, i);
+          const double divisor = which == 2   ? std::sqrt(var) + 1e-3
+                                 : which == 3 ? std::sqrt(std::max(var * 37, 200.0))
+                                 : which == 4 ? std::sqrt(var * 37 + 20)
+                                              : std::sqrt(var + 1e-3);
+          double v = (node.value(0, r * 37 + i) - mean) / divisor;
+          if (which < 2) v *= node.value(1, i);
           if (which == 0) v += node.value(2, i);
           want[r * 37 + i] = v;
         }
@@ -127,10 +133,10 @@ void check_pool(const PoolCase& k, bool average, ElementType type, ElementType o
 }
 
 TEST(Pool, windows_match_the_plain_loop) {
-  const std::vector<PoolCase> cases = {{2, 19, 7, 9, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1},
-                                       {1, 64, 6, 6, 2, 2, 2, 2},
-                                       {1, 35, 8, 5, 3, 2, 1, 2, 1, 1, 0, 1, 2, 0, false},
-                                       {1, 3, 11, 10, 1, 5, 3, 1, 1, 1, 0, 2, 0, 2}};
+  const std::vector<PoolCase> cases = {
+      {2, 19, 7, 9, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1},        {1, 64, 6, 6, 2, 2, 2, 2},
+      {1, 35, 8, 5, 3, 2, 1, 2, 1, 1, 0, 1, 2, 0, false}, {1, 130, 6, 15, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1},
+      {1, 16, 5, 4, 2, 4, 1, 3, 1, 1, 0, 2, 1, 1},        {1, 3, 11, 10, 1, 5, 3, 1, 1, 1, 0, 2, 0, 2}};
   for (const PoolCase& k : cases) {
     for (auto [from, to] : {std::pair{f32, f32}, {bf16, bf16}, {u8, u8}, {i8, i8}, {u8, f32}, {f16, f16}}) {
       check_pool(k, false, from, to, [&] {
@@ -153,15 +159,17 @@ TEST(Pool, windows_match_the_plain_loop) {
     }
   }
   const PoolCase dilated = {1, 20, 9, 9, 3, 2, 2, 1, 2, 3, 1, 1, 2, 2};
-  check_pool(dilated, false, f32, f32, [&] {
-    MaxPool op;
-    op.kernel = {3, 2};
-    op.strides = {2, 1};
-    op.dilations = {2, 3};
-    op.pads_begin = {1, 1};
-    op.pads_end = {2, 2};
-    return Node(op);
-  });
+  for (auto type : {f32, bf16, u8, i8}) {
+    check_pool(dilated, false, type, type, [&] {
+      MaxPool op;
+      op.kernel = {3, 2};
+      op.strides = {2, 1};
+      op.dilations = {2, 3};
+      op.pads_begin = {1, 1};
+      op.pads_end = {2, 2};
+      return Node(op);
+    });
+  }
   for (const bool exclude : {true, false}) {
     PoolCase k = dilated;
     k.exclude = exclude;

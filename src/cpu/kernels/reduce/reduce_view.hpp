@@ -30,6 +30,15 @@ struct PoolWindow {
   float factor;  ///< of the sum
 };
 
+/// Neighbouring windows that lie inside of the image, of elements that stay as they are. Steps are in elements.
+struct LargestOf {
+  const void* in;  ///< the first pixel of the first window
+  void* out;
+  Num type;  ///< f32, bf16, u8 or s8; a pixel has 16 bytes at least
+  int64_t windows, step, row_step, pixel_step;
+  int64_t ny, nx, cols;
+};
+
 struct NormRow {
   const float* gamma;  ///< null: 1
   const float* beta;   ///< null: 0
@@ -37,6 +46,8 @@ struct NormRow {
   bool center;          ///< subtract the mean
   bool scale;           ///< divide by the deviation
   bool epsilon_inside;  ///< under the root
+  bool epsilon_bounds;  ///< the least that stands there, not added
+  float count;          ///< times the mean square: 1, or the length of the row
 };
 
 #define HONE_REDUCE_ISA(ISA)                                                                                          \
@@ -48,6 +59,8 @@ struct NormRow {
                   float factor);                                                                                      \
   /* a window per channel */                                                                                          \
   void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w, ReduceOp op);                      \
+  /* the largest elements of windows, a window per channel and place */                                               \
+  void largest_of_windows(const LargestOf& l);                                                                        \
   /* rows of n neighbours, one behind another from element `at` on, on both sides */                                  \
   void normalize_rows(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t rows,                   \
                       const NormRow& norm);                                                                           \

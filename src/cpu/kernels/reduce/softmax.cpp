@@ -1,4 +1,4 @@
-// Rows of Softmax, LogSoftmax, LayerNorm, RMSNorm and MVN.
+// Rows of Softmax, LogSoftmax, LayerNorm, RMSNorm, MVN and NormalizeL2.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -102,8 +102,8 @@ std::optional<NormPlan> norm_plan(const KernelQuery& q, const char** why) {
   NormPlan p{};
   int64_t axis = 0;
   p.row.epsilon_inside = p.row.scale = p.row.center = true;
-  if (q.op == "MVN") {
-    const auto a = q.attrs<MVN>();
+  p.row.count = 1;
+  if (q.op == "MVN" || q.op == "NormalizeL2") {
     if (!q.inputs[1].constant || !q.inputs[1].value) return *why = "the axes are not constant", std::nullopt;
     std::vector<int64_t> axes = q.inputs[1].value.to_ints();
     for (int64_t& i : axes) i += i < 0 ? rank : 0;
@@ -113,9 +113,17 @@ std::optional<NormPlan> norm_plan(const KernelQuery& q, const char** why) {
         return *why = "the axes are not the last ones", std::nullopt;
     }
     axis = rank - int64_t(axes.size());
-    p.row.epsilon = float(a.eps);
-    p.row.scale = a.normalize_variance;
-    p.row.epsilon_inside = a.eps_mode == EpsMode::inside_sqrt;
+    if (q.op == "MVN") {
+      const auto a = q.attrs<MVN>();
+      p.row.epsilon = float(a.eps);
+      p.row.scale = a.normalize_variance;
+      p.row.epsilon_inside = a.eps_mode == EpsMode::inside_sqrt;
+    } else {
+      const auto a = q.attrs<NormalizeL2>();
+      p.row.epsilon = float(a.eps);
+      p.row.epsilon_bounds = a.eps_mode == "max";
+      p.row.center = false;
+    }
   } else {
     const bool rms = q.op == "RMSNorm";
     axis = rms ? q.attrs<RMSNorm>().axis : q.attrs<LayerNorm>().axis;
@@ -129,6 +137,7 @@ std::optional<NormPlan> norm_plan(const KernelQuery& q, const char** why) {
   p.n = 1;
   for (int64_t i = axis; i < rank; ++i) p.n *= x.shape[size_t(i)];
   p.rows = p.n ? int64_t(x.size()) / p.n : 0;
+  if (q.op == "NormalizeL2") p.row.count = float(p.n);
   for (int i : {p.gamma, p.beta}) {
     if (i < 0) continue;
     if (q.inputs[size_t(i)].type != ElementType::f32) return *why = "gamma and beta must be f32", std::nullopt;
@@ -187,7 +196,7 @@ RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
   for (const char* op : {"Softmax", "LogSoftmax"})
     (rows.add<SoftmaxRow<I>>(row_prefix(op) + "_rows__", vector_isas[I].suffix, op), ...);
-  for (const char* op : {"LayerNorm", "RMSNorm", "MVN"})
+  for (const char* op : {"LayerNorm", "RMSNorm", "MVN", "NormalizeL2"})
     (rows.add<NormalizeRow<I>>(row_prefix(op) + "_rows__", vector_isas[I].suffix, op), ...);
   return rows;
 }
