@@ -57,7 +57,7 @@ std::optional<Problem> problem_of(Node n, bool grouped) {
   const PartialShape &xs = n.input(0).shape(), &ws = n.input(1).shape(), &ys = n.output().shape();
   if (!xs.is_static() || !ws.is_static() || !ys.is_static() || !is_constant(n.input(1))) return std::nullopt;
   const size_t lead = grouped ? 3 : 2, rank = xs.rank() - 2;
-  if (rank < 1 || rank > 2 || ws.rank() != lead + rank) return std::nullopt;
+  if (rank < 1 || rank > 3 || ws.rank() != lead + rank) return std::nullopt;
   const Shape x = xs.to_shape(), w = ws.to_shape(), y = ys.to_shape();
   const Op& op = *n.as<Op>();
   const WindowAttributes window = window::attributes_of(op, rank);

@@ -8,7 +8,7 @@ namespace hone {
 /// ceil(kernel / stride) pixels: it is a convolution with as many times the channels, whose blocks are then laid side
 /// by side and cropped. ConvolutionBackpropData and GroupConvolutionBackpropData of known shape with constant weights
 /// become that; activations, per-channel operands and per-tensor quantizers behind them move in front of the
-/// rearrangement. What has its windows side by side (kernel = stride, no pads) has kernels of its own and stays.
+/// rearrangement. Images whose windows lie side by side (kernel = stride, no pads) have kernels of their own and stay.
 /// Returns the number of operators changed.
 size_t convolve_blocks(Graph& g);
 Pass transposed_convolutions_pass();

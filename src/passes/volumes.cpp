@@ -199,7 +199,8 @@ bool has_volumes(const Graph& g) {
   for (NodeId id = 0; id < g.node_capacity(); ++id) {
     if (!g.alive(id)) continue;
     const Node n = g.handle(id);
-    const bool slides = n.is<Convolution>() || n.is<GroupConvolution>() || n.is<MaxPool>() || n.is<AvgPool>();
+    const bool slides = n.is<Convolution>() || n.is<GroupConvolution>() || n.is<MaxPool>() || n.is<AvgPool>() ||
+                        n.is<ConvolutionBackpropData>() || n.is<GroupConvolutionBackpropData>();
     if (slides && n.input(0).shape().rank_known() && n.input(0).shape().rank() == 5) return true;
   }
   return false;

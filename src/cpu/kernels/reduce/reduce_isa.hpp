@@ -119,36 +119,38 @@ void reduce_row(const RealInput& x, const RealOutput& y, int64_t in, int64_t out
   store_real(y, out, set1(result), 1);
 }
 
-template <ReduceOp OP>
-static void window_columns(const RealInput& x, const RealOutput& y, const PoolWindow& w) {
+// SUM, or the largest element; the smallest is the largest of the negated ones.
+template <bool SUM>
+static void window_columns(const RealInput& x, const RealOutput& y, const PoolWindow& w, float sign) {
+  const auto get = [&](int64_t i) { return SUM ? load_raw(x.type, x.data, i) : sign * load_raw(x.type, x.data, i); };
   for (int64_t j = 0; j < w.cols; j += 2 * lanes) {
     const int64_t left = w.cols - j;
     const bool two = left > lanes;
-    vf a = OP == ReduceOp::sum ? vf{} : load_raw(x.type, x.data, w.in + j), b = a;
-    if (OP != ReduceOp::sum && two) b = load_raw(x.type, x.data, w.in + j + lanes);
+    vf a = SUM ? vf{} : get(w.in + j), b = a;
+    if (!SUM && two) b = get(w.in + j + lanes);
     for (int64_t r = 0; r < w.ny; ++r) {
       for (int64_t c = 0; c < w.nx; ++c) {
         const int64_t at = w.in + r * w.row_step + c * w.pixel_step + j;
-        const vf u = load_raw(x.type, x.data, at);
-        a = OP == ReduceOp::sum ? a + u : OP == ReduceOp::max ? maximum(a, u) : minimum(a, u);
+        const vf u = get(at);
+        a = SUM ? a + u : maximum(a, u);
         if (two) {
-          const vf v = load_raw(x.type, x.data, at + lanes);
-          b = OP == ReduceOp::sum ? b + v : OP == ReduceOp::max ? maximum(b, v) : minimum(b, v);
+          const vf v = get(at + lanes);
+          b = SUM ? b + v : maximum(b, v);
         }
       }
     }
     // Scales are positive, so integers may be reduced as they are and converted once.
     const float zero = x.quantized ? x.zero : 0.0f, scale = x.quantized ? x.scale : 1.0f;
-    const float factor = OP == ReduceOp::sum ? w.factor * scale : scale;
-    const float shift = OP == ReduceOp::sum ? zero * float(w.ny * w.nx) : zero;
-    store_real(y, w.out + j, (a - shift) * factor, left < lanes ? int(left) : lanes);
-    if (two) store_real(y, w.out + j + lanes, (b - shift) * factor, left < 2 * lanes ? int(left - lanes) : lanes);
+    const float factor = SUM ? w.factor * scale : scale;
+    const float shift = SUM ? zero * float(w.ny * w.nx) : zero;
+    store_real(y, w.out + j, (sign * a - shift) * factor, left < lanes ? int(left) : lanes);
+    if (two)
+      store_real(y, w.out + j + lanes, (sign * b - shift) * factor, left < 2 * lanes ? int(left - lanes) : lanes);
   }
 }
 void reduce_window(const RealInput& x, const RealOutput& y, const PoolWindow& w, ReduceOp op) {
-  if (op == ReduceOp::sum) return window_columns<ReduceOp::sum>(x, y, w);
-  if (op == ReduceOp::max) return window_columns<ReduceOp::max>(x, y, w);
-  window_columns<ReduceOp::min>(x, y, w);
+  if (op == ReduceOp::sum) return window_columns<true>(x, y, w, 1);
+  window_columns<false>(x, y, w, op == ReduceOp::max ? 1.0f : -1.0f);
 }
 
 // Bits of floating-point numbers as integers of the same order, and back.
