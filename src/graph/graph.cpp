@@ -140,12 +140,32 @@ void Graph::unlink(NodeId id) {
   }
 }
 
+namespace {
+
+// More elements than this no memory holds. A file may claim any dimension; below this bound no product of a value's
+// dimensions overflows, whoever computes it, also where others of them are 0.
+constexpr int64_t most_elements = int64_t{1} << 48;
+
+void check_size(const OpDef& op, const Type& t) {
+  if (!t.is_tensor() || !t.shape.rank_known()) return;
+  int64_t product = 1;
+  for (const Dimension& d : t.shape.dims()) {
+    if (d.min() > most_elements / product)
+      throw Error(ErrorCode::unsafe,
+                  "[" + std::string(op.name) + "] an output of " + to_string(t.shape) + " has more than 2^48 elements");
+    product *= std::max<int64_t>(d.min(), 1);
+  }
+}
+
+}  // namespace
+
 Types Graph::infer_types(NodeId id, std::vector<std::optional<std::vector<Dimension>>>& contents) {
   NodeData& n = nodes_[id];
   InferCtx ctx(*this, id, num_op_inputs(id));
   Types types;
   try {
     types = n.op->infer(n.attributes.get(), ctx);
+    for (const Type& t : types) check_size(*n.op, t);
   } catch (const Error& e) {
     if (!n.name.empty() && e.where().find("'" + n.name + "'") == std::string::npos) {
       throw Error(e.code(),

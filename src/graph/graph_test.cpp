@@ -67,6 +67,17 @@ TEST(Graph, refuses_to_remove_a_value_in_use) {
   EXPECT_THROW(g.remove(g.inputs()[0].node().id), Error);
 }
 
+TEST(Graph, refuses_values_of_more_elements_than_any_memory_holds) {
+  Graph g;
+  Builder b(g);
+  const int64_t most = int64_t{1} << 48;
+  b.parameter(ElementType::f32, PartialShape{2, most / 2, -1}, "large");
+  EXPECT_THROW(b.parameter(ElementType::f32, PartialShape{2, most / 2 + 1}, "larger"), Error);
+  // An empty value has strides all the same.
+  EXPECT_THROW(b.parameter(ElementType::f32, PartialShape{0, most, 2}, "empty"), Error);
+  EXPECT_EQ(g.inputs().size(), 1u);
+}
+
 TEST(Graph, finds_inputs_by_tensor_name) {
   Graph g = chain();
   EXPECT_TRUE(g.input("x"));

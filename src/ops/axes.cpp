@@ -16,6 +16,13 @@ std::optional<std::vector<Dimension>> known_elements(const InferCtx& ctx, size_t
   return out;
 }
 
+PartialShape shape_of_rank(const PartialShape& list) {
+  constexpr int64_t most = 1024;
+  if (!list.rank_known() || list.rank() != 1 || list[0].is_dynamic() || list[0].get_length() > most)
+    return PartialShape::dynamic();
+  return PartialShape::dynamic(static_cast<size_t>(list[0].get_length()));
+}
+
 void pass_content(InferCtx& ctx, size_t from, size_t output) {
   if (auto c = known_elements(ctx, from)) ctx.set_content(output, std::move(*c));
 }

@@ -26,6 +26,10 @@ std::vector<size_t> axes_of(const Ctx& ctx, const std::vector<int64_t>& axes, si
 /// Elements of an integer input as far as known; unknown ones, and those that are negative, are unknown dimensions.
 std::optional<std::vector<Dimension>> known_elements(const InferCtx& ctx, size_t input);
 
+/// The shape of as many unknown dimensions as a list of known length has elements; of unknown rank where that is not
+/// known, and beyond the axes that any tensor has.
+PartialShape shape_of_rank(const PartialShape& list);
+
 /// The same elements in another shape: what is known of input `from` is known of the output.
 void pass_content(InferCtx& ctx, size_t from = 0, size_t output = 0);
 

@@ -35,10 +35,7 @@ void sum_into(const Tensor& x, const Shape& target, std::vector<double>& sums) {
 
 Types SumToShape::infer(InferCtx& ctx) const {
   if (const auto target = ctx.content(1)) return {Type(ctx.element(0), PartialShape(*target))};
-  const PartialShape& s = ctx.shape(1);
-  if (s.rank_known() && s.rank() == 1 && s[0].is_static())
-    return {Type(ctx.element(0), PartialShape::dynamic(static_cast<size_t>(s[0].get_length())))};
-  return {Type(ctx.element(0), PartialShape::dynamic())};
+  return {Type(ctx.element(0), shape_of_rank(ctx.shape(1)))};
 }
 void SumToShape::eval(EvalCtx& ctx) const {
   const Tensor& x = ctx.input(0);
@@ -73,13 +70,10 @@ Types Broadcast::infer(InferCtx& ctx) const {
   const PartialShape& in = ctx.shape(0);
   const auto target = ctx.content(1);
   if (!target) {
-    const PartialShape& s = ctx.shape(1);
-    if (!s.rank_known() || s.rank() != 1 || !s[0].is_static() ||
-        (mode == BroadcastMode::bidirectional && !in.rank_known()))
-      return {Type(ctx.element(0), PartialShape::dynamic())};
-    auto rank = static_cast<size_t>(s[0].get_length());
-    if (mode == BroadcastMode::bidirectional) rank = std::max(rank, in.rank());
-    return {Type(ctx.element(0), PartialShape::dynamic(rank))};
+    const PartialShape out = shape_of_rank(ctx.shape(1));
+    if (mode != BroadcastMode::bidirectional || !out.rank_known()) return {Type(ctx.element(0), out)};
+    if (!in.rank_known()) return {Type(ctx.element(0), PartialShape::dynamic())};
+    return {Type(ctx.element(0), PartialShape::dynamic(std::max(in.rank(), out.rank())))};
   }
   PartialShape shape(*target);
   if (mode == BroadcastMode::bidirectional) {
@@ -159,11 +153,8 @@ Types Tile::infer(InferCtx& ctx) const {
   const auto repeats = known_elements(ctx, 1);
   if (!in.rank_known()) return {Type(ctx.element(0), PartialShape::dynamic())};
   if (!repeats) {
-    const PartialShape& s = ctx.shape(1);
-    if (s.rank_known() && s.rank() == 1 && s[0].is_static()) {
-      return {Type(ctx.element(0), PartialShape::dynamic(std::max(in.rank(), static_cast<size_t>(s[0].get_length()))))};
-    }
-    return {Type(ctx.element(0), PartialShape::dynamic())};
+    const PartialShape out = shape_of_rank(ctx.shape(1));
+    return {Type(ctx.element(0), out.rank_known() && out.rank() < in.rank() ? PartialShape::dynamic(in.rank()) : out)};
   }
   std::vector<Dimension> out(std::max(in.rank(), repeats->size()));
   for (size_t k = 0; k < out.size(); ++k) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/checked.hpp"
 #include "ops/axes.hpp"
 #include "ops/family.hpp"
 #include "ops/strided_copy.hpp"
@@ -39,8 +40,7 @@ Types Transpose::infer(InferCtx& ctx) const {
   if (given && !order) {
     const PartialShape& s = ctx.shape(1);
     if (in.rank_known()) return {Type(ctx.element(0), PartialShape::dynamic(in.rank()))};
-    return {Type(ctx.element(0), s.is_static() ? PartialShape::dynamic(static_cast<size_t>(element_count(s.to_shape())))
-                                               : PartialShape::dynamic())};
+    return {Type(ctx.element(0), shape_of_rank(s))};
   }
   if (!in.rank_known())
     return {Type(ctx.element(0), given ? PartialShape::dynamic(order.size()) : PartialShape::dynamic())};
@@ -113,7 +113,7 @@ Types Concat::infer(InferCtx& ctx) const {
     const auto elements = known_elements(ctx, i);
     if (elements && s.rank() == 1)
       content.insert(content.end(), elements->begin(), elements->end());
-    else if (s.rank() == 1 && ctx.shape(i).is_static() && is_integer(element))
+    else if (s.rank() == 1 && ctx.shape(i).is_static() && ctx.shape(i)[0].min() <= 1024 && is_integer(element))
       content.resize(content.size() + static_cast<size_t>(ctx.shape(i)[0].min()));
     else
       known = false;
@@ -249,6 +249,7 @@ HONE_DEFINE_OP(Split)
 Types VariadicSplit::infer(InferCtx& ctx) const {
   const PartialShape &in = ctx.shape(0), &count = ctx.shape(2);
   ctx.check(count.rank_known() && count.rank() == 1 && count[0].is_static(), "the number of parts is not known");
+  ctx.check(count[0].get_length() <= 1 << 20, "cannot split into " + to_string(count) + " parts");
   const auto n = static_cast<size_t>(count[0].get_length());
   const Tensor axis = ctx.constant(1), constant = ctx.constant(2);
   if (!in.rank_known()) return Types(n, Type(ctx.element(0), PartialShape::dynamic()));
@@ -265,7 +266,7 @@ Types VariadicSplit::infer(InferCtx& ctx) const {
       if (numbers[i] == -1)
         open = i;
       else
-        sum += numbers[i];
+        sum = checked_add(sum, numbers[i]);
     }
     if (open) lengths[*open] = in[a] - Dimension(sum);
     ctx.check(open ? in[a].max() >= sum : in[a].compatible(Dimension(sum)),

@@ -66,6 +66,28 @@ TEST(ShapeArithmetic, slices_to_the_end_keep_the_symbol_and_others_bound_it) {
   EXPECT_EQ(sliced("-1", "-9223372036854775808", "-1"), "f32[N:0..10]");
 }
 
+TEST(ShapeArithmetic, takes_a_list_that_is_longer_than_any_tensor_has_axes_for_an_unknown_rank) {
+  const auto with_list = [](const std::string& length, const std::string& op) {
+    return result_type("%x = Parameter() : f32[2,3] %s = Parameter() : i64[" + length + "] %y = " + op + " Result(%y)");
+  };
+  const std::string many = "100000000000";
+  for (const char* op : {"Reshape(%x, %s)", "Broadcast(%x, %s)", "Broadcast(%x, %s) {mode=bidirectional}",
+                         "Tile(%x, %s)", "SumToShape(%x, %s)", "Unsqueeze(%x, %s)"}) {
+    EXPECT_EQ(with_list(many, op), "f32[...]") << op;
+    EXPECT_NE(with_list("3", op), "f32[...]") << op;
+  }
+  EXPECT_EQ(with_list("3", "Reshape(%x, %s)"), "f32[?,?,?]");
+  EXPECT_EQ(with_list("3", "Tile(%x, %s)"), "f32[?,?,?]");
+  EXPECT_EQ(with_list("1", "Unsqueeze(%x, %s)"), "f32[?,?,?]");
+  const std::string parts = "%x = Parameter() : f32[2,3] %a = Constant() {value=i64[]{0}} %n = Parameter() : i64[" +
+                            many + "] %y = VariadicSplit(%x, %a, %n)";
+  EXPECT_THROW(parse_graph("graph {" + parts + "}"), Error);
+  EXPECT_EQ(result_type("%x = Parameter() : i64[" + many +
+                        "] %z = Parameter() : i64[2] %y = Concat(%x, %z) {axis=0} "
+                        "Result(%y)"),
+            "i64[100000000002]");
+}
+
 TEST(Reshape, infers_one_open_dimension_with_symbols) {
   const auto reshaped = [](const std::string& shape, const std::string& target, bool special_zero = false) {
     return result_type("%x = Parameter() : f32" + shape + " %s = Constant() {value=i64" + target +

@@ -27,10 +27,7 @@ Tensor advanced(const EvalCtx& ctx, size_t i, const PhiloxStream& s) {
 
 Type shaped(const InferCtx& ctx, ElementType type) {
   if (const auto c = ctx.content(0)) return {type, PartialShape(*c)};
-  const PartialShape& s = ctx.shape(0);
-  if (s.rank_known() && s.rank() == 1 && s[0].is_static())
-    return {type, PartialShape::dynamic(static_cast<size_t>(s[0].get_length()))};
-  return {type, PartialShape::dynamic()};
+  return {type, shape_of_rank(ctx.shape(0))};
 }
 
 // The natural logarithm of a positive normal number, from exactly rounded operations alone: libraries differ in the

@@ -133,7 +133,9 @@ Types Reshape::infer(InferCtx& ctx) const {
     const PartialShape& s = ctx.shape(1);
     ctx.check(!s.rank_known() || s.rank() <= 1, "the target shape is " + to_string(s) + ", not a list");
     if (!s.rank_known() || s.rank() == 0 || !s[0].is_static()) return {Type(ctx.element(0), PartialShape::dynamic())};
-    out.resize(static_cast<size_t>(s[0].get_length()));
+    const PartialShape unknown = shape_of_rank(s);
+    if (!unknown.rank_known()) return {Type(ctx.element(0), unknown)};
+    out = unknown.dims();
     if (out.size() != 1) return {Type(ctx.element(0), PartialShape(out))};
     open = 0;
   }
@@ -261,10 +263,10 @@ Types Unsqueeze::infer(InferCtx& ctx) const {
   const Tensor axes = ctx.constant(1);
   if (!in.rank_known() || !axes) {
     const PartialShape& s = ctx.shape(1);
-    if (in.rank_known() && s.is_static())
-      return {
-          Type(ctx.element(0), PartialShape::dynamic(in.rank() + static_cast<size_t>(element_count(s.to_shape()))))};
-    return {Type(ctx.element(0), PartialShape::dynamic())};
+    if (!in.rank_known() || !s.is_static()) return {Type(ctx.element(0), PartialShape::dynamic())};
+    const PartialShape added = shape_of_rank({element_count(s.to_shape())});
+    if (!added.rank_known()) return {Type(ctx.element(0), added)};
+    return {Type(ctx.element(0), PartialShape::dynamic(in.rank() + added.rank()))};
   }
   std::vector<Dimension> out = in.dims();
   for (size_t a : new_axes(ctx, axes.to_ints(), in.rank()))

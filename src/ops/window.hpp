@@ -111,7 +111,8 @@ inline Dimension count(const WindowAttributes& w, size_t i, const Dimension& in,
   }
   const bool same = w.auto_pad == AutoPad::same_upper || w.auto_pad == AutoPad::same_lower;
   if (same && w.strides[i] == 1 && w.rounding != RoundingType::ceil_torch) return in;
-  const bool plain = kernel.is_static() && w.strides[i] == 1 && kernel.get_length() >= 1;
+  const bool plain =
+      kernel.is_static() && w.strides[i] == 1 && kernel.get_length() >= 1 && kernel.get_length() <= limit;
   if (plain && !same) {
     const int64_t pads = w.auto_pad == AutoPad::valid ? 0 : w.pads_begin[i] + w.pads_end[i];
     if ((kernel.get_length() - 1) * w.dilations[i] == pads) return in;  // keeps the symbol

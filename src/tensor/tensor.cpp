@@ -178,9 +178,11 @@ int sign_extend(unsigned v, int bits) {
   return static_cast<int>(v << (32 - bits)) >> (32 - bits);
 }
 
-}  // namespace
+// Of an element that there is: the loops over whole tensors check once.
+int64_t read_integer(const Tensor& t, size_t i);
+void write_integer(Tensor& t, size_t i, int64_t v);
 
-double get_element(const Tensor& t, size_t i) {
+double read(const Tensor& t, size_t i) {
   const void* d = t.raw();
   switch (t.element_type()) {
     case ElementType::f64:
@@ -208,11 +210,11 @@ double get_element(const Tensor& t, size_t i) {
     case ElementType::u64:
       return static_cast<double>(static_cast<const uint64_t*>(d)[i]);
     default:
-      return static_cast<double>(get_integer(t, i));
+      return static_cast<double>(read_integer(t, i));
   }
 }
 
-void set_element(Tensor& t, size_t i, double v) {
+void write(Tensor& t, size_t i, double v) {
   void* d = t.raw();
   const auto f = static_cast<float>(v);
   switch (t.element_type()) {
@@ -255,13 +257,16 @@ void set_element(Tensor& t, size_t i, double v) {
     case ElementType::boolean:
       static_cast<uint8_t*>(d)[i] = v != 0;
       return;
+    case ElementType::string:
+    case ElementType::dynamic:
+      throw Error(ErrorCode::failed, std::string("[tensor] no number in a tensor of ") + name_of(t.element_type()));
     default:
-      set_integer(t, i, saturate<int64_t>(v));
+      write_integer(t, i, saturate<int64_t>(v));
       return;
   }
 }
 
-int64_t get_integer(const Tensor& t, size_t i) {
+int64_t read_integer(const Tensor& t, size_t i) {
   const void* d = t.raw();
   switch (t.element_type()) {
     case ElementType::i64:
@@ -295,11 +300,11 @@ int64_t get_integer(const Tensor& t, size_t i) {
     case ElementType::dynamic:
       throw Error(ErrorCode::failed, std::string("[tensor] no number in a tensor of ") + name_of(t.element_type()));
     default:
-      return saturate<int64_t>(get_element(t, i));
+      return saturate<int64_t>(read(t, i));
   }
 }
 
-void set_integer(Tensor& t, size_t i, int64_t v) {
+void write_integer(Tensor& t, size_t i, int64_t v) {
   void* d = t.raw();
   switch (t.element_type()) {
     case ElementType::i64:
@@ -343,9 +348,33 @@ void set_integer(Tensor& t, size_t i, int64_t v) {
       static_cast<uint8_t*>(d)[i] = v != 0;
       return;
     default:
-      set_element(t, i, static_cast<double>(v));
+      write(t, i, static_cast<double>(v));
       return;
   }
+}
+
+void check_index(const Tensor& t, size_t i) {
+  if (i < t.size()) return;
+  throw Error(ErrorCode::failed, "[tensor] there is no element " + std::to_string(i) + " in " + to_string(t.shape()));
+}
+
+}  // namespace
+
+double get_element(const Tensor& t, size_t i) {
+  check_index(t, i);
+  return read(t, i);
+}
+void set_element(Tensor& t, size_t i, double v) {
+  check_index(t, i);
+  write(t, i, v);
+}
+int64_t get_integer(const Tensor& t, size_t i) {
+  check_index(t, i);
+  return read_integer(t, i);
+}
+void set_integer(Tensor& t, size_t i, int64_t v) {
+  check_index(t, i);
+  write_integer(t, i, v);
 }
 
 namespace {
@@ -375,24 +404,24 @@ Tensor Tensor::converted(ElementType type) const {
     auto* to = t.data<float>();
     for (size_t i = 0; i < n; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i].bits) << 16);
   } else if (is_float(type_)) {
-    for (size_t i = 0; i < n; ++i) set_element(t, i, get_element(*this, i));
+    for (size_t i = 0; i < n; ++i) write(t, i, read(*this, i));
   } else if (type_ == ElementType::u64 && is_float(type)) {
-    for (size_t i = 0; i < n; ++i) set_element(t, i, get_element(*this, i));
+    for (size_t i = 0; i < n; ++i) write(t, i, read(*this, i));
   } else {
-    for (size_t i = 0; i < n; ++i) set_integer(t, i, get_integer(*this, i));
+    for (size_t i = 0; i < n; ++i) write_integer(t, i, read_integer(*this, i));
   }
   return t;
 }
 
 std::vector<double> Tensor::to_doubles() const {
   std::vector<double> v(size());
-  for (size_t i = 0; i < v.size(); ++i) v[i] = get_element(*this, i);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = read(*this, i);
   return v;
 }
 
 std::vector<int64_t> Tensor::to_ints() const {
   std::vector<int64_t> v(size());
-  for (size_t i = 0; i < v.size(); ++i) v[i] = get_integer(*this, i);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = read_integer(*this, i);
   return v;
 }
 

@@ -88,6 +88,23 @@ TEST(Tensor, saturates_when_converting_to_integers) {
   EXPECT_EQ(t.converted(ElementType::boolean).to_ints(), (std::vector<int64_t>{1, 1, 1, 1}));
 }
 
+TEST(Tensor, of_strings_takes_and_gives_no_numbers) {
+  Tensor t = Tensor::strings({1}, {"a"});
+  EXPECT_THROW(set_element(t, 0, 1), Error);
+  EXPECT_THROW(set_integer(t, 0, 1), Error);
+  EXPECT_THROW(get_element(t, 0), Error);
+  EXPECT_THROW(get_integer(t, 0), Error);
+}
+
+TEST(Tensor, has_no_elements_behind_its_last) {
+  Tensor none(ElementType::i64, {0, 3}), two(ElementType::f32, {2});
+  EXPECT_THROW(get_integer(none, 0), Error);
+  EXPECT_THROW(set_integer(none, 0, 1), Error);
+  EXPECT_THROW(get_element(two, 2), Error);
+  EXPECT_THROW(set_element(two, 2, 1), Error);
+  EXPECT_EQ(get_element(two, 1), 0);
+}
+
 TEST(Tensor, of_megabytes_begins_as_zeros_and_can_be_read_a_vector_past_its_end) {
   // One below, at and above the size from which tensors have pages of their own, and one that ends with a page.
   for (const int64_t n : {(1 << 18) - 1, (1 << 19) - 17, (1 << 19), (3 << 19) + 5, (1 << 22) - 16}) {

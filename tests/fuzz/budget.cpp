@@ -1,5 +1,9 @@
 #include "budget.hpp"
 
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -40,9 +44,24 @@ void on_free(const volatile void* p) {
 }
 #endif
 
+void too_long(int) {
+  constexpr char line[] = "an input took too long\n";
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, line, sizeof line - 1);
+  std::abort();
+}
+
+// The processor time of the program from now on; 0 stops the clock.
+void limit_time(int seconds) {
+  itimerval t{};
+  t.it_value.tv_sec = seconds;
+  setitimer(ITIMER_PROF, &t, nullptr);
+}
+
 }  // namespace
 
-AllocationBudget::AllocationBudget(size_t size) : size_(size) {
+InputBudget::InputBudget(size_t size) : size_(size) {
+  [[maybe_unused]] static const auto before = signal(SIGPROF, too_long);
+  limit_time(seconds);
 #ifdef HONE_COUNTS_MEMORY
   [[maybe_unused]] static const int installed = __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
 #endif
@@ -50,8 +69,9 @@ AllocationBudget::AllocationBudget(size_t size) : size_(size) {
   counting = true;
 }
 
-AllocationBudget::~AllocationBudget() {
+InputBudget::~InputBudget() {
   counting = false;
+  limit_time(0);
   const auto most = static_cast<size_t>(peak.load());
   if (most <= fixed + multiple * size_) return;
   std::fprintf(stderr, "an input of %zu bytes took %zu bytes of memory\n", size_, most);

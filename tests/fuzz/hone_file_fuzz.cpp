@@ -63,7 +63,7 @@ void repair(std::vector<uint8_t>& b) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   std::vector<uint8_t> bytes(data, data + size);
   repair(bytes);
   MemoryFile file;

@@ -8,7 +8,7 @@
 using namespace hone::data;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   const DecodeLimits limits{.max_pixels = 1 << 22};
   try {
     const ImageInfo info = probe_image({data, size}, "input", limits);

@@ -5,7 +5,7 @@
 #include "hone/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   try {
     hone::parse_npy({data, size}, "input");
   } catch (const hone::Error& e) {

@@ -10,7 +10,7 @@
 #include "sample_network.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   auto bytes = std::make_shared<std::string>(reinterpret_cast<const char*>(data), size);
   try {
     hone::parse_onnx(*bytes, bytes);

@@ -11,7 +11,7 @@
 #include "sample_network.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   const auto* zero = size ? static_cast<const uint8_t*>(std::memchr(data, 0, size)) : nullptr;
   const size_t xml = zero ? static_cast<size_t>(zero - data) : size;
   auto weights = std::make_shared<std::string>(

@@ -24,7 +24,7 @@ const Dataset& numbers() {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   try {
     const Split s = split_from_json({reinterpret_cast<const char*>(data), size}, numbers(), "input");
     if (s.train.size() + s.val.size() + s.test.size() > numbers().size()) std::abort();

@@ -12,7 +12,7 @@
 using namespace hone::tensorflow;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   const auto bytes = std::make_shared<const std::string>(reinterpret_cast<const char*>(data), size);
   const auto guarded = [](auto&& f) {
     try {

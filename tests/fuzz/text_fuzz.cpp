@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   for (const char* generated : {"{zeros", "{ones", "{iota", "{full:", "{random:"})
     if (text.find(generated) != std::string_view::npos) return 0;
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   try {
     hone::parse_graph(text);
   } catch (const hone::Error&) {

@@ -9,7 +9,7 @@
 #include "hone/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   auto bytes = std::make_shared<std::string>(reinterpret_cast<const char*>(data), size);
   try {
     hone::parse_tflite(*bytes, bytes);

@@ -7,7 +7,7 @@
 #include "hone/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   std::string bytes(reinterpret_cast<const char*>(data), size);
   if (bytes.starts_with("{")) {
     const std::string config = R"({"config": {"w": {"path_name": "weight_0", "use_pickle": false, "tensor_meta": )" +

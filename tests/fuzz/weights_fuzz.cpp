@@ -7,7 +7,7 @@
 #include "hone/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const AllocationBudget budget(size);
+  const InputBudget budget(size);
   std::string bytes(reinterpret_cast<const char*>(data), size);
   if (bytes.starts_with("\x80\x02}")) bytes = hone::archive_samples::checkpoint(bytes, {{"0", std::string(64, '\1')}});
   try {

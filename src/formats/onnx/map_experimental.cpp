@@ -1,6 +1,7 @@
 // Experimental operators that the default domain had until set 10; converters of Core ML and Caffe2 wrote them.
 #include <limits>
 
+#include "base/checked.hpp"
 #include "formats/onnx/mapping.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
@@ -36,7 +37,7 @@ Values crop(NodeContext& n) {
   if (border.size() != 4 || (!size.empty() && size.size() != 2))
     n.fail("wants four borders, and a height and a width or none");
   const auto end = [&](size_t k, int64_t begin, int64_t last) {
-    return size.empty() ? (last == 0 ? std::numeric_limits<int64_t>::max() : -last) : begin + size[k];
+    return size.empty() ? (last == 0 ? std::numeric_limits<int64_t>::max() : -last) : checked_add(begin, size[k]);
   };
   const Value rows = n.slice(n.in(0), 2, border[1], end(0, border[1], border[3]));
   return {n.slice(rows, 3, border[0], end(1, border[0], border[2]))};

@@ -152,7 +152,9 @@ Values matmul_nbits(NodeContext& n) {
   const Tensor packed = n.constant(1), scales = n.constant(2), zeros = n.constant(3);
   if (!packed || !scales || (n.has(3) && !zeros)) n.refuse("needs constant weights");
   if (bits != 2 && bits != 4 && bits != 8) n.refuse("with " + std::to_string(bits) + " bits is not offered");
-  if (block < 1 || rows < 1 || depth < 1) n.fail("N, K or block_size is out of range");
+  constexpr int64_t most = 1 << 28;  // the products of all three and of the bits stay within 64 bits
+  if (block < 1 || rows < 1 || depth < 1 || block > most || rows > most || depth > most)
+    n.fail("N, K or block_size is out of range");
   const int64_t blocks = (depth + block - 1) / block, bytes = blocks * block * bits / 8;
   const ElementType type = bits == 8 ? ElementType::u8 : bits == 4 ? ElementType::u4 : ElementType::u2;
   if (static_cast<int64_t>(packed.size()) < rows * bytes || static_cast<int64_t>(scales.size()) < rows * blocks)

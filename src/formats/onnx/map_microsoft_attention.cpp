@@ -345,6 +345,9 @@ Values packed_attention(NodeContext& n) {
     widths.assign(3, w[1].get_length() / 3);
   }
   if (widths.size() != 3) n.fail("qkv_hidden_sizes are not 3 numbers");
+  for (int64_t w : widths) {
+    if (w < 1 || w > 1 << 30) n.fail("qkv_hidden_sizes are out of range");
+  }
   Value qkv[3];
   int64_t begin = 0;
   for (size_t i = 0; i < 3; ++i) {

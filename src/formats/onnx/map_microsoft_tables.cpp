@@ -62,6 +62,7 @@ Value unpacked(NodeContext& n, Value bytes, int64_t bits) {
   Value x = n.cast(bytes, ElementType::i32);
   if (bits == 8) return x;
   const auto last = static_cast<int64_t>(n.rank(bytes));
+  if (last < 1) n.fail("has no axis of packed elements");
   Values parts;
   for (int64_t at = 0; at < 8; at += bits) {
     const Value next = n(Divide{}, x, n.like(x, static_cast<double>(1 << bits)));

@@ -14,6 +14,7 @@
 #include "ops/reduce.hpp"
 #include "ops/resize.hpp"
 #include "ops/unary.hpp"
+#include "ops/window.hpp"
 
 namespace hone::onnx {
 namespace {
@@ -32,10 +33,12 @@ template <class Op>
 Op windowed(NodeContext& n, size_t spatial) {
   Op op;
   op.auto_pad = auto_pad(n);
-  op.strides = n.ints("strides", std::vector<int64_t>(spatial, 1));
-  if constexpr (requires { op.dilations; }) op.dilations = n.ints("dilations", std::vector<int64_t>(spatial, 1));
+  op.strides = window::filled(n.ints("strides"), spatial, 1, 1, "strides");
+  if constexpr (requires { op.dilations; })
+    op.dilations = window::filled(n.ints("dilations"), spatial, 1, 1, "dilations");
   const auto pads = n.ints("pads", std::vector<int64_t>(2 * spatial, 0));
   if (pads.size() != 2 * spatial) n.fail("pads must have two numbers for each spatial axis");
+  window::filled(pads, pads.size(), 0, -window::limit, "pads");
   const bool given = op.auto_pad == AutoPad::explicit_;
   op.pads_begin.assign(pads.begin(), pads.begin() + static_cast<std::ptrdiff_t>(given ? spatial : 0));
   op.pads_end.assign(pads.begin() + static_cast<std::ptrdiff_t>(spatial),
@@ -87,12 +90,15 @@ Values convolution(NodeContext& n) {
 template <class Op>
 Value transposed(NodeContext& n, Value x, Value w, size_t spatial) {
   Op op = windowed<Op>(n, spatial);
-  op.output_padding = n.ints("output_padding", std::vector<int64_t>(spatial, 0));
+  op.output_padding = window::filled(n.ints("output_padding"), spatial, 0, 0, "output_padding");
   const bool same = op.auto_pad == AutoPad::same_upper || op.auto_pad == AutoPad::same_lower;
   bool known = x.shape().rank_known() && x.shape().rank() == spatial + 2 && w.shape().rank_known() &&
                w.shape().rank() == spatial + 2;
-  for (size_t k = 0; known && k < spatial; ++k)
-    known = x.shape()[k + 2].is_static() && w.shape()[w.shape().rank() - spatial + k].is_static();
+  for (size_t k = 0; known && k < spatial; ++k) {
+    const Dimension &in = x.shape()[k + 2], &kernel = w.shape()[w.shape().rank() - spatial + k];
+    known = in.is_static() && kernel.is_static();
+    if (in.min() > window::limit || kernel.min() > window::limit) n.fail("has sizes that are out of range");
+  }
   if (!n.has_attribute("output_shape") && !(same && known)) return n(op, x, w);
   auto shape = n.ints("output_shape");
   if (shape.empty()) {
@@ -101,11 +107,14 @@ Value transposed(NodeContext& n, Value x, Value w, size_t spatial) {
   }
   if (shape.size() == spatial + 2) shape.erase(shape.begin(), shape.begin() + 2);
   if (shape.size() != spatial) n.fail("output_shape must have one number for each spatial axis");
+  window::filled(shape, spatial, 0, 0, "output_shape");
   // ONNX splits the total padding by auto_pad; without one the bigger half comes first.
   const PartialShape in = x.shape(), kernel = w.shape();
   const size_t k0 = kernel.rank() - spatial;
   for (size_t k = 0; k < spatial; ++k) {
     if (in[k + 2].is_dynamic() || kernel[k0 + k].is_dynamic()) n.refuse("output_shape needs static spatial sizes");
+    if (in[k + 2].min() > window::limit || kernel[k0 + k].min() > window::limit)
+      n.fail("has sizes that are out of range");
     const int64_t total = std::max<int64_t>(0, op.strides[k] * (in[k + 2].get_length() - 1) + op.output_padding[k] +
                                                    (kernel[k0 + k].get_length() - 1) * op.dilations[k] + 1 - shape[k]);
     const int64_t half = total / 2;
@@ -189,6 +198,7 @@ Values lp_pool(NodeContext& n) {
   const Value x = n.in(0);
   const auto kernel = n.ints("kernel_shape");
   const int64_t p = n.version < 2 ? static_cast<int64_t>(n.f("p", 2)) : n.i("p", 2);
+  window::filled(kernel, kernel.size(), 1, 1, "kernel_shape");
   auto op = windowed<Convolution>(n, kernel.size());
   if (rounding(n) != RoundingType::floor) {
     if (n.rank(x) != kernel.size() + 2) n.fail("has a kernel of another rank than its input");

@@ -11,6 +11,7 @@
 #include "ops/quantize.hpp"
 #include "ops/reduce.hpp"
 #include "ops/unary.hpp"
+#include "ops/window.hpp"
 
 namespace hone::onnx {
 namespace {
@@ -125,8 +126,8 @@ Value quantized(NodeContext& n, Value y, size_t scale_index, int64_t axis) {
 template <class Op>
 Op conv_attributes(NodeContext& n, size_t spatial) {
   Op op;
-  op.strides = n.ints("strides", std::vector<int64_t>(spatial, 1));
-  op.dilations = n.ints("dilations", std::vector<int64_t>(spatial, 1));
+  op.strides = window::filled(n.ints("strides"), spatial, 1, 1, "strides");
+  op.dilations = window::filled(n.ints("dilations"), spatial, 1, 1, "dilations");
   const auto pads = n.ints("pads", std::vector<int64_t>(2 * spatial, 0));
   if (pads.size() != 2 * spatial) n.fail("pads must have two numbers for each spatial axis");
   op.pads_begin.assign(pads.begin(), pads.begin() + static_cast<std::ptrdiff_t>(spatial));

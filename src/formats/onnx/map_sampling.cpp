@@ -3,7 +3,9 @@
 #include <limits>
 #include <numbers>
 
+#include "base/checked.hpp"
 #include "formats/onnx/mapping.hpp"
+#include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/blocks.hpp"
@@ -15,6 +17,7 @@
 #include "ops/reduce.hpp"
 #include "ops/sampling.hpp"
 #include "ops/unary.hpp"
+#include "ops/window.hpp"
 
 namespace hone::onnx {
 namespace {
@@ -83,8 +86,9 @@ Values einsum(NodeContext& n) {
 
 Values col2im(NodeContext& n) {
   Col2Im op;
-  if (!n.in(1).shape().is_static()) n.refuse("needs to know the number of spatial axes");
-  const auto spatial = static_cast<size_t>(element_count(n.in(1).shape().to_shape()));
+  const PartialShape known = shape_of_rank(n.in(1).shape());
+  if (!known.rank_known()) n.refuse("needs to know the number of spatial axes");
+  const size_t spatial = known.rank();
   op.strides = n.ints("strides", std::vector<int64_t>(spatial, 1));
   op.dilations = n.ints("dilations", std::vector<int64_t>(spatial, 1));
   const auto pads = n.ints("pads", std::vector<int64_t>(2 * spatial, 0));
@@ -114,12 +118,14 @@ Values deform_conv(NodeContext& n) {
 Values max_unpool(NodeContext& n) {
   const Value x = n.in(0);
   const auto kernel = n.ints("kernel_shape");
-  const auto strides = n.ints("strides", std::vector<int64_t>(kernel.size(), 1)),
-             pads = n.ints("pads", std::vector<int64_t>(2 * kernel.size(), 0));
+  const auto strides = window::filled(n.ints("strides"), kernel.size(), 1, 1, "strides"),
+             pads = window::filled(n.ints("pads"), 2 * kernel.size(), 0, -window::limit, "pads");
+  window::filled(kernel, kernel.size(), 1, 1, "kernel_shape");
   if (!x.shape().is_static()) n.refuse("needs static sizes");
   Shape shape = x.shape().to_shape();
+  if (shape.size() != kernel.size() + 2) n.fail("has a kernel of another rank than its input");
   for (size_t k = 0; k < kernel.size(); ++k)
-    shape[k + 2] = (shape[k + 2] - 1) * strides[k] - pads[k] - pads[kernel.size() + k] + kernel[k];
+    shape[k + 2] = checked_mul(shape[k + 2] - 1, strides[k]) - pads[k] - pads[kernel.size() + k] + kernel[k];
   const Value zeros = n(Broadcast{}, n.like(x, 0), n.ints_constant({element_count(shape)}));
   const Value flat = n(ScatterElementsUpdate{}, zeros, n.reshape(n.in(1), {-1}), n.reshape(x, {-1}), n.int_constant(0));
   const Value y = n.reshape(flat, shape);

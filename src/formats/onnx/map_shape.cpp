@@ -4,6 +4,7 @@
 
 #include "formats/onnx/mapping.hpp"
 #include "ops/activation.hpp"
+#include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
@@ -116,10 +117,9 @@ Values slice(NodeContext& n) {
   }
   Value step = n.opt(4);
   if (!step) {
-    if (!n.in(1).shape().is_static()) n.refuse("needs to know how many axes it cuts");
-    step =
-        n.cast(n.ints_constant(std::vector<int64_t>(static_cast<size_t>(element_count(n.in(1).shape().to_shape())), 1)),
-               n.in(1).element_type());
+    const PartialShape known = shape_of_rank(n.in(1).shape());
+    if (!known.rank_known()) n.refuse("needs to know how many axes it cuts");
+    step = n.cast(n.ints_constant(std::vector<int64_t>(known.rank(), 1)), n.in(1).element_type());
   }
   return {n(Slice{}, x, n.in(1), n.in(2), step, n.opt(3))};
 }

@@ -53,7 +53,7 @@ Values tree_ensemble(NodeContext& n) {
     auto c = n.ints(ids);
     const auto leaf = n.ints(leaves);
     if (c.size() != nodes || leaf.size() != nodes) n.fail("lists of nodes differ in length");
-    for (size_t i = 0; i < nodes; ++i) c[i] = leaf[i] ? -c[i] - 1 : c[i];
+    for (size_t i = 0; i < nodes; ++i) c[i] = leaf[i] ? ~c[i] : c[i];
     return list(c);
   };
   t.true_nodes = children("nodes_truenodeids", "nodes_trueleafs");

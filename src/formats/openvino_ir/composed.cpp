@@ -60,10 +60,10 @@ Values region_yolo(LayerContext& l) {
   const bool softmax = l.flag("do_softmax", true);
   const int64_t coords = l.data.attribute("coords").as_llong(), classes = l.data.attribute("classes").as_llong();
   const auto mask = parse_ints(l.attribute("mask"));
-  const int64_t regions = softmax ? l.data.attribute("num").as_llong() : std::ssize(mask),
-                entries = coords + 1 + classes;
-  if (coords < 2 || classes < 1 || regions < 1 || rank(l, l.in(0)) != 4)
+  const int64_t regions = softmax ? l.data.attribute("num").as_llong() : std::ssize(mask);
+  if (coords < 2 || classes < 1 || regions < 1 || coords > 1 << 20 || classes > 1 << 20 || rank(l, l.in(0)) != 4)
     l.fail("coords, classes, num or mask are out of range");
+  const int64_t entries = coords + 1 + classes;
   const Value shape = shape_of(l, l.in(0)),
               size = l(Slice{}, shape, ints(l, {2}), ints(l, {4}), ints(l, {1}), ints(l, {0}));
   const Value x = l(Reshape{true}, l.in(0), l.all(Concat{0}, {ints(l, {0, regions, entries}), size})[0]);

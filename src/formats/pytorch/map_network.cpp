@@ -82,7 +82,7 @@ Value batched(NodeContext& n, Value x, size_t spatial, F&& f) {
   return n.squeeze(f(n.unsqueeze(x, {0})), {0});
 }
 size_t spatial_axes(NodeContext& n, Value w) {
-  if (n.rank(w) < 3) n.fail("wants weights with spatial axes");
+  if (n.rank(w) < 3) n.fail("wants spatial axes");
   return n.rank(w) - 2;
 }
 
@@ -202,7 +202,7 @@ Values pad(NodeContext& n) {
 Values upsample(NodeContext& n) {
   const std::string_view op = n.op();
   const Value x = n.in(n.has("self") ? "self" : "input");
-  const size_t spatial = n.rank(x) - 2;
+  const size_t spatial = spatial_axes(n, x);
   Interpolate r;
   const bool corners = n.flag("align_corners", false);
   r.coordinate_transformation_mode = corners ? CoordinateMode::align_corners : CoordinateMode::half_pixel;
@@ -220,9 +220,9 @@ Values upsample(NodeContext& n) {
     r.antialias = r.exclude_outside = true;
     if (r.mode == InterpolateMode::cubic) r.cube_coeff = -0.5;
   }
-  std::vector<int64_t> spatial_axes;
-  for (size_t k = 0; k < spatial; ++k) spatial_axes.push_back(static_cast<int64_t>(k) + 2);
-  const Value axes = n.ints_constant(spatial_axes);
+  std::vector<int64_t> resized;
+  for (size_t k = 0; k < spatial; ++k) resized.push_back(static_cast<int64_t>(k) + 2);
+  const Value axes = n.ints_constant(resized);
   if (n.has("output_size")) {
     static constexpr const char* names[][3] = {
         {"scales"}, {"scales_h", "scales_w"}, {"scales_d", "scales_h", "scales_w"}};

@@ -41,7 +41,7 @@ Values sequence(NodeContext& n, Op op) {
   const bool biased = n.flag("has_biases", true), batch_first = n.flag("batch_first", false);
   const int64_t layers = n.i("num_layers", 1), directions = n.flag("bidirectional", false) ? 2 : 1;
   const size_t each = biased ? 4 : 2;
-  if (layers < 1 || weights.size() != static_cast<size_t>(layers * directions) * each)
+  if (layers < 1 || layers > 4096 || weights.size() != static_cast<size_t>(layers * directions) * each)
     n.refuse("with a projection is not offered");
   Value x = n.in("input");
   if (!batch_first) x = n.transpose(x, {1, 0, 2});

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/checked.hpp"
 #include "formats/pytorch/mapping.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
@@ -341,10 +342,10 @@ Values as_strided(NodeContext& n) {
   for (int64_t i = 0; i < count; ++i) {
     int64_t rest = i, from = offset;
     for (size_t k = sizes.size(); k-- > 0;) {
-      from += rest % sizes[k] * strides[k];
+      from = checked_add(from, checked_mul(rest % sizes[k], strides[k]));
       rest /= sizes[k];
     }
-    if (from < 0 || from >= available) n.refuse("reaches outside of its tensor");
+    if (from >= available) n.refuse("reaches outside of its tensor");
     at.data<int64_t>()[i] = from;
   }
   return {n.gather(n.reshape(x, {-1}), n.b.constant(at), 0)};

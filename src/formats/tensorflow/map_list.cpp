@@ -3,6 +3,7 @@
 #include "formats/tensorflow/lists.hpp"
 #include "formats/tensorflow/mapping.hpp"
 #include "hone/error.hpp"
+#include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
@@ -76,9 +77,7 @@ Item pending(Value size, ElementType element, PartialShape shape) {
 PartialShape element_shape(NodeContext& n, size_t i) {
   const Tensor t = NodeContext::folded(n.in(i));
   if (!t) {
-    const PartialShape& s = n.in(i).shape();
-    return s.is_static() && s.rank() == 1 ? PartialShape::dynamic(static_cast<size_t>(s[0].get_length()))
-                                          : PartialShape::dynamic();
+    return shape_of_rank(n.in(i).shape());
   }
   if (t.rank() == 0) return PartialShape::dynamic();
   std::vector<Dimension> dims;

@@ -14,6 +14,7 @@
 #include "ops/pooling.hpp"
 #include "ops/reduce.hpp"
 #include "ops/unary.hpp"
+#include "ops/window.hpp"
 
 namespace hone::tensorflow {
 namespace {
@@ -136,7 +137,8 @@ Items conv_backprop(NodeContext& n, size_t spatial) {
   // [k..., O, I] of the forward convolution; here O are the channels of the result.
   const Value w = kernel_first(n, kernel, spatial);
   auto op = windowed<ConvolutionBackpropData>(n, f);
-  op.dilations = f.numbers(n, "dilations");
+  op.dilations = window::filled(f.numbers(n, "dilations"), spatial, 1, 1, "dilations");
+  window::filled(op.strides, spatial, 1, 1, "strides");
   const Value sizes = n.vector(n.in(0));
   const int64_t at = f.last ? 1 : 2, s = static_cast<int64_t>(spatial);
   Value space;
@@ -155,9 +157,11 @@ Items conv_backprop(NodeContext& n, size_t spatial) {
     op.auto_pad = AutoPad::explicit_;
     op.output_padding.assign(spatial, 0);
     for (size_t k = 0; k < spatial; ++k) {
-      const int64_t reach = op.strides[k] * (dy.shape()[k + 2].get_length() - 1) +
-                            (w.shape()[k + 2].get_length() - 1) * op.dilations[k] + 1;
+      const int64_t in = dy.shape()[k + 2].get_length(), wide = w.shape()[k + 2].get_length();
       const int64_t size = get_integer(wanted, k);
+      if (in > window::limit || wide > window::limit || size < 0 || size > window::limit)
+        n.fail("has sizes that are out of range");
+      const int64_t reach = op.strides[k] * (in - 1) + (wide - 1) * op.dilations[k] + 1;
       if (padding == "SAME") {
         const int64_t total = std::max<int64_t>(reach - size, 0);
         op.pads_begin[k] = total / 2;
@@ -239,11 +243,16 @@ Value per_channel(NodeContext& n, Value v, const Format& f) {
   return n.unsqueeze(v, axes);
 }
 
+size_t spatial_axes(NodeContext& n, Value x) {
+  if (n.rank(x) < 3) n.fail("wants spatial axes");
+  return n.rank(x) - 2;
+}
+
 // y, mean, variance and reserves, which inference does not read.
 Items batch_norm(NodeContext& n) {
   const Value x = n.in(0), gamma = n.in(1), beta = n.in(2);
   const std::string layout = n.s("data_format", "NHWC");
-  const Format f{layout == "NHWC" || layout == "NDHWC", n.rank(x) - 2};
+  const Format f{layout == "NHWC" || layout == "NDHWC", spatial_axes(n, x)};
   const double epsilon = n.f("epsilon", 1e-4f);
   Value mean = n.in(3), variance = n.in(4);
   Value data = f.first(n, n.cast(x, gamma.element_type()));
@@ -262,7 +271,7 @@ Items batch_norm(NodeContext& n) {
   return {f.back(n, y), mean, variance, mean, variance, mean};
 }
 Items batch_norm_global(NodeContext& n) {
-  const Format f{true, n.rank(n.in(0)) - 2};
+  const Format f{true, spatial_axes(n, n.in(0))};
   Value gamma = n.in(4);
   if (!n.flag("scale_after_normalization", true)) gamma = n(Broadcast{}, n.like(gamma, 1), n.shape_of(gamma));
   return {f.back(

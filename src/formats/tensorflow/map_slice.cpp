@@ -1,7 +1,9 @@
 // Slicing, gathering, scattering.
 #include <algorithm>
 
+#include "base/checked.hpp"
 #include "formats/tensorflow/mapping.hpp"
+#include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
@@ -23,19 +25,19 @@ Items slice(NodeContext& n) {
     std::vector<int64_t> from, to;
     for (size_t k = 0; k < b.size(); ++k) {
       from.push_back(get_integer(b, k));
-      to.push_back(get_integer(s, k) < 0 ? to_the_end : from.back() + get_integer(s, k));
+      to.push_back(get_integer(s, k) < 0 ? to_the_end : checked_add(from.back(), get_integer(s, k)));
     }
     begin = n.ints_constant(from);
     end = n.ints_constant(to);
   } else {
     end = n(Select{}, n(Less{}, size, n.int_constant(0)), n.int_constant(to_the_end), n(Add{}, begin, size));
   }
-  if (!begin.shape().is_static() && !size.shape().is_static()) n.refuse("needs to know the number of axes");
-  const int64_t axes = element_count(begin.shape().is_static() ? begin.shape().to_shape() : size.shape().to_shape());
+  const PartialShape known = shape_of_rank(begin.shape().is_static() ? begin.shape() : size.shape());
+  if (!known.rank_known()) n.refuse("needs to know the number of axes");
+  const size_t axes = known.rank();
   std::vector<int64_t> all;
-  for (int64_t k = 0; k < axes; ++k) all.push_back(k);
-  Item y(n(Slice{}, data, begin, end, n.ints_constant(std::vector<int64_t>(static_cast<size_t>(axes), 1)),
-           n.ints_constant(all)));
+  for (size_t k = 0; k < axes; ++k) all.push_back(static_cast<int64_t>(k));
+  Item y(n(Slice{}, data, begin, end, n.ints_constant(std::vector<int64_t>(axes, 1)), n.ints_constant(all)));
   y.complex = x.complex;
   return {y};
 }
@@ -138,6 +140,7 @@ bool single_diagonal(NodeContext& n, size_t i, int64_t& k) {
   if (!n.has(i)) return true;
   const auto v = n.constant_ints(i, "the diagonal");
   k = v.at(0);
+  if (k < -(1 << 30) || k > 1 << 30) n.fail("has a diagonal that is out of range");
   return v.size() == 1 || v[0] == v[1];
 }
 

@@ -306,6 +306,15 @@ TEST(TensorFlow, blocks_in_the_batch_are_written_as_reshapes_to_onnx) {
   EXPECT_EQ(run(through_onnx(half.read()), {x}), (std::vector<double>{0, 2, 1, 3}));
 }
 
+TEST(TensorFlow, refuses_a_slice_of_more_axes_than_any_tensor_has) {
+  GraphMaker m;
+  m.input("x", {2, 3})
+      .input("begin", {1 << 30}, 3)
+      .input("size", {1 << 30}, 3)
+      .node("y", "Slice", {"x", "begin", "size"});
+  EXPECT_THROW(m.read(), Error);
+}
+
 TEST(TensorFlow, inputs_of_past_fuzzing_end_in_a_model_or_an_error) {
   size_t files = 0;
   for (const auto& e : fs::directory_iterator(std::string(HONE_SOURCE_DIR) + "/tests/fuzz/corpus/tensorflow")) {

@@ -9,6 +9,7 @@
 #include "ops/convolution.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/window.hpp"
 
 namespace hone::tflite {
 namespace {
@@ -19,16 +20,20 @@ template <class Op>
 Op padded(NodeContext& n, Op op, Value image, Value w, int8_t code) {
   if (code != 0 && code != 1) n.fail("padding " + std::to_string(code) + " does not exist");
   op.auto_pad = code == 0 ? AutoPad::same_upper : AutoPad::valid;
-  bool dilated = false,
-       known = w.shape().is_static() && image.shape().rank_known() && image.shape().rank() == op.strides.size() + 2;
+  bool dilated = false, known = w.shape().is_static() && w.shape().rank() >= op.strides.size() &&
+                                image.shape().rank_known() && image.shape().rank() == op.strides.size() + 2;
   for (int64_t d : op.dilations) dilated |= d != 1;
   for (size_t k = 0; known && k < op.strides.size(); ++k) known = image.shape()[k + 1].is_static();
   if (code != 0 || !dilated || !known) return op;
   op.auto_pad = AutoPad::explicit_;
   const Shape kernel = w.shape().to_shape();
+  window::filled(op.strides, op.strides.size(), 1, 1, "strides");
+  window::filled(op.dilations, op.strides.size(), 1, 1, "dilations");
   for (size_t k = 0; k < op.strides.size(); ++k) {
     const int64_t size = image.shape()[k + 1].get_length(), out = (size + op.strides[k] - 1) / op.strides[k];
-    const int64_t reach = (kernel[kernel.size() - op.strides.size() + k] - 1) * op.dilations[k] + 1;
+    const int64_t wide = kernel[kernel.size() - op.strides.size() + k];
+    if (wide > window::limit) n.fail("has sizes that are out of range");
+    const int64_t reach = (wide - 1) * op.dilations[k] + 1;
     const int64_t total = std::max<int64_t>(0, (out - 1) * op.strides[k] + reach - size);
     op.pads_begin.push_back(total / 2);
     op.pads_end.push_back(total - total / 2);

@@ -1,6 +1,7 @@
 // Shapes: reshape, transpose, join, repeat, fill.
 #include "formats/tflite/mapping.hpp"
 #include "hone/error.hpp"
+#include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/movement.hpp"
@@ -114,8 +115,9 @@ Values broadcast_args(NodeContext& n) {
   // Shapes that are known when the model runs: ones in front of the shorter one, then the larger size, except that 1
   // gives way to 0.
   Value a = n.index_vector(0), c = n.index_vector(1);
-  if (a.shape().is_dynamic() || c.shape().is_dynamic()) n.refuse("needs shapes of known rank");
-  const int64_t ra = a.shape()[0].get_length(), rc = c.shape()[0].get_length();
+  const PartialShape sa = shape_of_rank(a.shape()), sc = shape_of_rank(c.shape());
+  if (!sa.rank_known() || !sc.rank_known()) n.refuse("needs shapes of known rank");
+  const auto ra = static_cast<int64_t>(sa.rank()), rc = static_cast<int64_t>(sc.rank());
   const auto ones = [&](int64_t k) { return n.ints_constant(std::vector<int64_t>(static_cast<size_t>(k), 1)); };
   if (ra < rc) a = n.concat({ones(rc - ra), a}, 0);
   if (rc < ra) c = n.concat({ones(ra - rc), c}, 0);

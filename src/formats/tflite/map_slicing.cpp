@@ -1,5 +1,6 @@
 // Parts of tensors: slices, splits, pads, reversal.
 #include "formats/tflite/mapping.hpp"
+#include "ops/axes.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
@@ -18,8 +19,9 @@ std::vector<int64_t> mask(int32_t bits, size_t entries) {
 Values strided_slice(NodeContext& n) {
   const Value x = n.in(0), begin = n.index_vector(1), stride = n.index_vector(3);
   Value end = n.index_vector(2);
-  if (begin.shape()[0].is_dynamic()) n.refuse("needs ranges of known length");
-  const auto entries = static_cast<size_t>(begin.shape()[0].get_length());
+  const PartialShape known = shape_of_rank(begin.shape());
+  if (!known.rank_known()) n.refuse("needs ranges of known length");
+  const size_t entries = known.rank();
   if (n.flag(5)) end = n(Add{}, begin, end);  // the end counts from the beginning
   StridedSlice op;
   op.begin_mask = mask(n.i(0), entries);
