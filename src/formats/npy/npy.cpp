@@ -175,9 +175,15 @@ Tensor parse_npy(std::span<const uint8_t> bytes, const std::string& where) {
   if (length > bytes.size() - begin) bad(where, "the file is truncated");
   const Header h = parse_header({reinterpret_cast<const char*>(bytes.data()) + begin, length}, where);
   const std::span<const uint8_t> data = bytes.subspan(begin + length);
-  const auto n = static_cast<size_t>(element_count(h.shape));
-  const size_t item = h.kind == 'U' ? checked_mul(h.item, size_t{4}) : h.item;
-  if (checked_mul(n, item) > data.size() || (item == 0 && n > data.size() + 1)) bad(where, "the file is truncated");
+  size_t n = 0, item = 0, needed = 0;
+  try {
+    n = static_cast<size_t>(element_count(h.shape));
+    item = h.kind == 'U' ? checked_mul(h.item, size_t{4}) : h.item;
+    needed = checked_mul(n, item);
+  } catch (const Error&) {
+    bad(where, "the sizes pass 64 bits");
+  }
+  if (needed > data.size() || (item == 0 && n > data.size() + 1)) bad(where, "the file is truncated");
   if (h.kind == 'U' || h.kind == 'S') {
     std::vector<std::string> values(n);
     for (size_t i = 0; i < n; ++i) values[i] = string_element(data.data() + source_index(i, h) * item, h);

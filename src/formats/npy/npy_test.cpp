@@ -69,6 +69,15 @@ TEST_F(Npy, refuses_what_is_short_or_strange) {
       Error);
   EXPECT_THROW(parse_npy(bytes("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", "12345678"), "t"), Error);
   EXPECT_THROW(parse_npy(bytes("{'descr': '<U0', 'fortran_order': False, 'shape': (99999999,), }\n", ""), "t"), Error);
+  for (const char* huge : {"{'descr': '<U4611686018427387904', 'fortran_order': False, 'shape': (6,), }\n",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }\n"}) {
+    try {
+      parse_npy(bytes(huge, "12345678"), "t");
+      ADD_FAILURE() << huge;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.where(), "t") << huge;
+    }
+  }
   auto whole = bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", "12345678");
   EXPECT_EQ(parse_npy(whole, "t").size(), 2u);
   for (size_t n = 0; n < whole.size(); ++n) EXPECT_THROW(parse_npy(std::span(whole).first(n), "t"), Error) << n;
