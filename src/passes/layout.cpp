@@ -72,7 +72,9 @@ std::optional<Images> images_of(const Graph& g, NodeId id) {
                                     "ShuffleChannels",
                                     "DepthToSpace",
                                     "SpaceToDepth",
-                                    "GroupNormalization"};
+                                    "GroupNormalization",
+                                    "MVN",
+                                    "NormalizeL2"};
   static const Names reductions{"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin",
                                 "ReduceL2",   "ReduceL1",  "ReduceProd"};
   Images images;
@@ -167,8 +169,8 @@ std::optional<Images> images_of(const Graph& g, NodeId id) {
 }
 
 bool default_accepts(const Graph& g, NodeId id) {
-  static const Names declined{"Slice",        "StridedSlice",      "LRN", "ShuffleChannels", "DepthToSpace",
-                              "SpaceToDepth", "GroupNormalization"};
+  static const Names declined{"Slice",        "StridedSlice",       "LRN", "ShuffleChannels", "DepthToSpace",
+                              "SpaceToDepth", "GroupNormalization", "MVN", "NormalizeL2"};
   return !declined.contains(g.node(id).op->name);
 }
 

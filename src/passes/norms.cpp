@@ -164,6 +164,30 @@ void l2_norms(std::vector<Rule>& r) {
   }));
 }
 
+std::vector<int64_t> all_but_batch(const PartialShape& s) {
+  std::vector<int64_t> axes;
+  for (size_t i = 1; i < s.rank(); ++i) axes.push_back(static_cast<int64_t>(i));
+  return axes;
+}
+
+// Images as rows and back around a norm of each whole: it needs no rows, and then no order of memory either.
+void norms_of_images(std::vector<Rule>& r) {
+  const auto x = any(), axes = constant();
+  const auto rows = op<Reshape>(x, any());
+  const auto norm = op<MVN>(rows, axes);
+  r.push_back(rule("norm_of_images", op<Reshape>(norm, any()), [=](const Match& m, Builder& b) -> Value {
+    const PartialShape &from = m[x].shape(), &flat = m[rows].shape();
+    if (!from.is_static() || !flat.is_static() || from.rank() < 3 || !same_shape(from, m.root().output().shape()))
+      return {};
+    const auto axis = trailing_axes(m[axes], flat);
+    if (!axis) return {};
+    const Shape shape = from.to_shape(), lines = flat.to_shape();
+    const Shape image(shape.begin() + 1, shape.end()), line(lines.begin() + *axis, lines.end());
+    if (element_count(image) != element_count(line) || element_count(image) == 0) return {};
+    return b(MVN(m.as<MVN>(norm)), m[x], b.ints(all_but_batch(from)));
+  }));
+}
+
 void softmaxes(std::vector<Rule>& r) {
   const auto x = any(), max_axes = constant(), sum_axes = constant();
   const auto max = op<ReduceMax>(x, max_axes), shifted = op<Subtract>(x, max);
@@ -192,6 +216,7 @@ Pass recognize_norms_pass() {
   layer_norms(r);
   rms_norms(r);
   l2_norms(r);
+  norms_of_images(r);
   softmaxes(r);
   return rules_pass("recognize_norms", std::move(r), true);
 }

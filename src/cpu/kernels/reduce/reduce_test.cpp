@@ -95,6 +95,28 @@ TEST(Normalization, rows_match_the_formula) {
   }
 }
 
+TEST(Normalization, of_images_and_of_channels_in_the_order_of_pixels) {
+  const int64_t n = 2, c = 21, h = 3, w = 5, space = h * w;
+  for (auto type : {f32, bf16, u8}) {
+    for (const bool whole : {true, false}) {
+      Node node = whole ? Node(MVN{.eps = 1e-3}) : Node(NormalizeL2{.eps = 1e-3, .eps_mode = "max"});
+      node.input(Node::desc(type, {n, c, h, w}, last), -2, 5);
+      node.constant(whole ? Tensor::of<int64_t>({3}, {1, 2, 3}) : Tensor::of<int64_t>({1}, {1}));
+      node.q.outputs = {Node::desc(type == u8 ? f32 : type, {n, c, h, w}, last)};
+      const size_t row = size_t(whole ? c * space : c);
+      std::vector<double> want(size_t(n * c * space));
+      for (size_t r = 0; r < want.size(); r += row) {
+        double mean = 0, square = 0;
+        for (size_t i = 0; whole && i < row; ++i) mean += node.value(0, r + i) / double(row);
+        for (size_t i = 0; i < row; ++i) square += std::pow(node.value(0, r + i) - mean, 2);
+        const double divisor = std::sqrt(whole ? square / double(row) + 1e-3 : square);
+        for (size_t i = 0; i < row; ++i) want[r + i] = (node.value(0, r + i) - mean) / divisor;
+      }
+      EXPECT_GT(node.expect(want, 2e-6), 0) << node.op;
+    }
+  }
+}
+
 struct PoolCase {
   int64_t n, c, h, w, kh, kw, sh, sw, dh = 1, dw = 1, pt = 0, pl = 0, pb = 0, pr = 0;
   bool exclude = true;

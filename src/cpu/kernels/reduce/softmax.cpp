@@ -108,11 +108,16 @@ std::optional<NormPlan> norm_plan(const KernelQuery& q, const char** why) {
     std::vector<int64_t> axes = q.inputs[1].value.to_ints();
     for (int64_t& i : axes) i += i < 0 ? rank : 0;
     std::sort(axes.begin(), axes.end());
-    for (size_t i = 0; i < axes.size(); ++i) {
-      if (axes[i] != rank - int64_t(axes.size()) + int64_t(i))
-        return *why = "the axes are not the last ones", std::nullopt;
+    const int64_t count = int64_t(axes.size());
+    const bool last = x.layout == Layout::channels_last && rank > 2;
+    // Whole images are rows in any order of memory; channels are the last axis of pixels.
+    const bool channels = last && count == 1 && axes[0] == 1;
+    for (int64_t i = 0; i < count && !channels; ++i) {
+      if (axes[size_t(i)] != rank - count + i || (last && count != rank - 1))
+        return *why = "the axes are not the last ones in memory", std::nullopt;
     }
-    axis = rank - int64_t(axes.size());
+    axis = rank - count;
+    if (channels) p.n = x.shape[1];
     if (q.op == "MVN") {
       const auto a = q.attrs<MVN>();
       p.row.epsilon = float(a.eps);
@@ -134,8 +139,10 @@ std::optional<NormPlan> norm_plan(const KernelQuery& q, const char** why) {
     if (!rms && q.num_op_inputs > 2 && q.inputs[2].present) p.beta = 2;
   }
   if (axis < 0 || axis > rank) return *why = "the axis lies outside of the shape", std::nullopt;
-  p.n = 1;
-  for (int64_t i = axis; i < rank; ++i) p.n *= x.shape[size_t(i)];
+  if (p.n == 0) {
+    p.n = 1;
+    for (int64_t i = axis; i < rank; ++i) p.n *= x.shape[size_t(i)];
+  }
   p.rows = p.n ? int64_t(x.size()) / p.n : 0;
   if (q.op == "NormalizeL2") p.row.count = float(p.n);
   for (int i : {p.gamma, p.beta}) {
@@ -177,7 +184,8 @@ struct NormalizeRow {
   };
   static Support supports(const KernelQuery& q) {
     if (!(features().*vector_isas[I].has)) return Support::no(vector_isas[I].needs);
-    if (q.inputs[0].layout != Layout::plain || q.outputs[0].layout != Layout::plain)
+    const bool any_order = q.op == "MVN" || q.op == "NormalizeL2";
+    if (q.inputs[0].layout != q.outputs[0].layout || (q.inputs[0].layout != Layout::plain && !any_order))
       return Support::no("takes the plain layout only");
     const char* why = nullptr;
     if (!norm_plan(q, &why)) return Support::no(why);
