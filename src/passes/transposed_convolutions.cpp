@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/basic.hpp"
+#include "ops/binary.hpp"
 #include "ops/convolution.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
@@ -43,13 +44,13 @@ struct Problem {
   }
 };
 
-// Weights under training would be rearranged in every step.
-bool is_constant(Value v) {
+// Weights under training would be rearranged in every step. Stored integers become numbers in a few steps.
+bool is_constant(Value v, int steps = 4) {
   const Node n = v.node();
   if (n.is<Constant>()) return true;
-  if (!n.is<FakeQuantize>()) return false;
+  if (steps == 0 || !(n.is<FakeQuantize>() || n.is<Convert>() || n.is<Subtract>() || n.is<Multiply>())) return false;
   const Values in = n.inputs();
-  return std::all_of(in.begin(), in.end(), [](const Value& i) { return i && i.node().is<Constant>(); });
+  return std::all_of(in.begin(), in.end(), [&](const Value& i) { return i && is_constant(i, steps - 1); });
 }
 
 template <class Op>
