@@ -83,11 +83,13 @@ ModelJob job_of(const BenchmarkOptions& o) {
   job.prepare = [shapes = o.shapes](Graph& g) { settle_shapes(g, shapes, "benchmark"); };
   job.accepts = [shapes = o.shapes](const Program& p, const auto&) {
     for (const auto& [name, shape] : shapes) {
-      const bool same = std::any_of(p.inputs.begin(), p.inputs.end(), [&, n = &name](const ProgramPort& port) {
-        const bool named = port.name == *n || std::find(port.names.begin(), port.names.end(), *n) != port.names.end() ||
-                           p.inputs.size() == 1;
-        return named && PartialShape(p[port.tensor].shape) == shape;
-      });
+      const bool same =
+          std::any_of(p.inputs.begin(), p.inputs.end(), [&, n = &name, s = &shape](const ProgramPort& port) {
+            const bool named = port.name == *n ||
+                               std::find(port.names.begin(), port.names.end(), *n) != port.names.end() ||
+                               p.inputs.size() == 1;
+            return named && PartialShape(p[port.tensor].shape) == *s;
+          });
       if (!same) return false;
     }
     return true;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops/axes.hpp"
+#include "ops/elementwise.hpp"
 #include "ops/family.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
@@ -20,9 +21,9 @@ T combine(ScatterReduction r, T a, T b) {
   switch (r) {
     case ScatterReduction::sum:
     case ScatterReduction::mean:
-      return static_cast<T>(a + b);
+      return static_cast<T>(Wrapping<T>(a) + Wrapping<T>(b));
     case ScatterReduction::prod:
-      return static_cast<T>(a * b);
+      return static_cast<T>(Wrapping<T>(a) * Wrapping<T>(b));
     case ScatterReduction::min:
       return std::min(a, b);
     case ScatterReduction::max:

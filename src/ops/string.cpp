@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "base/checked.hpp"
 #include "ops/axes.hpp"
 #include "ops/family.hpp"
 #include "ops/regex.hpp"
@@ -265,7 +266,8 @@ HONE_DEFINE_OP(LabelEncoder)
 namespace {
 
 int64_t vector_size(const TfIdfVectorizer& op) {
-  return op.ngram_indexes.empty() ? 0 : *std::max_element(op.ngram_indexes.begin(), op.ngram_indexes.end()) + 1;
+  if (op.ngram_indexes.empty()) return 0;
+  return checked_add(*std::max_element(op.ngram_indexes.begin(), op.ngram_indexes.end()), int64_t{1});
 }
 
 }  // namespace
@@ -310,8 +312,9 @@ void TfIdfVectorizer::eval(EvalCtx& ctx) const {
   Tensor y = ctx.output(0, ElementType::f32, x.rank() == 2 ? Shape{rows, size} : Shape{size});
   for (int64_t r = 0; r < rows; ++r) {
     float* out = y.data<float>() + r * size;
-    for (int64_t distance = 1; distance <= max_skip_count + 1; ++distance) {
-      for (int64_t length = min_gram_length; length <= max_gram_length; ++length) {
+    // Longer n-grams, and items further apart, do not fit into the row.
+    for (int64_t distance = 1; distance <= std::min(max_skip_count, columns) + 1; ++distance) {
+      for (int64_t length = min_gram_length; length <= std::min(max_gram_length, columns); ++length) {
         if (length == 1 && distance > 1) continue;  // single items have no distance
         for (int64_t start = 0; start + (length - 1) * distance < columns; ++start) {
           std::vector<std::string> items;

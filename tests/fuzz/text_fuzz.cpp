@@ -8,6 +8,7 @@
 #include "graph/text.hpp"
 #include "hone/error.hpp"
 #include "sample_network.hpp"
+#include "sample_texts.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
@@ -36,5 +37,6 @@ std::vector<std::vector<uint8_t>> fuzz_samples() {
                     "Result(%y) \"y\"\n}\n")}) {
     out.emplace_back(text.begin(), text.end());
   }
+  add_sample_texts(out, false, 2000);
   return out;
 }
