@@ -267,7 +267,14 @@ void InferRequest::set_callback(std::function<void(std::exception_ptr)> callback
 }
 std::vector<ProfilingInfo> InferRequest::get_profiling_info() const {
   std::vector<ProfilingInfo> out;
-  for (const StepProfile& s : impl_->model->compiled.profile()) {
+  if (!impl_->request) return out;
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->running)
+      throw Error(ErrorCode::usage, "[infer] the request is running: its times are not known yet", "",
+                  "wait for it first");
+  }
+  for (const StepProfile& s : impl_->request->profile()) {
     out.push_back({s.name, s.op, s.kernel, std::chrono::nanoseconds(static_cast<int64_t>(s.microseconds * 1e3))});
   }
   return out;

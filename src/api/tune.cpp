@@ -49,7 +49,7 @@ void measure_into(const std::shared_ptr<const Program>& program, const std::shar
     const double total = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
     if (r == 0) continue;  // the first one touches memory for the first time
     times.total = std::min(times.total, total);
-    const auto profile = session->profile();
+    const auto profile = request->profile();
     for (size_t i = 0; i < profile.size(); ++i) times.steps[i] = std::min(times.steps[i], profile[i].microseconds);
   }
 }

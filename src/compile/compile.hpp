@@ -95,6 +95,7 @@ class CompiledGraph {
   void reset_states();
 
   const CompileReport& report() const;
+  /// Times of the runs of `request()`, with `CompileOptions::profile` only.
   std::vector<StepProfile> profile() const;
 
  private:

@@ -212,7 +212,7 @@ void CompiledGraph::reset_states() {
 }
 
 std::vector<StepProfile> CompiledGraph::profile() const {
-  return impl_->fixed ? impl_->fixed->session->profile() : std::vector<StepProfile>();
+  return impl_->fixed ? impl_->fixed->request->profile() : std::vector<StepProfile>();
 }
 
 CompiledGraph compile_model(Graph graph, const CompileOptions& options) {

@@ -97,7 +97,7 @@ const Kernel* choose_kernel(const KernelQuery& query, const ProgramStep& step) {
   return best;
 }
 
-Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool, bool profile)
+Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool)
     : program_(std::move(program)), pool_(std::move(pool)), arena_(program_->arena_bytes) {
   const Program& p = *program_;
   size_t scratch = 0;
@@ -154,10 +154,6 @@ Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Threa
                                                     : nullptr;
     commits_.push_back({from, x.place, x.index, i, static_cast<size_t>(x.bytes)});
   }
-  if (profile) {
-    microseconds_.resize(steps_.size());
-    shortest_.resize(steps_.size());
-  }
 }
 
 void Executor::copy(void* to, const void* from, size_t bytes) noexcept {
@@ -181,7 +177,7 @@ bool Executor::run(const Bindings& b, RunError& error) noexcept {
       inputs_[p.slot] = bound(p.place, p.index);
   }
   using Clock = std::chrono::steady_clock;
-  const bool profile = !microseconds_.empty();
+  const bool profile = !b.times.last.empty();
   auto before = profile ? Clock::now() : Clock::time_point();
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& s = steps_[i];
@@ -198,8 +194,9 @@ bool Executor::run(const Bindings& b, RunError& error) noexcept {
     if (profile) {
       const auto now = Clock::now();
       const double took = std::chrono::duration<double, std::micro>(now - before).count();
-      microseconds_[i] = took;
-      shortest_[i] = shortest_[i] > 0 ? std::min(shortest_[i], took) : took;
+      b.times.last[i] = took;
+      double& shortest = b.times.shortest[i];
+      shortest = shortest > 0 ? std::min(shortest, took) : took;
       before = now;
     }
   }

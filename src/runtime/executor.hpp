@@ -25,23 +25,27 @@ class AlignedMemory {
   size_t size_ = 0;
 };
 
+/// Times of a request's steps in microseconds; empty where it takes none.
+struct StepTimes {
+  std::vector<double> last, shortest;
+};
+
 /// Memory of a request: one pointer an input, output, state.
 struct Bindings {
   std::span<void*const> inputs, outputs, states;
+  StepTimes& times;
 };
 
 class Executor {
  public:
   /// Throws `Error` where a step has no kernel.
-  Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool, bool profile);
+  Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool);
   /// One run. False: `error` says why. Allocates nothing.
   bool run(const Bindings& b, RunError& error) noexcept;
 
   size_t memory_bytes() const { return arena_.size() + scratch_.size(); }
   int threads() const { return pool_->size(); }
   const std::vector<const Kernel*>& kernels() const { return kernels_; }
-  const std::vector<double>& microseconds() const { return microseconds_; }
-  const std::vector<double>& shortest() const { return shortest_; }
 
  private:
   struct Step {
@@ -75,7 +79,6 @@ class Executor {
   std::vector<void*> outputs_;
   std::vector<Patch> patches_;
   std::vector<Commit> commits_;
-  std::vector<double> microseconds_, shortest_;
 };
 
 /// The kernel for a step on this CPU: the one the compiler took, else the cheapest with the same packed forms. Throws

@@ -183,7 +183,11 @@ size_t Model::num_steps() const noexcept {
 Status Model::step(size_t i, const char** name, const char** op, const char** kernel,
                    double* microseconds) const noexcept try {
   if (i >= num_steps()) return failure("[step] there is no step " + std::to_string(i));
-  if (i == 0 || impl_->profile.empty()) impl_->profile = impl_->session->profile();
+  if (i == 0 || impl_->profile.empty()) {
+    std::vector<StepProfile> now = impl_->request->profile();
+    if (impl_->profile.empty()) impl_->profile = std::move(now);
+    for (size_t k = 0; k < now.size(); ++k) impl_->profile[k].microseconds = now[k].microseconds;
+  }
   const ProgramStep& s = impl_->program().steps[i];
   if (name) *name = s.name.c_str();
   if (op) *op = s.op.c_str();

@@ -56,6 +56,7 @@ struct Request::Impl {
   std::vector<Tensor> states;
   std::vector<void*> input_pointers, output_pointers, state_pointers;
   std::function<void(const Status&)> callback;
+  StepTimes times;
   // Queue of the session and the state of an asynchronous run.
   Impl* next = nullptr;
   bool pending = false;
@@ -96,7 +97,7 @@ struct Session::Impl {
     }
     Executor* e = acquire();
     RunError error;
-    const bool ok = e->run({r.input_pointers, r.output_pointers, r.state_pointers}, error);
+    const bool ok = e->run({r.input_pointers, r.output_pointers, r.state_pointers, r.times}, error);
     release(e);
     if (!ok) return Status::failure(error.message);
     for (auto& s : r.outputs) {
@@ -157,7 +158,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<const Program> program,
     // Threads are dealt out evenly, the first streams take what is left over.
     const int share = std::max(1, threads / streams + (s < threads % streams ? 1 : 0));
     auto pool = options.pool ? options.pool : std::make_shared<ThreadPool>(share);
-    impl->executors.push_back(std::make_unique<Executor>(program, std::move(pool), options.profile));
+    impl->executors.push_back(std::make_unique<Executor>(program, std::move(pool)));
   }
   for (const Tensor& c : program->constants) populate_mapped({static_cast<const uint8_t*>(c.raw()), c.byte_size()});
   for (auto it = impl->executors.rbegin(); it != impl->executors.rend(); ++it) impl->idle.push_back(it->get());
@@ -182,6 +183,7 @@ std::unique_ptr<Request> Session::request() {
     r->states.push_back(own_memory(p[s.tensor]));
     r->state_pointers.push_back(r->states.back().raw());
   }
+  if (impl_->options.profile) r->times = {std::vector<double>(p.steps.size()), std::vector<double>(p.steps.size())};
   auto request = std::unique_ptr<Request>(new Request(std::move(r)));
   request->reset_states();
   return request;
@@ -207,17 +209,6 @@ size_t Session::memory_bytes() const {
   size_t n = 0;
   for (const auto& e : impl_->executors) n += e->memory_bytes();
   return n;
-}
-
-std::vector<StepProfile> Session::profile() const {
-  const Executor& e = *impl_->executors[0];
-  std::vector<StepProfile> rows;
-  for (size_t i = 0; i < e.microseconds().size(); ++i) {
-    const ProgramStep& s = impl_->program->steps[i];
-    rows.push_back(
-        {s.op, s.name, e.kernels()[i] ? e.kernels()[i]->name : "copy", e.microseconds()[i], e.shortest()[i]});
-  }
-  return rows;
 }
 
 Request::Request(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -355,6 +346,18 @@ Status Request::wait() noexcept {
 
 void Request::set_callback(std::function<void(const Status&)> f) {
   impl_->callback = std::move(f);
+}
+
+std::vector<StepProfile> Request::profile() const {
+  const Session::Impl& s = *impl_->session->impl_;
+  const std::vector<const Kernel*>& kernels = s.executors[0]->kernels();  // all streams have the same
+  std::vector<StepProfile> rows;
+  for (size_t i = 0; i < impl_->times.last.size(); ++i) {
+    const ProgramStep& step = s.program->steps[i];
+    rows.push_back(
+        {step.op, step.name, kernels[i] ? kernels[i]->name : "copy", impl_->times.last[i], impl_->times.shortest[i]});
+  }
+  return rows;
 }
 
 }  // namespace hone

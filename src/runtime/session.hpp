@@ -40,7 +40,7 @@ struct SessionOptions {
 struct StepProfile {
   std::string op, name, kernel;
   double microseconds = 0;  ///< of the last run
-  double shortest = 0;      ///< of all runs: what else the machine did is no property of the step
+  double shortest = 0;      ///< of the request's runs: what else the machine did is no property of the step
 };
 
 class Session;
@@ -79,6 +79,8 @@ class Request {
   Status wait() noexcept;
   /// Called by a thread of the session at the end of each started run; must not throw.
   void set_callback(std::function<void(const Status&)> f);
+  /// Times of this request's runs, with `profile` only. Not while it runs.
+  std::vector<StepProfile> profile() const;
 
  private:
   friend class Session;
@@ -106,8 +108,6 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<size_t> output_index(std::string_view name) const;
   /// Bytes of arenas and scratch (of all streams).
   size_t memory_bytes() const;
-  /// Times of the last run of stream 0, with `profile` only.
-  std::vector<StepProfile> profile() const;
 
  private:
   friend class Request;
