@@ -2,9 +2,20 @@
 
 namespace hone {
 
+namespace {
+
+// Graphs in several threads share attributes, and a visit stores fields of enumerations as it found them: it meets a
+// copy.
+void visit_copy(const OpDef& op, const void* attributes, FieldVisitor& v) {
+  const Attributes own = attributes ? op.copy(attributes) : Attributes();
+  op.visit(const_cast<void*>(own.get()), v);
+}
+
+}  // namespace
+
 std::vector<uint8_t> attribute_bytes(const OpDef& op, const void* attributes) {
   FieldWriter w;
-  op.visit(const_cast<void*>(attributes), w);  // writing only reads
+  visit_copy(op, attributes, w);
   return w.take();
 }
 
@@ -15,7 +26,7 @@ bool same_attributes(const OpDef& op, const void* a, const void* b) {
 std::vector<std::pair<std::string, std::string>> attribute_text(const OpDef& op, const void* attributes,
                                                                 size_t max_elements) {
   FieldPrinter p(max_elements);
-  op.visit(const_cast<void*>(attributes), p);
+  visit_copy(op, attributes, p);
   return p.take();
 }
 
