@@ -55,8 +55,9 @@ void check(const Case& c, ElementType ta, ElementType tb, ElementType ty, bool c
     b.quantization = q;
   }
   b.constant = constant;
-  TensorDesc& kept = node.input(b, -1, 1);
-  kept.value = Tensor(tb, c.b, const_cast<void*>(node.inputs[1]));
+  node.input(b, -1, 1);
+  const Tensor kept(tb, c.b, const_cast<void*>(node.inputs[1]));
+  node.q.inputs[1].value = kept;
   TensorDesc y = Node::desc(ty, c.y);
   if (is_integer(ty)) y.quantization = per_tensor(0.1f, ty == u8 ? 128 : 0);
   node.q.outputs = {y};
@@ -98,7 +99,7 @@ void check(const Case& c, ElementType ta, ElementType tb, ElementType ty, bool c
         for (int64_t l = 0; l < k; ++l) {
           const size_t at_b = size_t(ib * k * n + (transpose_b ? j * k + l : l * n + j));
           const double va = node.value(0, size_t(ia * m * k + (transpose_a ? l * m + i : i * k + l)));
-          const double vb = integer ? get_element(kept.value, at_b) * double(scales[scales.size() > 1 ? size_t(j) : 0])
+          const double vb = integer ? get_element(kept, at_b) * double(scales[scales.size() > 1 ? size_t(j) : 0])
                                     : node.value(1, at_b);
           sum += va * vb;
           mag += std::fabs(va * vb);
@@ -155,8 +156,9 @@ TEST(MatMul, columns_round_to_bytes_with_scales_of_their_own) {
       for (int64_t i = 0; i < n; ++i) weights->scales.push_back(0.01f + 0.001f * float(i % 5));
       weights->axis = 1;
       b.quantization = weights;
-      TensorDesc& kept = node.input(b);
-      kept.value = Tensor(i8, {k, n}, const_cast<void*>(node.inputs[1]));
+      node.input(b);
+      const Tensor kept(i8, {k, n}, const_cast<void*>(node.inputs[1]));
+      node.q.inputs[1].value = kept;
       node.q.num_op_inputs = 2;
       if (with_bias) {
         node.input(Node::desc(f32, {n}));
@@ -178,8 +180,8 @@ TEST(MatMul, columns_round_to_bytes_with_scales_of_their_own) {
           const auto c = size_t(i % n);
           double sum = with_bias ? node.value(2, c) : 0;
           for (int64_t l = 0; l < k; ++l)
-            sum += node.value(0, size_t(i / n * k + l)) * get_element(kept.value, size_t(l * n) + c) *
-                   double(weights->scale(c));
+            sum +=
+                node.value(0, size_t(i / n * k + l)) * get_element(kept, size_t(l * n) + c) * double(weights->scale(c));
           const double level = sum / columns->scale(c) + columns->zero_point(c);
           ASSERT_NEAR(out.data[i], std::min(std::max(level, 0.0), 255.0), 0.502) << where << " at " << i;
         }
