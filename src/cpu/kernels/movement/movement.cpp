@@ -288,6 +288,40 @@ Why plan_shuffle(const KernelQuery& q, MovePlan& p) {
   return nullptr;
 }
 
+// Channels of x to places inside of the blocks of y, or back.
+Why plan_blocks(const KernelQuery& q, MovePlan& p, DepthMode mode, int64_t block, bool back) {
+  const TensorDesc &x = back ? q.outputs[0] : q.inputs[0], &y = back ? q.inputs[0] : q.outputs[0];
+  const size_t rank = x.shape.size();
+  if (rank < 3 || y.shape.size() != rank || block < 1) return "has no space";
+  const auto own = logical_strides(x.shape, x.layout), out = logical_strides(y.shape, y.layout);
+  int64_t blocks = 1;
+  for (size_t i = 2; i < rank; ++i) blocks *= block;
+  const int64_t channels = y.shape[1];
+  if (x.shape[1] != channels * blocks) return "the blocks do not divide the channels";
+  // Pixels of a picture's colours are better written as planes, which the expansion comes to.
+  if (channels < 8) return "has less than 8 channels";
+  const bool first = mode == DepthMode::blocks_first;
+  Shape dims{x.shape[0], channels};
+  std::vector<int64_t> from{own[0], first ? own[1] : own[1] * blocks}, to{out[0], out[1]};
+  int64_t step = first ? own[1] * channels * blocks : own[1] * blocks;
+  for (size_t i = 2; i < rank; ++i) {
+    step /= block;
+    dims.insert(dims.end(), {x.shape[i], block});
+    from.insert(from.end(), {own[i], step});
+    to.insert(to.end(), {out[i] * block, out[i]});
+  }
+  p.moves.push_back({0, 0, back ? box(x.type, dims, to, from, 0, 0) : box(x.type, dims, from, to, 0, 0)});
+  return nullptr;
+}
+Why plan_depth_to_space(const KernelQuery& q, MovePlan& p) {
+  const auto op = q.attrs<DepthToSpace>();
+  return plan_blocks(q, p, op.mode, op.block_size, false);
+}
+Why plan_space_to_depth(const KernelQuery& q, MovePlan& p) {
+  const auto op = q.attrs<SpaceToDepth>();
+  return plan_blocks(q, p, op.mode, op.block_size, true);
+}
+
 // Each dimension of the result is one of repeats and one of the input.
 Why plan_tile(const KernelQuery& q, MovePlan& p) {
   const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
@@ -350,14 +384,23 @@ struct Operator {
   const char* name;
   Why (*plan)(const KernelQuery&, MovePlan&);
 };
-constexpr Operator operators[] = {{"Transpose", plan_transpose}, {"Reorder", plan_reorder},
-                                  {"Reshape", plan_reshape},     {"Squeeze", plan_reshape},
-                                  {"Unsqueeze", plan_reshape},   {"Concat", plan_concat},
-                                  {"Split", plan_split},         {"VariadicSplit", plan_split},
-                                  {"Slice", plan_slice},         {"Pad", plan_pad},
-                                  {"Broadcast", plan_broadcast}, {"StridedSlice", plan_strided_slice},
-                                  {"Tile", plan_tile},           {"ShuffleChannels", plan_shuffle},
-                                  {"Reverse", plan_reverse}};
+constexpr Operator operators[] = {{"Transpose", plan_transpose},
+                                  {"Reorder", plan_reorder},
+                                  {"Reshape", plan_reshape},
+                                  {"Squeeze", plan_reshape},
+                                  {"Unsqueeze", plan_reshape},
+                                  {"Concat", plan_concat},
+                                  {"Split", plan_split},
+                                  {"VariadicSplit", plan_split},
+                                  {"Slice", plan_slice},
+                                  {"Pad", plan_pad},
+                                  {"Broadcast", plan_broadcast},
+                                  {"StridedSlice", plan_strided_slice},
+                                  {"Tile", plan_tile},
+                                  {"ShuffleChannels", plan_shuffle},
+                                  {"Reverse", plan_reverse},
+                                  {"DepthToSpace", plan_depth_to_space},
+                                  {"SpaceToDepth", plan_space_to_depth}};
 
 Why plan_move(const KernelQuery& q, MovePlan& p) {
   for (const Operator& o : operators) {

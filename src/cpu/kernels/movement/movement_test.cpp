@@ -101,6 +101,47 @@ TEST(Movement, shuffle_mixes_the_groups) {
   }
 }
 
+TEST(Movement, channels_become_space_and_back) {
+  for (auto type : {f32, bf16, u8}) {
+    for (Layout layout : {plain, last}) {
+      for (const DepthMode mode : {DepthMode::blocks_first, DepthMode::depth_first}) {
+        for (const int64_t block : {2, 3}) {
+          const int64_t c = 9, h = 4, w = 7;
+          const Shape deep{2, c * block * block, h, w}, wide{2, c, h * block, w * block};
+          const auto n = size_t(block), channels = size_t(c);
+          const auto channel = [&](size_t ch, size_t y, size_t x) {
+            return mode == DepthMode::blocks_first ? (y * n + x) * channels + ch : (ch * n + y) * n + x;
+          };
+          Node spread(DepthToSpace{mode, block});
+          spread.input(Node::desc(type, deep, layout));
+          spread.q.outputs = {Node::desc(type, wide, layout)};
+          expect_moved(spread, [&](size_t i) {
+            auto at = coordinates(i, wide);
+            at[1] = channel(at[1], at[2] % n, at[3] % n);
+            at[2] /= n, at[3] /= n;
+            return index_of(at, deep);
+          });
+          Node gathered(SpaceToDepth{mode, block});
+          gathered.input(Node::desc(type, wide, layout));
+          gathered.q.outputs = {Node::desc(type, deep, layout)};
+          expect_moved(gathered, [&](size_t i) {
+            auto at = coordinates(i, deep);
+            for (size_t ch = 0; ch < channels; ++ch) {
+              for (size_t place = 0; place < n * n; ++place) {
+                if (channel(ch, place / n, place % n) != at[1]) continue;
+                auto from = at;
+                from[1] = ch, from[2] = at[2] * n + place / n, from[3] = at[3] * n + place % n;
+                return index_of(from, wide);
+              }
+            }
+            return size_t(0);
+          });
+        }
+      }
+    }
+  }
+}
+
 TEST(Movement, reorder_changes_the_layout_only) {
   for (auto type : {f32, bf16, i8}) {
     for (Shape shape : {Shape{2, 3, 19, 21}, Shape{1, 70, 4, 5}, Shape{2, 5, 6}, Shape{1, 4, 3, 2, 5}}) {
