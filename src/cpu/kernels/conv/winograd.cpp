@@ -163,7 +163,7 @@ class WinogradKernel : public PreparedKernel {
  private:
   // Tiles first + [begin, end) of a chunk of `tiles` to [product][tile][channel].
   void transform(const KernelArgs& args, int64_t first, int64_t tiles, int64_t begin, int64_t end, float* source,
-                 float* work) const {
+                 [[maybe_unused]] float* work) const {
     const int64_t n = m_ + 2, bytes = int64_t(num_bytes(type_)), pixel = w_.channels * bytes;
     const auto* x = static_cast<const uint8_t*>(args.inputs[0]);
     for (int64_t i = begin; i < end; ++i) {
