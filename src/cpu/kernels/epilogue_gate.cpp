@@ -10,8 +10,8 @@ LevelsView levels_view(const SlotStep& s) {
 
 }  // namespace
 
-// bias?, then the value and its sigmoid or hard sigmoid (both rounded to levels or neither) multiplied, then a factor a
-// channel?, levels?, a residual?
+// bias?, then the value and its sigmoid or hard sigmoid (both rounded to levels or neither) multiplied, or the function
+// that is this product; then a factor a channel?, levels?, a residual?
 void EpiloguePlan::find_gated_form(const Epilogue& e) {
   const int first_value = 1 + int(e.operands.size());
   const size_t begin = bias_operand_ >= 0 ? 1 : 0;
@@ -36,6 +36,10 @@ void EpiloguePlan::find_gated_form(const Epilogue& e) {
         (of_gate ? gate_levels : value_levels) = true;
         (of_gate ? gate : value) = number + 3;
         i += 3;
+      } else if ((s.op == EpilogueOp::hswish || (s.op == EpilogueOp::swish && s.alpha == 1)) && s.a == start &&
+                 gate < 0 && value == start) {
+        g.hard = s.op == EpilogueOp::hswish;
+        product = number;
       } else if (s.op == EpilogueOp::multiply && gate >= 0 &&
                  ((s.a == gate && s.b == value) || (s.a == value && s.b == gate))) {
         product = number;

@@ -105,6 +105,7 @@ HONE_INLINE void clamped_tile(const EpilogueView& view, const TileView& tile) {
 }
 template <bool INTEGER, bool RESIDUAL>
 HONE_INLINE void clamped_form(const EpilogueView& e, const TileView& t) {
+  if constexpr (only_bf16) return clamped_tile<INTEGER, RESIDUAL, Num::bf16>(e, t);
   switch (e.out_type) {
     case Num::f32:
       return clamped_tile<INTEGER, RESIDUAL, Num::f32>(e, t);
@@ -174,6 +175,76 @@ HONE_INLINE int blocks_to_bytes(const EpilogueView& e, const TileView& t) {
   }
   return j;
 }
+
+// One rounding in every copy of this code: which one meets a result depends on the number of threads.
+HONE_INLINE vf fused(vf a, vf b, vf c) {
+  return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+// HardSwish to bytes: with a = (v + 3) k, where 6 k^2 is what turns results into levels, a level is (a - 3 k) times a
+// clamped to [0, 6 k]. VECTORS of 16 columns of 4 / VECTORS rows at a time, from column `j` on.
+template <bool INTEGER, int VECTORS>
+HONE_INLINE void hard_swish_columns(const EpilogueView& e, const TileView& t, int j) {
+  constexpr int rows = 4 / VECTORS;
+  RequantView whole{};
+  const bool is_signed = e.out_type == Num::s8;
+  whole.zero = int32_t(e.out_zero) + (is_signed ? 128 : 0);
+  whole.high = 255;
+  whole.flip = is_signed ? 0x80 : 0;
+  const Requantizer<Between::nothing> q(whole);
+  const vf k = square_root(set1(e.out_inv_scale * (1.0f / 6.0f))), three = k * 3.0f, six = k * 6.0f, most = set1(1e9f);
+  const int64_t c = t.col0 + j;
+  const int n = t.cols - j;
+  vf scale[VECTORS], offset[VECTORS];
+  for (int i = 0; i < VECTORS; ++i) {
+    scale[i] = k;
+    offset[i] = three;
+    if (e.bias) offset[i] = fused(load(e.bias + c + i * 16), k, three);
+    if constexpr (INTEGER) {
+      scale[i] = load(e.dequant + c + i * 16) * k;
+      offset[i] = fused(-to_float(load_i32(e.comp + c + i * 16)), scale[i], offset[i]);
+    }
+  }
+  auto* to = static_cast<uint8_t*>(e.out) + t.row0 * e.ld_out + c;
+  for (int r = 0; r < t.rows; r += rows, to += rows * e.ld_out) {
+    vi level[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int row = r + i / VECTORS < t.rows ? r + i / VECTORS : t.rows - 1;
+      const int64_t at = row * t.ld + j + i % VECTORS * 16;
+      vf v;
+      if constexpr (INTEGER) {
+        v = to_float(load_i32(static_cast<const int32_t*>(t.acc) + at));
+      } else {
+        v = load(static_cast<const float*>(t.acc) + at);
+      }
+      const vf a = fused(v, scale[i % VECTORS], offset[i % VECTORS]);
+      level[i] = round_to_int(minimum(most, (a - three) * clamp_to(a, vf{}, six)));
+    }
+    const __m512i bytes = q.pack(level[0], level[1], level[2], level[3]);
+    if constexpr (VECTORS == 4) {
+      _mm512_storeu_si512(to, bytes);
+    } else {
+      const __m128i part[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+                               _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+      for (int i = 0; i < 4 && r + i < t.rows; ++i) {
+        if (n >= 16) {
+          _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * e.ld_out), part[i]);
+        } else {
+          _mm_mask_storeu_epi8(to + i * e.ld_out, first_lanes(n), part[i]);
+        }
+      }
+    }
+  }
+}
+template <bool INTEGER>
+static void hard_swish_to_bytes(const EpilogueView& view, const TileView& tile) {
+  const EpilogueView e = view;
+  const TileView t = tile;
+  int j = 0;
+  for (; j + 64 <= t.cols; j += 64) hard_swish_columns<INTEGER, 4>(e, t, j);
+  for (; j < t.cols; j += 16) hard_swish_columns<INTEGER, 1>(e, t, j);
+}
 #endif
 
 // The activations that end most convolutions and matrix products, in one pass.
@@ -184,7 +255,7 @@ static void one_pass(const EpilogueView& view, const TileView& tile) {
   int j = 0;
 #if HONE_LANES == 16
   if constexpr (OUT == Num::u8) {
-    if (!e.has_residual) j = blocks_to_bytes<INTEGER, OP>(e, t);
+    if (OP != EpilogueOp::hswish && !e.has_residual) j = blocks_to_bytes<INTEGER, OP>(e, t);
   }
 #endif
   for (; j < t.cols; j += lanes) {
@@ -205,6 +276,7 @@ static void one_pass(const EpilogueView& view, const TileView& tile) {
 }
 template <bool INTEGER, EpilogueOp OP>
 HONE_INLINE bool one_pass_to(const EpilogueView& e, const TileView& t) {
+  if constexpr (only_bf16) return one_pass<INTEGER, OP, Num::bf16>(e, t), true;
   switch (e.out_type) {
     case Num::f32:
       return one_pass<INTEGER, OP, Num::f32>(e, t), true;
@@ -212,6 +284,11 @@ HONE_INLINE bool one_pass_to(const EpilogueView& e, const TileView& t) {
       return one_pass<INTEGER, OP, Num::bf16>(e, t), true;
     case Num::u8:
     case Num::s8:
+#if HONE_LANES == 16
+      if constexpr (OP == EpilogueOp::hswish) {
+        if (!e.has_residual) return hard_swish_to_bytes<INTEGER>(e, t), true;
+      }
+#endif
       return one_pass<INTEGER, OP, Num::u8>(e, t), true;
     default:
       return false;
@@ -262,6 +339,7 @@ static void activated_form(const EpilogueView& e, const TileView& t) {
       for (int r = 0; r < t.rows; ++r) run_step(step, acc + r * t.ld, acc + r * t.ld, nullptr, t.cols);
     }
   }
+  if constexpr (only_bf16) return store_tile<Num::bf16>(e, t);
   switch (e.out_type) {
     case Num::f32:
       return store_tile<Num::f32>(e, t);
@@ -311,7 +389,7 @@ static void requantized_rows(const EpilogueView& e, const TileView& t) {
 #endif
   }
 }
-static void requantized_tile(const EpilogueView& e, const TileView& t) {
+[[maybe_unused]] static void requantized_tile(const EpilogueView& e, const TileView& t) {
   if (!e.requant.residual) return requantized_rows<Between::nothing>(e, t);
   if (e.requant.levels) return requantized_rows<Between::levels_and_residual>(e, t);
   requantized_rows<Between::residual>(e, t);
@@ -418,7 +496,14 @@ static void general_form(const EpilogueView& e, const TileView& t) {
 }
 
 void epilogue_tile(const EpilogueView& e, const TileView& t) {
+#ifdef HONE_ONLY_BF16
+  if (e.out_type != Num::bf16) return avx512::epilogue_tile(e, t);
+#else
   if (e.requant.scale) return requantized_tile(e, t);
+#if HONE_LANES == 16
+  if (e.table.bytes) return e.table.run(e, t);
+#endif
+#endif
   if (e.gate.on) return gated_form(e, t);
   if (!e.fast) return general_form(e, t);
   if (e.integer) return fast_form<true>(e, t);

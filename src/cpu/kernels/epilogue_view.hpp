@@ -53,6 +53,23 @@ struct GateView {
   OperandView residual;
 };
 
+struct EpilogueView;
+struct TileView;
+using EpilogueFn = void (*)(const EpilogueView&, const TileView&);
+
+/// Bytes of results by the biased result, which the chain rounds to levels: each level has two entries or more, one for
+/// each part of what is rounded to it. A value more than `table_margin` entries outside goes through `exact`.
+struct TableView {
+  const uint8_t* bytes;  ///< table_entries of them; null: another form
+  float scale, offset;   ///< entry + table_margin = scale * v + offset
+  EpilogueFn run, exact;
+};
+constexpr int table_entries = 512, table_margin = 4;
+/// Curves instead: bytes of a smooth function of the biased result v, as parabolas on 64 pieces of x = scale * v +
+/// offset, x of 16 bits. `bytes` holds 3 x 64 i16: in terms of t, which goes from -1 to 1 in each piece, the constant,
+/// linear and quadratic coefficients of (result - 128 or 0) * 2^curve_bits + half. Places of piece p: (x >> 10) & 63.
+constexpr int curve_pieces = 64, curve_bits = 7;
+
 /// How a tile of results becomes output: accumulators to real numbers, the epilogue, conversion to the output type.
 struct EpilogueView {
   // integer accumulators: real = (acc - comp[c]) * dequant[c]; both readable to a multiple of 16
@@ -82,6 +99,7 @@ struct EpilogueView {
   float out_inv_scale, out_zero, out_low, out_high;
   int64_t rows_per_image;  ///< rows of one n, for operands spread per row
   int64_t channels;
+  TableView table;
 };
 
 /// A tile of at most `tile_capacity` accumulators, f32 or i32, rows `ld` apart (a multiple of 16); it may be
@@ -97,8 +115,6 @@ struct TileView {
 constexpr int tile_capacity = 1024;
 constexpr int max_slots = 8;
 
-using EpilogueFn = void (*)(const EpilogueView&, const TileView&);
-
 #define HONE_EPILOGUE_ISA(ISA)                                  \
   namespace ISA {                                               \
   void epilogue_tile(const EpilogueView& e, const TileView& t); \
@@ -111,5 +127,17 @@ HONE_EPILOGUE_ISA(avx512)
 HONE_EPILOGUE_ISA(avx512bf16)
 HONE_EPILOGUE_ISA(neon)
 #undef HONE_EPILOGUE_ISA
+
+namespace avx512 {
+/// The form with curves.
+void curve_tile(const EpilogueView& e, const TileView& t);
+}  // namespace avx512
+namespace avx512vbmi {
+/// The form with a table.
+void table_tile(const EpilogueView& e, const TileView& t);
+/// The same for a gate whose value has levels: `bytes` are levels of the gate, and `scale` goes with the level of the
+/// value before it is rounded.
+void gate_tile(const EpilogueView& e, const TileView& t);
+}  // namespace avx512vbmi
 
 }  // namespace hone::cpu

@@ -7,6 +7,12 @@
 
 namespace hone::cpu::HONE_NS {
 
+#ifdef HONE_ONLY_BF16
+constexpr bool only_bf16 = true;
+#else
+constexpr bool only_bf16 = false;
+#endif
+
 // What a tile needs of its view: copies, since stores might change the originals, as far as the compiler knows.
 template <bool INTEGER, bool HARD, bool LEVELS, bool TAIL>
 struct GatedColumns {
@@ -62,7 +68,7 @@ template <bool INTEGER, bool HARD, bool LEVELS, bool TAIL>
 static void gated_tile(const EpilogueView& view, const TileView& tile) {
   const EpilogueView e = view;
   const TileView t = tile;
-  const bool bytes = e.out_type == Num::u8 || e.out_type == Num::s8;
+  const bool bytes = !only_bf16 && (e.out_type == Num::u8 || e.out_type == Num::s8);
   const float steps = LEVELS ? e.gate.value.step * e.gate.gate.step : 1.0f;
   // Bytes are stored from their levels; without a tail the product of levels is scaled to them at once.
   const float unit = bytes && !TAIL ? steps * e.out_inv_scale : steps;

@@ -102,6 +102,8 @@ class ElementwiseKernel : public PreparedKernel {
         v.direct_high = s.beta;
       } else if (op == EpilogueOp::multiply && !clamped && v.direct_a < 0 && v.direct_b < 0 && is_operand(other, p)) {
         v.direct_a = other;
+        // Factors that all rows share come second.
+        if (i == 0 && operands_[size_t(v.direct_x)].row_stride == 0) std::swap(v.direct_x, v.direct_a);
       } else if (op == EpilogueOp::add && !clamped && v.direct_b < 0 && is_operand(other, p)) {
         v.direct_b = other;
       } else {

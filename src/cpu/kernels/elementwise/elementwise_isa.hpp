@@ -77,7 +77,8 @@ static void direct_rows(const ElementwiseView& e, const int64_t* offsets, int64_
 }
 template <bool SCALES, bool SHIFTS, Num IN>
 static void direct_from(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
-  auto* run = e.out_type == Num::f32    ? direct_rows<SCALES, SHIFTS, IN, Num::f32>
+  auto* run = only_bf16                 ? direct_rows<SCALES, SHIFTS, IN, Num::bf16>
+              : e.out_type == Num::f32  ? direct_rows<SCALES, SHIFTS, IN, Num::f32>
               : e.out_type == Num::bf16 ? direct_rows<SCALES, SHIFTS, IN, Num::bf16>
                                         : direct_rows<SCALES, SHIFTS, IN, Num::u8>;
   run(e, offsets, out_offset, rows, cols);
@@ -91,8 +92,58 @@ static void direct_tile(const ElementwiseView& e, const int64_t* offsets, int64_
   run(e, offsets, out_offset, rows, cols);
 }
 
+// Bytes times a factor for each column, as squeeze-and-excite has it, to bytes: like integer sums with a scale and an
+// offset for each column, which all rows share.
+static void scaled_bytes(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
+  constexpr int most = 1024;
+  alignas(64) float scale[most], offset[most];
+  const ElementOperand x = e.operands[e.direct_x], a = e.operands[e.direct_a];
+  const bool is_signed = e.out_type == Num::s8;
+  const int shift = is_signed ? 128 : 0;
+  RequantView view{};
+  view.zero = int32_t(e.out_zero) + shift;
+  view.low = int32_t(e.out_low) + shift;
+  view.high = int32_t(e.out_high) + shift;
+  view.flip = is_signed ? 0x80 : 0;
+  const Requantizer<Between::nothing> q(view);
+  const vf unit = set1(x.scale * e.out_inv_scale), zero = set1(-x.zero);
+  for (int first = 0; first < cols; first += most) {
+    const int n = cols - first < most ? cols - first : most;
+    for (int j = 0; j < n; j += lanes) {
+      const vf factor = load_real(a, offsets[e.direct_a] + first + j) * unit;
+      store(scale + j, factor);
+      store(offset + j, factor * zero);
+    }
+    const auto* from = static_cast<const uint8_t*>(x.data) + offsets[e.direct_x] + first;
+    auto* to = static_cast<uint8_t*>(e.out) + out_offset + first;
+    for (int r = 0; r < rows; ++r, from += x.row_stride, to += e.out_row_stride) {
+      const auto level = [&](int j) __attribute__((always_inline)) {
+        return q.level(load_u8(from + j), load(scale + j), load(offset + j));
+      };
+      int j = 0;
+#if HONE_LANES == 16
+      for (; j < n; j += 64) {
+        const int left = n - j;
+        const vi b = left > 16 ? level(j + 16) : vi{}, c = left > 32 ? level(j + 32) : vi{},
+                 d = left > 48 ? level(j + 48) : vi{};
+        store_first_bytes(to + j, q.pack(level(j), b, c, d), left);
+      }
+#else
+      for (; j < n; j += lanes) store_bytes(to + j, q.bytes(level(j)), n - j < lanes ? n - j : lanes);
+#endif
+    }
+  }
+}
+static bool scales_bytes(const ElementwiseView& e) {
+  constexpr float infinity = __builtin_inff();
+  return e.direct_a >= 0 && e.direct_b < 0 && e.direct_low == -infinity && e.direct_high == infinity &&
+         (e.out_type == Num::u8 || e.out_type == Num::s8) && e.operands[e.direct_x].type == Num::u8 &&
+         e.operands[e.direct_a].row_stride == 0;
+}
+
 void elementwise_tile(const ElementwiseView& e, const int64_t* offsets, int64_t out_offset, int rows, int cols) {
   if (e.direct_x >= 0) {
+    if (!only_bf16 && scales_bytes(e)) return scaled_bytes(e, offsets, out_offset, rows, cols);
     const bool scales = e.direct_a >= 0, shifts = e.direct_b >= 0;
     return scales && shifts ? direct_tile<true, true>(e, offsets, out_offset, rows, cols)
            : scales         ? direct_tile<true, false>(e, offsets, out_offset, rows, cols)

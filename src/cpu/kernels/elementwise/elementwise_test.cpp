@@ -348,6 +348,29 @@ TEST(Elementwise, scale_shift_and_clamp_run_in_one_pass) {
   }
 }
 
+TEST(Elementwise, bytes_times_a_factor_for_each_channel_run_in_one_pass) {
+  const Layout last = Layout::channels_last;
+  for (auto [tx, ta, ty] : {std::tuple{u8, u8, u8}, {u8, f32, i8}, {u8, bf16, u8}, {u8, u8, f32}}) {
+    for (int64_t channels : {7, 37, 128, 1100}) {
+      for (bool factor_first : {false, true}) {
+        Node node(Multiply{});
+        const Shape shape = {2, channels, 5, 3};
+        const size_t x = factor_first ? 1 : 0;
+        if (factor_first) node.input(Node::desc(ta, {2, channels, 1, 1}, last));
+        node.input(Node::desc(tx, shape, last));
+        if (!factor_first) node.input(Node::desc(ta, {2, channels, 1, 1}, last));
+        node.q.outputs = {Node::desc(ty, shape, last)};
+        std::vector<double> want(size_t(element_count(shape)));
+        for (size_t i = 0; i < want.size(); ++i) {
+          const size_t c = i % size_t(channels), image = i / (want.size() / 2);
+          want[i] = node.value(x, i) * node.value(1 - x, image * size_t(channels) + c);
+        }
+        EXPECT_GT(node.expect(want, 2e-6, 10), 0);
+      }
+    }
+  }
+}
+
 TEST(Elementwise, slopes_of_prelu_go_with_the_channels) {
   for (Layout layout : {Layout::plain, Layout::channels_last}) {
     Node node(PRelu{});
