@@ -327,7 +327,7 @@ TEST(Dynamic, what_is_static_runs_as_a_program_before_sizes_that_data_decide) {
       Result(%r) "relu"
     })");
   CompiledGraph c = compile_model(g);
-  EXPECT_TRUE(c.mode().starts_with("program, then interpreter")) << c.mode();
+  EXPECT_TRUE(c.mode().starts_with("program, then node by node")) << c.mode();
   for (uint64_t seed : {1, 2}) {
     const Tensor x = random_tensor({3, 4}, seed);
     const auto got = c.infer({x}), wanted = evaluate(g, {x});

@@ -1,21 +1,26 @@
-// What runs a graph whose shapes are not all known: programs by input signature, or the interpreter.
+// What runs a graph whose shapes are not all known: programs by input signature, or node by node.
 #include <list>
 #include <map>
 #include <mutex>
 
 #include "compile/automatic.hpp"
 #include "compile/compile.hpp"
+#include "compile/kernel_evaluator.hpp"
+#include "compile/pipeline.hpp"
 #include "compile/segments.hpp"
+#include "compile/stepwise.hpp"
+#include "cpu/reference/reference.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
-#include "ops/evaluate.hpp"
+#include "passes/canonicalize.hpp"
+#include "passes/precision.hpp"
 
 namespace hone {
 namespace {
 
 // A static program with its session and the request that `infer` uses.
 struct Instance {
-  std::unique_ptr<Graph> tail;  ///< interpreted behind the program, where sizes depend on data
+  std::unique_ptr<StepwiseGraph> tail;  ///< behind the program, where sizes depend on data
   std::shared_ptr<const Program> program;
   std::shared_ptr<Session> session;
   std::unique_ptr<Request> request;
@@ -43,6 +48,25 @@ std::shared_ptr<const Program> compiled(Graph g, const CompileOptions& options, 
   return std::make_shared<const Program>(compile_program(std::move(g), options, &report));
 }
 
+// For graphs with sizes that only data can tell: what needs no sizes is settled, the rest waits for them.
+std::unique_ptr<StepwiseGraph> stepwise(Graph g, const CompileOptions& options) {
+  cpu::add_reference_kernels();
+  SelectOptions select;
+  select.pool = options.pool;
+  select.threads = options.pool->size();
+  select.bf16_compute = options.precision == Precision::bf16 && cpu_has_bf16();
+  if (options.optimize) {
+    KernelEvaluator evaluator(*options.pool);
+    PassOptions run;
+    run.evaluator = &evaluator;
+    run.disabled = options.disabled_passes;
+    std::vector<Pass> passes = canonicalize_passes();
+    passes.insert(passes.begin(), widen_half_pass());
+    run_passes(g, passes, run);
+  }
+  return std::make_unique<StepwiseGraph>(std::move(g), select, options.profile);
+}
+
 }  // namespace
 
 struct CompiledGraph::Impl {
@@ -56,8 +80,9 @@ struct CompiledGraph::Impl {
 
   // Dynamic models keep their graph.
   std::unique_ptr<Graph> graph;
-  std::string interpreter_reason;                                    ///< not empty: sizes depend on data
+  std::string stepwise_reason;                                    ///< not empty: sizes depend on data
   std::list<std::pair<Signature, std::unique_ptr<Instance>>> cache;  ///< most recently used first
+  std::unique_ptr<StepwiseGraph> whole;                              ///< of a graph without static parts
   VariableStore variables;
 
   std::vector<Datum> run(Instance& in, const std::vector<Datum>& values) {
@@ -74,16 +99,23 @@ struct CompiledGraph::Impl {
     if (!in.tail) return out;
     std::vector<Datum> rest = values;
     rest.insert(rest.end(), out.begin(), out.end());
-    return evaluate(*in.tail, rest);
+    return in.tail->run(rest);
   }
 
-  // The static part as a program, the rest for the interpreter. Null where that is no use.
+  // All that belongs to the model runs on one pool.
+  void share_pool() {
+    if (!options.pool) options.pool = std::make_shared<ThreadPool>(options.threads);
+    options.streams = 1;
+  }
+
+  // The static part as a program, the rest node by node. Null where that is no use.
   std::unique_ptr<Instance> segmented(const Graph& g) {
     auto segments = cut_static_head(g);
     if (!segments || segments->head.parameters().size() != g.parameters().size()) return nullptr;
+    share_pool();
     try {
       auto in = std::make_unique<Instance>(compiled(segments->head, options, report), options);
-      in->tail = std::make_unique<Graph>(std::move(segments->tail));
+      in->tail = stepwise(std::move(segments->tail), options);
       return in;
     } catch (const Error& e) {
       if (e.code() != ErrorCode::unsupported) throw;
@@ -102,9 +134,7 @@ struct CompiledGraph::Impl {
     for (size_t i = 0; i < s.size(); ++i) shapes[g.node(g.parameters()[i]).outputs[0]] = PartialShape(s[i]);
     g.reshape(shapes);
     while (cache.size() >= std::max<size_t>(1, options.cached_signatures)) cache.pop_back();
-    // All programs of the model run on one pool.
-    if (!options.pool) options.pool = std::make_shared<ThreadPool>(options.threads);
-    options.streams = 1;
+    share_pool();
     std::unique_ptr<Instance> fresh;
     try {
       fresh = std::make_unique<Instance>(compiled(g, options, report), options);
@@ -137,16 +167,20 @@ struct CompiledGraph::Impl {
     }
     if (fixed) return run(*fixed, values);
     if (head) return run(*head, values);
-    if (interpreter_reason.empty()) {
+    if (stepwise_reason.empty()) {
       try {
         return run(instance(signature), values);
       } catch (const Error& e) {
         if (e.code() != ErrorCode::unsupported) throw;
-        interpreter_reason = e.message();  // from now on: a size that only data can tell
+        stepwise_reason = e.message();  // from now on: a size that only data can tell
         cache.clear();
       }
     }
-    return evaluate(*graph, values, {&variables, {}});
+    if (!whole) {
+      share_pool();
+      whole = stepwise(*graph, options);
+    }
+    return whole->run(values, &variables);
   }
 };
 
@@ -174,8 +208,8 @@ const CompileReport& CompiledGraph::report() const {
 
 std::string CompiledGraph::mode() const {
   if (impl_->fixed) return "program";
-  if (impl_->head) return "program, then interpreter: " + impl_->interpreter_reason;
-  return impl_->interpreter_reason.empty() ? "program per signature" : "interpreter: " + impl_->interpreter_reason;
+  if (impl_->head) return "program, then node by node: " + impl_->stepwise_reason;
+  return impl_->stepwise_reason.empty() ? "program per signature" : "node by node: " + impl_->stepwise_reason;
 }
 
 Datum CompiledGraph::state(const std::string& name) const {
@@ -190,7 +224,7 @@ Datum CompiledGraph::state(const std::string& name) const {
 void CompiledGraph::set_state(const std::string& name, const Tensor& content) {
   if (impl_->fixed)
     check(impl_->fixed->request->set_state(name, content));
-  else if (impl_->interpreter_reason.empty())
+  else if (impl_->stepwise_reason.empty())
     throw Error(ErrorCode::unsupported, "[run] states of a model that is compiled per signature");
   else
     impl_->variables[name] = content.clone();
@@ -212,7 +246,17 @@ void CompiledGraph::reset_states() {
 }
 
 std::vector<StepProfile> CompiledGraph::profile() const {
-  return impl_->fixed ? impl_->fixed->request->profile() : std::vector<StepProfile>();
+  if (impl_->fixed) return impl_->fixed->request->profile();
+  if (impl_->whole) return impl_->whole->profile();
+  const Instance* in = impl_->head         ? impl_->head.get()
+                       : impl_->cache.empty() ? nullptr
+                                              : impl_->cache.front().second.get();
+  if (!in) return {};
+  std::vector<StepProfile> steps = in->request->profile();
+  if (in->tail) {
+    for (StepProfile& s : in->tail->profile()) steps.push_back(std::move(s));
+  }
+  return steps;
 }
 
 CompiledGraph compile_model(Graph graph, const CompileOptions& options) {
@@ -255,7 +299,7 @@ CompiledGraph compile_model(Graph graph, const CompileOptions& options) {
   if (!dynamic_input && only_tensors && !state) m.head = m.segmented(graph);
   m.graph = std::make_unique<Graph>(std::move(graph));
   // State of a dynamic model would have to follow it from program to program.
-  if (!dynamic_input || !only_tensors || state) m.interpreter_reason = why;
+  if (!dynamic_input || !only_tensors || state) m.stepwise_reason = why;
   return c;
 }
 
