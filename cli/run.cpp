@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "hone/tools.hpp"
 #include "options.hpp"
@@ -12,15 +13,27 @@
 namespace hone::cli {
 namespace {
 
-// A tensor name as a file name: what a file system or a shell would stumble over becomes '_'.
-std::string file_name(const std::string& name) {
+// A tensor name as a file name of its own: what a file system or a shell would stumble over becomes '_'.
+std::string file_name(const std::string& name, std::set<std::string>& taken) {
   std::string s;
   for (char c : name) s += std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_' ? c : '_';
-  return s.empty() || s[0] == '.' ? "_" + s : s;
+  if (s.empty() || s[0] == '.') s = "_" + s;
+  std::string fresh = s;
+  for (size_t i = 2; !taken.insert(fresh).second; ++i) fresh = s + "_" + std::to_string(i);
+  return fresh;
 }
 
-nlohmann::json write_value(const NamedValue& v, const std::filesystem::path& dir) {
-  const std::string base = file_name(v.name);
+void make_output_folder(const std::string& path) {
+  std::error_code e;
+  std::filesystem::create_directories(path, e);
+  if (e || !std::filesystem::is_directory(path))
+    throw Error(ErrorCode::failed,
+                "[run] cannot create the folder (" + (e ? e.message() : "a file is in the way") + ")", path,
+                "choose another --output-dir");
+}
+
+nlohmann::json write_value(const NamedValue& v, const std::filesystem::path& dir, std::set<std::string>& taken) {
+  const std::string base = file_name(v.name, taken);
   if (v.value.is_none()) return {{"name", v.name}, {"type", "none"}};
   if (v.value.is_sequence()) {
     nlohmann::json files = nlohmann::json::array();
@@ -71,6 +84,10 @@ Work setup_run(CLI::App& app) {
     for (size_t i = 0; i < o->inputs.size(); ++i) {
       auto [name, file] = parse_assignment(o->inputs[i]);
       if (name.empty()) name = std::to_string(i);
+      if (inputs.contains(name)) throw Error(ErrorCode::usage, "[run] input '" + name + "' is given twice");
+      if (!std::filesystem::exists(file))
+        throw Error(ErrorCode::unreadable, "[run] there is no file for input '" + name + "'", file,
+                    "--input wants NAME=FILE");
       if (file.ends_with(".npy")) {
         inputs[name] = load_npy(file);
         continue;
@@ -79,7 +96,10 @@ Work setup_run(CLI::App& app) {
       const auto ports = model->inputs();
       size_t index = ports.size();
       for (size_t k = 0; k < ports.size(); ++k) {
-        if (ports[k].name == name || std::to_string(k) == name) index = k;
+        if (ports[k].name == name) index = k;
+      }
+      for (size_t k = 0; k < ports.size() && index == ports.size(); ++k) {
+        if (std::to_string(k) == name) index = k;
       }
       if (index == ports.size()) throw Error(ErrorCode::usage, "[run] the model has no input '" + name + "'", o->model);
       inputs[name] = load_input(*model, index, file, o->picture);
@@ -87,10 +107,11 @@ Work setup_run(CLI::App& app) {
     for (const std::string& text : o->shapes) o->run.shapes.insert(parse_shape(text));
     o->run.network = o->network;
     const auto values = run_file(o->model, inputs, o->run, o->seed);
-    std::filesystem::create_directories(o->dir);
+    make_output_folder(o->dir);
     nlohmann::json outputs = nlohmann::json::array();
+    std::set<std::string> taken;
     for (const NamedValue& v : values) {
-      outputs.push_back(write_value(v, o->dir));
+      outputs.push_back(write_value(v, o->dir, taken));
       const auto& j = outputs.back();
       out.line(v.name + ": " + j["type"].get<std::string>() + (j.contains("shape") ? " " + j["shape"].dump() : ""));
     }

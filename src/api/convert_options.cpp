@@ -59,7 +59,12 @@ InputSpec parse_input(const std::string& text) {
 Value input_or_cut(Graph& g, const std::string& name) {
   if (const Value v = g.input(name)) return v;
   Value v = find_tensor(g, name);
-  if (!v) return find_input(g, name);  // a position, or an error that lists the names
+  if (!v) {
+    const size_t colon = name.rfind(':');
+    if (colon != std::string::npos && find_tensor(g, name.substr(0, colon)))
+      usage("--input names no element type behind the ':'", name, "types are f32, f16, i64, u8...");
+    return find_input(g, name);  // a position, or an error that lists the names
+  }
   if (v.node().is<Parameter>()) return v;
   const Value cut = Builder(g).parameter(v.type(), name);
   g.replace_uses(v.id, cut.id);

@@ -33,9 +33,8 @@ Port output_port(const Graph& g, NodeId result) {
 Value find_input(const Graph& g, const std::string& name) {
   if (const Value v = g.input(name)) return v;
   const Values inputs = g.inputs();
-  if (!name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); }) &&
-      std::stoul(name) < inputs.size()) {
-    return inputs[std::stoul(name)];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (name == std::to_string(i)) return inputs[i];
   }
   if (name.empty() && inputs.size() == 1) return inputs[0];
   std::string names;

@@ -36,41 +36,54 @@ std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, c
 // names.
 std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named,
                          const std::map<std::string, PartialShape>& shapes, uint64_t seed) {
+  // A name, else a position.
+  const auto index_of = [&](const std::string& name) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Port& p = inputs[i];
+      if (name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end()) return i;
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (name == std::to_string(i)) return i;
+    }
+    std::string all;
+    for (const Port& p : inputs) all += (all.empty() ? "" : ", ") + p.name;
+    throw Error(ErrorCode::usage, "[run] no input '" + name + "'", "",
+                "the inputs are " + (all.empty() ? "none" : all));
+  };
+  std::vector<const Datum*> given(inputs.size(), nullptr);
+  for (const auto& [name, d] : named) {
+    const Datum*& to = given[index_of(name)];
+    if (to) throw Error(ErrorCode::usage, "[run] input '" + name + "' is given twice");
+    to = &d;
+  }
+  std::vector<Port> ports = inputs;
+  for (const auto& [name, shape] : shapes) {
+    const size_t i = index_of(name);
+    if (given[i])
+      throw Error(ErrorCode::usage, "[run] input '" + name + "' has values, which have a shape of their own", "",
+                  "give --input or --shape");
+    if (!ports[i].partial_shape.compatible(shape))
+      throw Error(ErrorCode::usage, "[run] the shape " + to_string(shape) + " does not fit input '" + name + "' " +
+                                        to_string(ports[i].partial_shape));
+    ports[i].partial_shape = shape;
+  }
   std::vector<Datum> out;
-  std::set<std::string> strange;
-  for (const auto& [name, shape] : shapes) strange.insert(name);
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    Port p = inputs[i];
-    const auto meant = [&](const std::string& name) {
-      return name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end() ||
-             name == std::to_string(i);
-    };
-    const Datum* given = nullptr;
-    for (const auto& [name, d] : named) {
-      if (meant(name)) given = &d;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const ElementType wanted = ports[i].element_type;
+    if (!given[i]) {
+      out.emplace_back(random_input(ports[i], seed + i));
+      continue;
     }
-    for (const auto& [name, shape] : shapes) {
-      if (!meant(name)) continue;
-      if (given)
-        throw Error(ErrorCode::usage, "[run] input '" + name + "' has values, which have a shape of their own", "",
-                    "give --input or --shape");
-      if (!p.partial_shape.compatible(shape))
-        throw Error(ErrorCode::usage, "[run] the shape " + to_string(shape) + " does not fit input '" + name + "' " +
-                                          to_string(p.partial_shape));
-      p.partial_shape = shape;
-      strange.erase(name);
-    }
-    if (!given) {
-      out.emplace_back(random_input(p, seed + i));
-    } else if (given->is_tensor() && p.element_type != ElementType::dynamic &&
-               given->tensor().element_type() != p.element_type) {
-      out.emplace_back(given->tensor().converted(p.element_type));  // what travelled wider comes back
+    const ElementType have = given[i]->is_tensor() ? given[i]->tensor().element_type() : wanted;
+    if (have == wanted || wanted == ElementType::dynamic) {
+      out.push_back(*given[i]);
+    } else if ((have == ElementType::string) != (wanted == ElementType::string)) {
+      throw Error(ErrorCode::usage,
+                  "[run] input '" + ports[i].name + "' is " + name_of(wanted) + ", given " + name_of(have));
     } else {
-      out.push_back(*given);
+      out.emplace_back(given[i]->tensor().converted(wanted));  // what travelled wider comes back
     }
   }
-  if (!strange.empty())
-    throw Error(ErrorCode::usage, "[run] the model has no input '" + *strange.begin() + "' to give a shape to");
   return out;
 }
 
@@ -145,10 +158,12 @@ void cut_at(Graph& g, const std::map<std::string, Datum>& inputs) {
     if (g.handle(p).output().uses().empty()) unused.insert(p);
   }
   for (const auto& [name, d] : inputs) {
-    if (g.input(name) || std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); }))
-      continue;
+    if (g.input(name)) continue;
     const Value v = find_tensor(g, name);
-    if (!v) find_input(g, name);  // throws, listing the inputs
+    if (!v) {
+      find_input(g, name);  // a position, or an error that lists the inputs
+      continue;
+    }
     const Value cut = Builder(g).parameter(v.type(), name);
     g.replace_uses(v.id, cut.id);
   }

@@ -1,5 +1,8 @@
 #include "compile/buffer_pool.hpp"
 
+#include <sys/mman.h>
+
+#include <bit>
 #include <cstdlib>
 
 #include "base/checked.hpp"
@@ -9,6 +12,25 @@ namespace hone {
 namespace {
 
 constexpr size_t alignment = 64;
+constexpr size_t large_page = size_t{2} << 20;
+
+// With room for a vector past the end. Large blocks come in eight sizes an octave, so that a list that grows from run
+// to run, or within a loop, finds the block that it had before.
+size_t block_bytes(size_t bytes) {
+  const size_t padded = checked_add(bytes, 2 * alignment) / alignment * alignment;
+  if (padded < large_page) return padded;
+  const size_t step = std::bit_floor(padded) / 8;
+  return checked_add(padded, step - 1) / step * step;
+}
+
+void* allocate(size_t bytes) {
+  if (bytes < 2 * large_page) return std::aligned_alloc(alignment, bytes);
+  void* p = std::aligned_alloc(large_page, checked_add(bytes, large_page - 1) / large_page * large_page);
+#if defined(MADV_HUGEPAGE)
+  if (p) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  return p;
+}
 
 }  // namespace
 
@@ -18,7 +40,7 @@ BufferPool::~BufferPool() {
 
 Tensor BufferPool::tensor(ElementType type, const Shape& shape) {
   const size_t wanted = byte_size(type, static_cast<size_t>(element_count(shape)));
-  const size_t padded = checked_add(wanted, 2 * alignment) / alignment * alignment;
+  const size_t padded = block_bytes(wanted);
   Block block{nullptr, 0};
   {
     std::lock_guard lock(mutex_);
@@ -35,7 +57,7 @@ Tensor BufferPool::tensor(ElementType type, const Shape& shape) {
     }
   }
   if (!block.data) {
-    block = {std::aligned_alloc(alignment, padded), padded};
+    block = {allocate(padded), padded};
     if (!block.data)
       throw Error(ErrorCode::failed, "[run] out of memory for a tensor of " + std::to_string(wanted) + " bytes");
   }

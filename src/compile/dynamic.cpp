@@ -64,7 +64,7 @@ std::unique_ptr<StepwiseGraph> stepwise(Graph g, const CompileOptions& options) 
     passes.insert(passes.begin(), widen_half_pass());
     run_passes(g, passes, run);
   }
-  return std::make_unique<StepwiseGraph>(std::move(g), select, options.profile);
+  return std::make_unique<StepwiseGraph>(std::move(g), StepwiseOptions{select, options.profile});
 }
 
 }  // namespace
@@ -80,7 +80,7 @@ struct CompiledGraph::Impl {
 
   // Dynamic models keep their graph.
   std::unique_ptr<Graph> graph;
-  std::string stepwise_reason;                                    ///< not empty: sizes depend on data
+  std::string stepwise_reason;                                       ///< not empty: sizes depend on data
   std::list<std::pair<Signature, std::unique_ptr<Instance>>> cache;  ///< most recently used first
   std::unique_ptr<StepwiseGraph> whole;                              ///< of a graph without static parts
   VariableStore variables;
@@ -248,7 +248,7 @@ void CompiledGraph::reset_states() {
 std::vector<StepProfile> CompiledGraph::profile() const {
   if (impl_->fixed) return impl_->fixed->request->profile();
   if (impl_->whole) return impl_->whole->profile();
-  const Instance* in = impl_->head         ? impl_->head.get()
+  const Instance* in = impl_->head            ? impl_->head.get()
                        : impl_->cache.empty() ? nullptr
                                               : impl_->cache.front().second.get();
   if (!in) return {};

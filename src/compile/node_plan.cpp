@@ -42,11 +42,12 @@ void take_kernel(NodePlan& plan, KernelQuery& q, Choice choice, const std::vecto
   plan.packed.resize(q.inputs.size());
   for (const PackedInput& p : choice.plan.packs) {
     if (p.input >= q.inputs.size() || !q.inputs[p.input].value)
-      throw Error(ErrorCode::failed, std::string("[run] ") + choice.kernel->name + " packs an input that is not constant");
+      throw Error(ErrorCode::failed,
+                  std::string("[run] ") + choice.kernel->name + " packs an input that is not constant");
     Tensor& to = plan.packed[p.input];
     if (forms && in_graph[p.input]) {
-      Tensor& form = (*forms)[{q.inputs[p.input].value.raw(), p.form, std::string(q.op),
-                               {q.attributes.begin(), q.attributes.end()}}];
+      Tensor& form = (*forms)[{
+          q.inputs[p.input].value.raw(), p.form, std::string(q.op), {q.attributes.begin(), q.attributes.end()}}];
       if (!form) form = choice.kernel->pack(q, p);
       to = form;
     } else {

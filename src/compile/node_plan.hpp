@@ -32,8 +32,8 @@ struct NodePlan {
   std::vector<ElementType> types;  ///< of the outputs
   std::vector<Shape> shapes;
   std::vector<Layout> input_layouts, output_layouts;
-  std::vector<bool> wanted;     ///< outputs that somebody reads
-  std::vector<Tensor> packed;   ///< a form for each input; empty: the input as it is
+  std::vector<bool> wanted;    ///< outputs that somebody reads
+  std::vector<Tensor> packed;  ///< a form for each input; empty: the input as it is
   std::unique_ptr<PreparedKernel> prepared;
   const char* kernel = "reference";
 };

@@ -16,8 +16,6 @@ namespace hone {
 namespace {
 
 constexpr size_t plans_per_node = 8;
-// Smaller nodes take less time on the reference than choosing a kernel does.
-constexpr size_t worthwhile_elements = 256;
 
 // What a plan hangs on: a number for each property of each input.
 using Signature = std::vector<int64_t>;
@@ -75,12 +73,15 @@ class PlanCache {
 
 // Shared by a graph and the regions in it.
 struct StepwiseGraph::Shared {
+  explicit Shared(const StepwiseOptions& o)
+      : options(o.select), profile(o.profile), worthwhile_elements(o.worthwhile_elements) {}
   SelectOptions options;
+  bool profile;
+  size_t worthwhile_elements;
   std::shared_ptr<BufferPool> buffers = std::make_shared<BufferPool>();
   PackedForms forms;
   AlignedMemory scratch;
   PlanCache reorders;
-  bool profile = false;
 
   void* scratch_of(size_t bytes) {
     if (bytes > scratch.size()) scratch = AlignedMemory(bytes + bytes / 2);
@@ -93,9 +94,9 @@ struct StepwiseGraph::Impl {
     NodeId id;
     PlannedNode planned;
     bool plannable = false, large = false, with_values = false;
-    std::vector<bool> constant;  ///< inputs that are constants of the graph
-    PlanCache plans;
-    std::vector<std::unique_ptr<StepwiseGraph>> regions;
+    std::vector<bool> constant = {};  ///< inputs that are constants of the graph
+    PlanCache plans = {};
+    std::vector<std::unique_ptr<StepwiseGraph>> regions = {};
     const char* kernel = "reference";
     double microseconds = 0, shortest = 0;
   };
@@ -173,7 +174,7 @@ struct StepwiseGraph::Impl {
       }
       elements += in.back().any().size();
     }
-    if (elements < worthwhile_elements && !step.large) return false;
+    if (elements < shared->worthwhile_elements && !step.large) return false;
     const NodePlan* plan = nullptr;
     for (;;) {
       Signature s = signature_of(in, step.constant, step.with_values);
@@ -245,13 +246,15 @@ struct StepwiseGraph::Impl {
       out = {(*variables)[*state]};
     } else if (!n.regions.empty() && n.op->raw_types && !n.epilogue) {
       out = run_regions(step, n);
+    } else if (n.op->name == "ShapeOf" && values[n.inputs[0]].is_tensor()) {
+      out = evaluate_node(graph, step.id, {values[n.inputs[0]].any()});  // the layout is no matter
     } else if (step.plannable && run_planned(step, n)) {
       return;
     } else {
       out = evaluate_node(graph, step.id, plain_inputs(n));
     }
     for (size_t o = 0; o < n.outputs.size(); ++o) {
-      if (out[o].is_tensor() && out[o].tensor().size() >= worthwhile_elements) step.large = true;
+      if (out[o].is_tensor() && out[o].tensor().size() >= shared->worthwhile_elements) step.large = true;
       values[n.outputs[o]] = {out[o], {}};
     }
   }
@@ -352,12 +355,8 @@ std::vector<Datum> StepwiseGraph::Impl::run_regions(Step& step, const NodeData& 
   return ctx.take_outputs();
 }
 
-StepwiseGraph::StepwiseGraph(Graph graph, const SelectOptions& options, bool profile) {
-  auto shared = std::make_shared<Shared>();
-  shared->options = options;
-  shared->profile = profile;
-  impl_ = std::make_unique<Impl>(std::move(graph), std::move(shared));
-}
+StepwiseGraph::StepwiseGraph(Graph graph, const StepwiseOptions& options)
+    : StepwiseGraph(std::move(graph), std::make_shared<Shared>(options)) {}
 StepwiseGraph::StepwiseGraph(Graph graph, std::shared_ptr<Shared> shared)
     : impl_(std::make_unique<Impl>(std::move(graph), std::move(shared))) {}
 StepwiseGraph::~StepwiseGraph() = default;

@@ -1,8 +1,8 @@
 // Runs graphs whose sizes only data can tell, node by node on the kernels of this CPU.
 //
-// Each node is planned for the shapes that it meets: a kernel is chosen and prepared, weights are packed. Plans are kept, a
-// few for each node, packed weights always, so that a run with other sizes costs choosing, not packing. What no kernel
-// takes (and what is too small to be worth one) runs on the reference. Regions of control flow run the same way.
+// Each node is planned for the shapes that it meets: a kernel is chosen and prepared, weights are packed. Plans are
+// kept, a few for each node, packed weights always, so that a run with other sizes costs choosing, not packing. What no
+// kernel takes (and what is too small to be worth one) runs on the reference. Regions of control flow run the same way.
 #pragma once
 #include <memory>
 #include <vector>
@@ -13,10 +13,17 @@
 
 namespace hone {
 
+struct StepwiseOptions {
+  SelectOptions select;  ///< `pool` is used by every run
+  bool profile = false;
+  /// Nodes with fewer elements in all inputs run on the reference: it takes less time than choosing a kernel does.
+  size_t worthwhile_elements = 256;
+};
+
 class StepwiseGraph {
  public:
-  /// `options.pool` is used by every run. Nothing is planned yet.
-  StepwiseGraph(Graph graph, const SelectOptions& options, bool profile = false);
+  /// Nothing is planned yet.
+  StepwiseGraph(Graph graph, const StepwiseOptions& options);
   ~StepwiseGraph();
   StepwiseGraph(const StepwiseGraph&) = delete;
   StepwiseGraph& operator=(const StepwiseGraph&) = delete;

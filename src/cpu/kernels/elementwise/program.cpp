@@ -11,6 +11,16 @@
 namespace hone::cpu {
 namespace {
 
+// Is a known lower end above its upper end?
+bool upside_down(const TensorDesc& low, const TensorDesc& high) {
+  if (!low.value || !high.value) return false;
+  const size_t a = low.value.size(), b = high.value.size();
+  for (size_t i = 0; i < std::max(a, b); ++i) {
+    if (get_element(low.value, i % a) > get_element(high.value, i % b)) return true;
+  }
+  return false;
+}
+
 constexpr uint8_t code(EpilogueOp op) {
   return uint8_t(op);
 }
@@ -166,6 +176,7 @@ const char* add_operator(const KernelQuery& q, ElementProgram& p) {
   if (q.op == "FakeQuantize") {
     // clamp, round on the grid of the input range, spread over the output range
     if (is_integer(x.type)) return "reads real numbers only";
+    if (upside_down(q.inputs[1], q.inputs[2])) return "a range from high to low is left to the reference";
     int v[5];
     for (uint32_t i = 0; i < 5; ++i) v[i] = add_input(p, q, i, false);
     for (int i : v) {

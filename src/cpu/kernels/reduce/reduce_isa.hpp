@@ -128,9 +128,15 @@ static void window_columns(const RealInput& x, const RealOutput& y, const PoolWi
     const bool two = left > lanes;
     vf a = SUM ? vf{} : get(w.in + j), b = a;
     if (!SUM && two) b = get(w.in + j + lanes);
-    for (int64_t r = 0; r < w.ny; ++r) {
-      for (int64_t c = 0; c < w.nx; ++c) {
-        const int64_t at = w.in + r * w.row_step + c * w.pixel_step + j;
+    const auto take = [&](int64_t at, int64_t step, int64_t n) {
+      int64_t k = 0;
+      // Four at a time before they meet the running sum, whose rounding is what a long sum loses.
+      for (; SUM && k + 4 <= n; k += 4, at += 4 * step) {
+        const auto four = [&](int64_t i) { return get(i) + get(i + step) + get(i + 2 * step) + get(i + 3 * step); };
+        a = a + four(at);
+        if (two) b = b + four(at + lanes);
+      }
+      for (; k < n; ++k, at += step) {
         const vf u = get(at);
         a = SUM ? a + u : maximum(a, u);
         if (two) {
@@ -138,6 +144,11 @@ static void window_columns(const RealInput& x, const RealOutput& y, const PoolWi
           b = SUM ? b + v : maximum(b, v);
         }
       }
+    };
+    if (w.nx == 1) {
+      take(w.in + j, w.row_step, w.ny);
+    } else {
+      for (int64_t r = 0; r < w.ny; ++r) take(w.in + r * w.row_step + j, w.pixel_step, w.nx);
     }
     // Scales are positive, so integers may be reduced as they are and converted once.
     const float zero = x.quantized ? x.zero : 0.0f, scale = x.quantized ? x.scale : 1.0f;

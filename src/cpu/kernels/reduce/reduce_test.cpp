@@ -280,5 +280,21 @@ TEST(Reduce, over_space_and_last_axes) {
   }
 }
 
+TEST(Reduce, four_rows_meet_before_they_meet_the_running_sum) {
+  // One by one, each 1 would be lost beside 2^24.
+  constexpr int64_t rows = 1024, columns = 40;
+  Node node(ReduceSum{.keep_dims = false});
+  node.input(Node::desc(f32, {2, rows, columns}));
+  auto* x = reinterpret_cast<float*>(node.buffers[0].data);
+  for (int64_t i = 0; i < 2 * rows * columns; ++i) x[i] = i / columns % rows == 0 ? 16777216.0f : 1.0f;
+  node.constant(Tensor::of<int64_t>({1}, {1}));
+  node.q.outputs = {Node::desc(f32, {2, columns})};
+  EXPECT_GT(node.each_row([&](const Buffer& out, const std::string& where) {
+    for (size_t i = 0; i < 2 * columns; ++i)
+      EXPECT_EQ(read(node.q.outputs[0], out.data, i), 16777216.0 + rows - 4) << where;
+  }),
+            0);
+}
+
 }  // namespace
 }  // namespace hone::cpu::test
