@@ -7,6 +7,7 @@
 
 #include "formats/npy/npy.hpp"
 #include "hone/core.hpp"
+#include "hone/tools.hpp"
 #include "workspace.hpp"
 
 namespace hone {
@@ -64,6 +65,32 @@ TEST(Cli, converts_and_compares) {
   expect_refused(hone_run("run " + model() + " --shape 0[1,2] --output-dir " + at("shaped")), 2,
                  "does not fit input '0'");
   EXPECT_FALSE(d.parsed()["equal"].get<bool>());
+}
+
+TEST(Cli, says_what_is_wrong_with_an_input) {
+  ModelBuilder b("net");
+  const auto x = b.parameter("x", ElementType::f32, {2, 2});
+  const auto inside = b.add("Relu", {x}, {}, "17");
+  b.result("y", b.add("Negative", {inside}, {}, "t"));
+  Core().save_model(b.build(), at("inputs.onnx"));
+  save_npy(at("floats.npy"), Tensor::of<float>({2, 2}, {-1, 2, 3, -4}));
+  save_npy(at("words.npy"), Tensor::strings({2}, {"a", "b"}));
+  const std::string run = "run " + at("inputs.onnx") + " --output-dir " + at("wrong") + " --input ",
+                    good = at("floats.npy");
+  expect_refused(hone_run(run + "5=" + good), 2, "no input '5': the inputs are x");
+  expect_refused(hone_run(run + "z=" + good), 2, "no input 'z': the inputs are x");
+  expect_refused(hone_run(run + "x=" + good + " --input x=" + good), 2, "input 'x' is given twice");
+  expect_refused(hone_run(run + "x=" + good + " --input 0=" + good), 2, "is given twice");
+  expect_refused(hone_run(run + "x=" + at("words.npy")), 2, "input 'x' is f32, given string");
+  expect_refused(hone_run(run + "x"), 3, "--input wants NAME=FILE");
+  EXPECT_FALSE(fs::exists(at("wrong")));
+  expect_refused(hone_run("run " + at("inputs.onnx") + " --output-dir " + good), 1, "cannot create the folder");
+  expect_refused(hone_run("convert " + at("inputs.onnx") + " " + at("typed.onnx") + " --input x:float99"), 2,
+                 "names no element type");
+  // A number may be the name of a tensor inside: the graph is cut there.
+  const Outcome cut = hone_run("run " + at("inputs.onnx") + " --output-dir " + at("cut") + " --input 17=" + good);
+  ASSERT_EQ(cut.code, 0) << cut.err;
+  EXPECT_EQ(load_npy(at("cut/y.npy")).to_doubles(), (std::vector<double>{1, -2, -3, 4}));
 }
 
 TEST(Cli, outputs_of_one_value_have_names_and_files_of_their_own) {

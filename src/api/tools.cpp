@@ -37,7 +37,7 @@ std::vector<Datum> run_graph(const Graph& g, const std::vector<Datum>& inputs, c
 std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named,
                          const std::map<std::string, PartialShape>& shapes, uint64_t seed) {
   // A name, else a position.
-  const auto index_of = [&](const std::string& name) {
+  const auto index_of = [&](const std::string& name, const char* what) {
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Port& p = inputs[i];
       if (name == p.name || std::find(p.names.begin(), p.names.end(), name) != p.names.end()) return i;
@@ -52,13 +52,13 @@ std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::st
   };
   std::vector<const Datum*> given(inputs.size(), nullptr);
   for (const auto& [name, d] : named) {
-    const Datum*& to = given[index_of(name)];
+    const Datum*& to = given[index_of(name, "")];
     if (to) throw Error(ErrorCode::usage, "[run] input '" + name + "' is given twice");
     to = &d;
   }
   std::vector<Port> ports = inputs;
   for (const auto& [name, shape] : shapes) {
-    const size_t i = index_of(name);
+    const size_t i = index_of(name, " to give a shape to");
     if (given[i])
       throw Error(ErrorCode::usage, "[run] input '" + name + "' has values, which have a shape of their own", "",
                   "give --input or --shape");
