@@ -47,7 +47,7 @@ std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::st
     }
     std::string all;
     for (const Port& p : inputs) all += (all.empty() ? "" : ", ") + p.name;
-    throw Error(ErrorCode::usage, "[run] no input '" + name + "'", "",
+    throw Error(ErrorCode::usage, "[run] no input '" + name + "'" + what, "",
                 "the inputs are " + (all.empty() ? "none" : all));
   };
   std::vector<const Datum*> given(inputs.size(), nullptr);
