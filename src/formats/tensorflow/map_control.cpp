@@ -22,12 +22,18 @@ Value truth(NodeContext& n, Value v) {
   return n(NotEqual{}, v, n.like(v, 0));
 }
 
+// What follows the condition or the number of the branch.
+Items arguments_of(NodeContext& n) {
+  if (n.inputs().empty()) n.fail("has no condition");
+  return {n.inputs().begin() + 1, n.inputs().end()};
+}
+
 Items if_else(NodeContext& n) {
-  const Items arguments(n.inputs().begin() + 1, n.inputs().end());
+  const Items arguments = arguments_of(n);
   return n.importer.branches(n, truth(n, n.in(0)), {n.function("else_branch"), n.function("then_branch")}, arguments);
 }
 Items choose_case(NodeContext& n) {
-  const Items arguments(n.inputs().begin() + 1, n.inputs().end());
+  const Items arguments = arguments_of(n);
   return n.importer.branches(n, n.reshape(n.cast(n.in(0), ElementType::i32), {}), n.functions("branches"), arguments);
 }
 Items loop(NodeContext& n) {

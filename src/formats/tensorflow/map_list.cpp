@@ -125,6 +125,7 @@ bool is_count(Value v) {
 Item scattered(NodeContext& n, const Item& x, Value indices, Value values) {
   if (is_count(indices) && x.pending && !x.value) return Item(values);
   const Value list = x.value ? x.value : materialized(n.b, *x.pending, values.type());
+  if (list.shape().rank_known() && list.shape().rank() == 0) n.fail("wants a list");
   Value base = list;
   if (!list.shape().rank_known() || !values.shape().rank_known() ||
       !PartialShape(std::vector<Dimension>(list.shape().begin() + 1, list.shape().end())).is_static()) {
