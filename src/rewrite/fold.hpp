@@ -11,8 +11,8 @@ struct FoldOptions {
   /// A node whose result is larger than twice its inputs by more than this many bytes is not folded (Broadcast, Tile,
   /// Range...).
   size_t growth_limit = size_t{1} << 20;
-  /// Such results, up to this many bytes in all, are computed nevertheless where something small is made of them (tables
-  /// of positions that a small network is applied to).
+  /// Such results, up to this many bytes in all, are computed nevertheless where something small is made of them
+  /// (tables of positions that a small network is applied to).
   size_t passing_limit = size_t{1} << 28;
 };
 
