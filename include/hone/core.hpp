@@ -64,8 +64,8 @@ class HONE_API InferRequest {
   bool wait_for(std::chrono::milliseconds timeout);
   /// Called on a worker thread when an asynchronous run ends, with null or the exception.
   void set_callback(std::function<void(std::exception_ptr)> callback);
-  /// Times of the steps of this request's last run, in their order; none where only the run settles sizes. Throws `Error`
-  /// (usage) while it runs.
+  /// Times of the steps of this request's last run, in their order; none where only the run settles sizes. Throws
+  /// `Error` (usage) while it runs.
   std::vector<ProfilingInfo> get_profiling_info() const;
   /// Recurrent state back to its initial value.
   void reset_state();
