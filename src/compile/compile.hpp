@@ -63,7 +63,7 @@ std::string why_not_static(const Graph& g);
 Program compile_program(Graph graph, const CompileOptions& options = {}, CompileReport* report = nullptr);
 
 /// A model ready to run, whatever its shapes: one session for a static graph; for dynamic input shapes a program for
-/// each input signature, compiled on first use and kept in a bounded cache; the reference interpreter where sizes
+/// each input signature, compiled on first use and kept in a bounded cache; node by node on the kernels where sizes
 /// depend on data. Calls are serialised: use `session()->request()` for runs side by side.
 class CompiledGraph {
  public:
@@ -84,7 +84,7 @@ class CompiledGraph {
   std::shared_ptr<const Program> program() const;
   /// The request that `infer` uses, for states and zero-copy inputs; null unless static.
   Request* request();
-  /// How it runs: "program", "program per signature", or "interpreter" with the reason.
+  /// How it runs: "program", "program per signature", or "node by node" with the reason.
   std::string mode() const;
 
   /// Content of a state (weights, running statistics). Null where there is none of that name. A static model gives its
