@@ -10,6 +10,7 @@
 #include "compile/node_plan.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "ops/region_context.hpp"
 #include "runtime/executor.hpp"
 
 namespace hone {
@@ -306,44 +307,13 @@ struct StepwiseGraph::Impl {
   }
 };
 
-namespace {
-
-// Runs the regions of a node step by step.
-class StepwiseCtx : public EvalCtx {
- public:
-  using Run = std::function<std::vector<Datum>(size_t, const std::vector<Datum>&)>;
-  StepwiseCtx(std::vector<Datum> inputs, size_t outputs, const std::vector<Region>& regions, Run run)
-      : EvalCtx(std::move(inputs), outputs), regions_(regions), run_(std::move(run)) {}
-
-  std::vector<Datum> run_region(size_t r, std::vector<Datum> inputs) override {
-    if (r >= regions_.size()) fail("region " + std::to_string(r) + " is missing");
-    return run_(r, inputs);
-  }
-  Tensor blank_region_output(size_t r, size_t o) const override {
-    const Values outputs = regions_.at(r)->outputs();
-    if (o >= outputs.size() || !outputs[o].type().is_tensor())
-      fail("output " + std::to_string(o) + " of the region is no tensor");
-    Shape shape;
-    if (outputs[o].shape().rank_known()) {
-      for (const Dimension& d : outputs[o].shape()) shape.push_back(d.is_static() ? d.min() : 0);
-    }
-    return Tensor(outputs[o].element_type(), shape);
-  }
-
- private:
-  const std::vector<Region>& regions_;
-  Run run_;
-};
-
-}  // namespace
-
 std::vector<Datum> StepwiseGraph::Impl::run_regions(Step& step, const NodeData& n) {
   const auto run_region = [&](size_t r, const std::vector<Datum>& inputs) {
     auto& region = step.regions[r];
     if (!region) region.reset(new StepwiseGraph(*n.regions[r], shared));
     return region->impl_->run(inputs, nullptr);
   };
-  StepwiseCtx ctx(plain_inputs(n), n.outputs.size(), n.regions, run_region);
+  RegionContext ctx(plain_inputs(n), n.outputs.size(), n.regions, run_region);
   step.kernel = "regions";
   try {
     n.op->eval(n.attributes.get(), ctx);

@@ -6,6 +6,7 @@
 
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "ops/region_context.hpp"
 
 namespace hone {
 namespace {
@@ -24,30 +25,6 @@ Datum promoted(const Datum& d) {
   if (is_small_integer(t.element_type())) return t.converted(ElementType::i32);
   return d;
 }
-
-// Runs regions of the node for control flow.
-class RegionEvalCtx : public EvalCtx {
- public:
-  RegionEvalCtx(std::vector<Datum> inputs, size_t num_outputs, const std::vector<Region>& regions)
-      : EvalCtx(std::move(inputs), num_outputs), regions_(regions) {}
-  std::vector<Datum> run_region(size_t r, std::vector<Datum> inputs) override {
-    if (r >= regions_.size()) fail("region " + std::to_string(r) + " is missing");
-    return evaluate(*regions_[r], inputs);
-  }
-  Tensor blank_region_output(size_t r, size_t o) const override {
-    const Values outputs = regions_.at(r)->outputs();
-    if (o >= outputs.size() || !outputs[o].type().is_tensor())
-      fail("output " + std::to_string(o) + " of the region is no tensor");
-    Shape shape;
-    if (outputs[o].shape().rank_known()) {
-      for (const Dimension& d : outputs[o].shape()) shape.push_back(d.is_static() ? d.min() : 0);
-    }
-    return Tensor(outputs[o].element_type(), shape);
-  }
-
- private:
-  const std::vector<Region>& regions_;
-};
 
 // The element type that an output should have when the wanted one is not given: small floats in, small floats out.
 ElementType demoted_type(const std::vector<Datum>& inputs, ElementType computed) {
@@ -117,14 +94,15 @@ Tensor quantize(const Tensor& t, const Quantization& q, ElementType type) {
 
 std::vector<Datum> evaluate_op(const OpDef& op, const void* attributes, std::vector<Datum> inputs,
                                const std::vector<Region>& regions, size_t num_outputs, const Types* types) {
+  const auto run = [&](size_t r, const std::vector<Datum>& in) { return evaluate(*regions[r], in); };
   if (op.raw_types) {
-    RegionEvalCtx ctx(std::move(inputs), num_outputs, regions);
+    RegionContext ctx(std::move(inputs), num_outputs, regions, run);
     guarded_eval(op, attributes, ctx);
     return ctx.take_outputs();
   }
   std::vector<Datum> wide;
   for (const Datum& d : inputs) wide.push_back(promoted(d));
-  RegionEvalCtx ctx(std::move(wide), num_outputs, regions);
+  RegionContext ctx(std::move(wide), num_outputs, regions, run);
   guarded_eval(op, attributes, ctx);
   auto outputs = ctx.take_outputs();
   for (size_t i = 0; i < outputs.size(); ++i) {
