@@ -49,21 +49,23 @@ std::shared_ptr<const Program> compiled(Graph g, const CompileOptions& options, 
 }
 
 // For graphs with sizes that only data can tell: what needs no sizes is settled, the rest waits for them.
-std::unique_ptr<StepwiseGraph> stepwise(Graph g, const CompileOptions& options) {
+void settle(Graph& g, const CompileOptions& options) {
   cpu::add_reference_kernels();
+  if (!options.optimize) return;
+  KernelEvaluator evaluator(*options.pool);
+  PassOptions run;
+  run.evaluator = &evaluator;
+  run.disabled = options.disabled_passes;
+  std::vector<Pass> passes = canonicalize_passes();
+  passes.insert(passes.begin(), widen_half_pass());
+  run_passes(g, passes, run);
+}
+
+std::unique_ptr<StepwiseGraph> stepwise(Graph g, const CompileOptions& options) {
   SelectOptions select;
   select.pool = options.pool;
   select.threads = options.pool->size();
   select.bf16_compute = options.precision == Precision::bf16 && cpu_has_bf16();
-  if (options.optimize) {
-    KernelEvaluator evaluator(*options.pool);
-    PassOptions run;
-    run.evaluator = &evaluator;
-    run.disabled = options.disabled_passes;
-    std::vector<Pass> passes = canonicalize_passes();
-    passes.insert(passes.begin(), widen_half_pass());
-    run_passes(g, passes, run);
-  }
   return std::make_unique<StepwiseGraph>(std::move(g), StepwiseOptions{select, options.profile});
 }
 
@@ -109,10 +111,12 @@ struct CompiledGraph::Impl {
   }
 
   // The static part as a program, the rest node by node. Null where that is no use.
-  std::unique_ptr<Instance> segmented(const Graph& g) {
+  std::unique_ptr<Instance> segmented(Graph g) {
+    share_pool();
+    // Many a size is a constant behind arithmetic that only folding sees through.
+    settle(g, options);
     auto segments = cut_static_head(g);
     if (!segments || segments->head.parameters().size() != g.parameters().size()) return nullptr;
-    share_pool();
     try {
       auto in = std::make_unique<Instance>(compiled(segments->head, options, report), options);
       in->tail = stepwise(std::move(segments->tail), options);
@@ -178,7 +182,9 @@ struct CompiledGraph::Impl {
     }
     if (!whole) {
       share_pool();
-      whole = stepwise(*graph, options);
+      Graph g = *graph;
+      settle(g, options);
+      whole = stepwise(std::move(g), options);
     }
     return whole->run(values, &variables);
   }

@@ -3,31 +3,17 @@
 
 #include "ops/family.hpp"
 #include "ops/indexing.hpp"
+#include "ops/kept_boxes.hpp"
 #include "ops/selected_boxes.hpp"
 
 namespace hone {
 namespace {
 
-struct Box {
-  float y1, x1, y2, x2, area;
-  Box(float top, float left, float bottom, float right)
-      : y1(top), x1(left), y2(bottom), x2(right), area((y2 - y1) * (x2 - x1)) {}
-};
-
-Box box_at(const Tensor& boxes, size_t i, BoxEncoding encoding) {
-  const float a = static_cast<float>(get_element(boxes, i)), b = static_cast<float>(get_element(boxes, i + 1));
-  const float c = static_cast<float>(get_element(boxes, i + 2)), d = static_cast<float>(get_element(boxes, i + 3));
+UprightBox box_at(const float* p, BoxEncoding encoding) {
+  const float a = p[0], b = p[1], c = p[2], d = p[3];
   // Corners may be any diagonal; centres are x, y, width, height.
   if (encoding == BoxEncoding::corner) return {std::min(a, c), std::min(b, d), std::max(a, c), std::max(b, d)};
   return {b - d / 2, a - c / 2, b + d / 2, a + c / 2};
-}
-
-float overlap(const Box& a, const Box& b) {
-  const float h = std::max(0.0f, std::min(a.y2, b.y2) - std::max(a.y1, b.y1)),
-              w = std::max(0.0f, std::min(a.x2, b.x2) - std::max(a.x1, b.x1));
-  const float both = h * w;
-  if (a.area <= 0 || b.area <= 0) return 0;
-  return both / (a.area + b.area - both);
 }
 
 }  // namespace
@@ -52,9 +38,10 @@ Types NonMaxSuppression::infer(InferCtx& ctx) const {
 }
 
 void NonMaxSuppression::eval(EvalCtx& ctx) const {
-  const Tensor& boxes = ctx.input(0);
-  const Tensor scores =
-      ctx.input(1).element_type() == ElementType::f32 ? ctx.input(1) : ctx.input(1).converted(ElementType::f32);
+  const auto in_f32 = [&](size_t i) {
+    return ctx.input(i).element_type() == ElementType::f32 ? ctx.input(i) : ctx.input(i).converted(ElementType::f32);
+  };
+  const Tensor boxes = in_f32(0), scores = in_f32(1);
   if (boxes.rank() != 3 || scores.rank() != 3 || boxes.shape()[2] != 4 || boxes.shape()[0] != scores.shape()[0] ||
       boxes.shape()[1] != scores.shape()[2]) {
     ctx.fail("boxes " + to_string(boxes.shape()) + " and scores " + to_string(scores.shape()) + " do not fit");
@@ -77,10 +64,9 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
   std::vector<Candidate> queue;
   std::vector<SelectedBox> all;
   for (int64_t b = 0; b < batches; ++b) {
-    std::vector<Box> box;
+    std::vector<UprightBox> box;
     box.reserve(static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i)
-      box.push_back(box_at(boxes, static_cast<size_t>((b * count + i) * 4), box_encoding));
+    for (int64_t i = 0; i < count; ++i) box.push_back(box_at(boxes.data<float>() + (b * count + i) * 4, box_encoding));
     for (int64_t c = 0; c < classes; ++c) {
       queue.clear();
       for (int64_t i = 0; i < count; ++i) {
@@ -92,13 +78,16 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
       };
       std::make_heap(queue.begin(), queue.end(), after);
       std::vector<SelectedBox> chosen;
+      // A negative threshold suppresses even what lies apart.
+      const bool by_place = sigma <= 0 && iou_threshold >= 0;
+      KeptBoxes kept(iou_threshold, by_place ? queue.size() : 0);
       while (!queue.empty() && static_cast<int64_t>(chosen.size()) < limit) {
         std::pop_heap(queue.begin(), queue.end(), after);
         Candidate next = queue.back();
         queue.pop_back();
         const float before = next.score;
-        bool suppressed = false;
-        for (size_t j = chosen.size(); j-- > next.compared && !suppressed;) {
+        bool suppressed = by_place && kept.suppress(box[static_cast<size_t>(next.box)]);
+        for (size_t j = by_place ? 0 : chosen.size(); j-- > next.compared && !suppressed;) {
           const float iou = overlap(box[static_cast<size_t>(next.box)], box[static_cast<size_t>(chosen[j].box)]);
           suppressed = sigma <= 0 && iou > iou_threshold;
           if (sigma > 0 && !suppressed) {
@@ -110,6 +99,7 @@ void NonMaxSuppression::eval(EvalCtx& ctx) const {
         next.compared = chosen.size();
         if (next.score == before) {
           chosen.push_back({b, c, next.box, next.score});
+          if (by_place) kept.add(box[static_cast<size_t>(next.box)]);
         } else {  // it lost score: back into the queue
           queue.push_back(next);
           std::push_heap(queue.begin(), queue.end(), after);

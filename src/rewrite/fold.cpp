@@ -232,12 +232,35 @@ class Folder {
   size_t folded_ = 0;
 };
 
+bool has_open_shapes(const Graph& g) {
+  for (NodeId id = 0; id < g.node_capacity(); ++id) {
+    if (!g.alive(id)) continue;
+    for (ValueId v : g.node(id).outputs) {
+      if (!g.value(v).type.is_static()) return true;
+    }
+  }
+  return false;
+}
+
+// Sizes that hung on what is a constant now become known.
+void learn_shapes(Graph& g) {
+  if (!has_open_shapes(g)) return;
+  try {
+    g.reshape({});
+  } catch (const Error&) {
+    // Refused for these numbers: the run will say so, if it ever comes there.
+  }
+}
+
 }  // namespace
 
 size_t fold_constants(Graph& g, Evaluator& evaluator, const FoldOptions& options) {
   size_t folded = 0;
   // A value found by shape arithmetic makes its users constant: again until nothing is left.
-  while (const size_t n = Folder(g, evaluator, options).run()) folded += n;
+  while (const size_t n = Folder(g, evaluator, options).run()) {
+    folded += n;
+    learn_shapes(g);
+  }
   return folded;
 }
 

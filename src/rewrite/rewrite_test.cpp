@@ -174,6 +174,24 @@ TEST(Fold, goes_through_large_results_to_small_ones) {
   EXPECT_EQ(fold_constants(bounded, reference_evaluator(), options), 0u);
 }
 
+TEST(Fold, learns_sizes_from_what_became_constant) {
+  // The target goes through floats, where inference does not follow it, and the shape behind it is asked for again.
+  Graph g = parse_graph(R"(graph {
+    %x = Parameter() {element_type=f32,shape=[12]} "x"
+    %f = Constant() {value=f32[2]{3.5,5.5}}
+    %c = Ceiling(%f)
+    %n = Convert(%c) {destination_type=i64}
+    %half = Constant() {value=i64[2]{1,2}}
+    %t = Subtract(%n, %half)
+    %y = Reshape(%x, %t)
+    %s = ShapeOf(%y)
+    %z = Reshape(%x, %s)
+    Result(%z) "z" })");
+  EXPECT_FALSE(g.outputs()[0].type().is_static());
+  EXPECT_GT(fold_constants(g, reference_evaluator()), 0u);
+  EXPECT_EQ(to_string(g.outputs()[0].type()), "f32[3,4]");
+}
+
 TEST(Fold, leaves_state_alone) {
   Graph g = parse_graph(R"(graph {
     %w = Variable() {value=f32[2]{1,2},variable_id="w"}

@@ -119,8 +119,10 @@ struct Elements {
   int64_t axis;
 };
 const std::vector<Elements> element_cases = {
-    {{2, 5, 7, 3}, {2, 5, 4, 3}, 2}, {{2, 5, 7, 3}, {1, 9, 6, 2}, 1}, {{40}, {700}, 0},         {{3, 300}, {3, 20}, 1},
-    {{9, 600}, {30, 600}, 0},        {{4, 6, 5}, {9, 5, 4}, -3},      {{4, 3, 5}, {4, 3, 0}, 2}};
+    {{2, 5, 7, 3}, {2, 5, 4, 3}, 2}, {{2, 5, 7, 3}, {1, 9, 6, 2}, 1}, {{40}, {700}, 0},
+    {{3, 300}, {3, 20}, 1},          {{9, 600}, {30, 600}, 0},        {{4, 6, 5}, {9, 5, 4}, -3},
+    {{4, 3, 5}, {4, 3, 0}, 2},       {{7, 4, 5, 3}, {9, 4, 5, 3}, 0}, {{2, 3, 7, 5, 4}, {2, 3, 9, 5, 4}, 2},
+    {{3, 4, 5}, {2, 4, 9}, 2}};
 
 TEST(GatherElements, reads_along_any_axis) {
   for (const Elements& c : element_cases) {
@@ -155,6 +157,29 @@ TEST(ScatterElementsUpdate, writes_and_reduces_along_any_axis) {
         }
       }
     }
+  }
+}
+
+// An index for each row, broadcast along it.
+TEST(ScatterElementsUpdate, writes_and_gathers_whole_rows) {
+  Tensor at(i64, {6, 20, 9});
+  for (size_t i = 0; i < at.size(); ++i) set_integer(at, i, std::vector<int64_t>{4, -1, 0, 4, 2, 7}[i / 180]);
+  for (ElementType type : {f32, u8, i64}) {
+    for (ScatterReduction reduction : {ScatterReduction::none, ScatterReduction::sum, ScatterReduction::mean}) {
+      if (type == u8 && reduction != ScatterReduction::none) continue;
+      Node node(ScatterElementsUpdate{reduction});
+      node.input(Node::desc(type, {8, 20, 9})).quantization = nullptr;
+      node.constant(at);
+      node.input(Node::desc(type, {6, 20, 9})).quantization = nullptr;
+      node.constant(Tensor::scalar<int64_t>(0));
+      output(node, type, {8, 20, 9});
+      expect_reference(node);
+    }
+    Node node(GatherElements{0});
+    node.input(Node::desc(type, {8, 20, 9})).quantization = nullptr;
+    node.constant(at);
+    output(node, type, {6, 20, 9});
+    expect_reference(node);
   }
 }
 
@@ -289,6 +314,22 @@ TEST(ROIAlign, pools_boxes_in_all_modes) {
         node.input(Node::desc(f32, {12, 4}), -6, 30);
         node.constant(indices(node.rng, ratio == 2 ? i64 : i32, {12}, 0, 1));
         output(node, f32, {12, 3, 3, 5});
+        expect_reference(node, 1e-5);
+      }
+    }
+  }
+}
+
+// More channels than a vector has, boxes inside and outside, and those that are turned over.
+TEST(ROIAlign, pools_many_channels) {
+  for (int64_t channels : {16, 37}) {
+    for (RoiAlignedMode aligned : {RoiAlignedMode::asymmetric, RoiAlignedMode::half_pixel}) {
+      for (int64_t ratio : {0, 1, 2}) {
+        Node node(ROIAlign{7, 4, ratio, 0.5, RoiMode::avg, aligned});
+        node.input(Node::desc(f32, {2, channels, 9, 30}));
+        node.input(Node::desc(f32, {40, 4}), -20, 80);
+        node.constant(indices(node.rng, i64, {40}, 0, 1));
+        output(node, f32, {40, channels, 7, 4});
         expect_reference(node, 1e-5);
       }
     }

@@ -105,6 +105,14 @@ struct Elements {
   static constexpr int64_t piece = 256;
 
   Elements(const KernelQuery& q, size_t a) : data(q.inputs[0].shape), indices(q.inputs[1].shape), axis(a) {
+    // Axes that the indices cover in full become one with those before them: long lines are read in order.
+    for (size_t k = data.size(); k-- > 1;) {
+      if (k == axis || k - 1 == axis || indices[k] != data[k]) continue;
+      data[k - 1] *= data[k], indices[k - 1] *= indices[k];
+      data.erase(data.begin() + int64_t(k)), indices.erase(indices.begin() + int64_t(k));
+      if (axis > k) --axis;
+    }
+    a = axis;
     const size_t rank = data.size();
     size = data[a];
     for (size_t k = a + 1; k < rank; ++k) axis_step *= data[k], index_step *= indices[k];
@@ -115,8 +123,9 @@ struct Elements {
     for (size_t k = 0; k + 1 < rank; ++k) items *= k == a ? 1 : indices[k];
   }
   /// `f(first index, places, count)` for every piece of a line; no two items share an element of the data.
-  template <class F>
-  void each(const KernelArgs& args, bool wide, F f) const {
+  /// `run(first index, place, count)` where the places lie side by side.
+  template <class F, class Run>
+  void each(const KernelArgs& args, bool wide, F f, Run run) const {
     std::atomic<bool> any{false};
     const int64_t work = turns * (along ? line : std::min(line, piece));
     args.pool.parallel_for(items * pieces, 1 + 8192 / (work + 1), [&](int64_t begin, int64_t end, int) {
@@ -138,15 +147,18 @@ struct Elements {
         for (int64_t j = 0; j < turns; ++j, from += index_step) {
           for (int64_t k0 = first; k0 < last; k0 += piece) {
             const int64_t n = std::min(piece, last - k0), base = along ? to : to + k0, own = along ? 0 : 1;
-            const auto fill = [&](const auto* at) {
-              for (int64_t k = 0; k < n; ++k)
-                places[k] = base + inside(at[from + k0 + k], size, bad) * axis_step + k * own;
+            const auto go = [&](const auto* at) {
+              at += from + k0;
+              // Whole rows are named by an index that was broadcast along them.
+              if (own == 1 && std::all_of(at + 1, at + n, [&](auto v) { return v == *at; }))
+                return run(from + k0, base + inside(*at, size, bad) * axis_step, n);
+              for (int64_t k = 0; k < n; ++k) places[k] = base + inside(at[k], size, bad) * axis_step + k * own;
+              f(from + k0, places, n);
             };
             if (wide)
-              fill(static_cast<const int64_t*>(args.inputs[1]));
+              go(static_cast<const int64_t*>(args.inputs[1]));
             else
-              fill(static_cast<const int32_t*>(args.inputs[1]));
-            f(from + k0, places, n);
+              go(static_cast<const int32_t*>(args.inputs[1]));
           }
         }
       }
@@ -171,14 +183,20 @@ struct GatherElementsRow {
     Prepared(const KernelQuery& q, size_t axis)
         : e_(q, axis), bytes_(bytes_of(q.inputs[0].type)), wide_(q.inputs[1].type == ElementType::i64) {}
     void run(const KernelArgs& args) noexcept override {
-      e_.each(args, wide_, [&](int64_t first, const int64_t* places, int64_t n) {
-        with_unit(bytes_, [&](auto unit) {
-          using T = decltype(unit);
-          const auto* x = static_cast<const T*>(args.inputs[0]);
-          auto* y = static_cast<T*>(args.outputs[0]) + first;
-          for (int64_t k = 0; k < n; ++k) y[k] = x[places[k]];
-        });
-      });
+      e_.each(
+          args, wide_,
+          [&](int64_t first, const int64_t* places, int64_t n) {
+            with_unit(bytes_, [&](auto unit) {
+              using T = decltype(unit);
+              const auto* x = static_cast<const T*>(args.inputs[0]);
+              auto* y = static_cast<T*>(args.outputs[0]) + first;
+              for (int64_t k = 0; k < n; ++k) y[k] = x[places[k]];
+            });
+          },
+          [&](int64_t first, int64_t place, int64_t n) {
+            std::memcpy(static_cast<uint8_t*>(args.outputs[0]) + first * bytes_,
+                        static_cast<const uint8_t*>(args.inputs[0]) + place * bytes_, size_t(n * bytes_));
+          });
     }
 
    private:
@@ -215,13 +233,19 @@ struct ScatterElementsRow {
     void run(const KernelArgs& args) noexcept override {
       copy_data(args, size_ * bytes_);
       if (op_.reduction == ScatterReduction::none) {
-        e_.each(args, wide_, [&](int64_t first, const int64_t* places, int64_t n) {
-          with_unit(bytes_, [&](auto unit) {
-            using T = decltype(unit);
-            const auto* u = static_cast<const T*>(args.inputs[2]) + first;
-            for (int64_t k = 0; k < n; ++k) static_cast<T*>(args.outputs[0])[places[k]] = u[k];
-          });
-        });
+        e_.each(
+            args, wide_,
+            [&](int64_t first, const int64_t* places, int64_t n) {
+              with_unit(bytes_, [&](auto unit) {
+                using T = decltype(unit);
+                const auto* u = static_cast<const T*>(args.inputs[2]) + first;
+                for (int64_t k = 0; k < n; ++k) static_cast<T*>(args.outputs[0])[places[k]] = u[k];
+              });
+            },
+            [&](int64_t first, int64_t place, int64_t n) {
+              std::memcpy(static_cast<uint8_t*>(args.outputs[0]) + place * bytes_,
+                          static_cast<const uint8_t*>(args.inputs[2]) + first * bytes_, size_t(n * bytes_));
+            });
       } else if (bytes_ == 4) {
         reduce<float>(args);
       } else {
@@ -235,14 +259,19 @@ struct ScatterElementsRow {
       auto* y = static_cast<T*>(args.outputs[0]);
       auto* counts = counts_ ? static_cast<uint32_t*>(args.scratch) : nullptr;
       if (counts) std::fill_n(counts, size_, op_.use_init_val ? 1 : 0);
-      e_.each(args, wide_, [&](int64_t first, const int64_t* places, int64_t n) {
-        const auto* u = static_cast<const T*>(args.inputs[2]) + first;
-        for (int64_t k = 0; k < n; ++k) {
-          T& v = y[places[k]];
-          // Without the initial value, the first update of an element takes its place.
-          v = counts && counts[places[k]]++ == 0 ? u[k] : combine(op_.reduction, v, u[k]);
-        }
-      });
+      // Without the initial value, the first update of an element takes its place.
+      const auto update = [&](int64_t place, T u) {
+        y[place] = counts && counts[place]++ == 0 ? u : combine(op_.reduction, y[place], u);
+      };
+      const auto* updates = static_cast<const T*>(args.inputs[2]);
+      e_.each(
+          args, wide_,
+          [&](int64_t first, const int64_t* places, int64_t n) {
+            for (int64_t k = 0; k < n; ++k) update(places[k], updates[first + k]);
+          },
+          [&](int64_t first, int64_t place, int64_t n) {
+            for (int64_t k = 0; k < n; ++k) update(place + k, updates[first + k]);
+          });
       if (op_.reduction != ScatterReduction::mean) return;
       for (int64_t i = 0; i < size_; ++i) {
         if (counts[i] > 1) y[i] = mean_of(y[i], counts[i]);
