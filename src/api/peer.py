@@ -169,6 +169,8 @@ class OpenVino:
             config["NUM_STREAMS"] = job["streams"]
         if job["precision"] in ("f32", "bf16"):
             config["INFERENCE_PRECISION_HINT"] = job["precision"]
+        if job["task"] == "run":  # by default it rounds what meets compressed weights to 8 bits
+            config["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
         self.net = core.compile_model(model, "CPU", config)
         self.results = results
         self.request = self.net.create_infer_request()

@@ -30,6 +30,7 @@ def cases():
     """(name, function of tensors, inputs, allowed difference)"""
     yield from table_cases()
     yield from sparse_cases()
+    yield from text_cases()
     yield from quantized_cases()
 
 
@@ -52,6 +53,20 @@ def reading(table):
         return table.lookup(x), table.size()
     find.table = table
     return find
+
+
+def text_cases():
+    text = np.array(["a, b", "", "c,,d;", " e f  g ", "Strasse", "x" * 70, "The quick brown fox jumps over it"])
+    for delimiter, skip in (("", False), (",", False), (",; ", True)):
+        yield f"StringSplit_{len(delimiter)}_{skip}", lambda x, d=delimiter, s=skip: raw.StringSplit(input=x, delimiter=d, skip_empty=s), [text], 0
+    for separator, most in (("", -1), ("", 1), (",", -1), (", ", 1), ("e", 0)):
+        yield f"StringSplitV2_{len(separator)}_{most}", lambda x, d=separator, m=most: raw.StringSplitV2(input=x, sep=d, maxsplit=m), [text], 0
+    for buckets in (7, 5000, 2**62):
+        yield f"StringToHashBucketFast_{buckets}", lambda x, b=buckets: raw.StringToHashBucketFast(input=x, num_buckets=b), [text], 0
+    splits = np.array([0, 3, 3, 4, 7])
+    for widths, pads, short in (([2], 0, False), ([1, 3], -1, False), ([4], 1, False), ([5, 4], 0, True), ([3], 2, False)):
+        yield f"StringNGrams_{widths}_{pads}_{short}", lambda x, w=widths, p=pads, s=short: raw.StringNGrams(
+            data=x, data_splits=splits, separator="|", ngram_widths=w, left_pad="<", right_pad=">", pad_width=p, preserve_short_sequences=s), [text], 0
 
 
 def sparse_cases():
