@@ -52,6 +52,7 @@ TEST(Formats, refuses_known_formats_by_name_with_the_way_around) {
 TEST(Formats, real_models_give_their_recorded_outputs) {
   NEED_DATA();
   ConformanceOptions o;
+  o.timeout_s = 3600;  // the reference under sanitizers takes minutes; what hangs meets the limit of the test program
   for (const char* name :
        {"samplenet", "ultraface_rfb_320", "micro_kws", "squeezenet_fp16", "iris_mlp", "gpt2_past_tiny"}) {
     o.filter = name;

@@ -1,12 +1,14 @@
-// Vectors of one instruction set, on GCC's vector extensions. For ISA files only: define HONE_NS (the namespace of the
-// instruction set) and HONE_LANES (floats in a vector: 16 AVX-512, 8 AVX2, 4 NEON) before including it. Everything is
-// static and forced inline and nothing comes from the standard library, so no function compiled for one instruction set
-// can be linked into code for another.
+// Vectors of one instruction set, on the vector extensions of GCC and Clang. For ISA files only: define HONE_NS (the
+// namespace of the instruction set) and HONE_LANES (floats in a vector: 16 AVX-512, 8 AVX2, 4 NEON) before including
+// it. Everything is static and forced inline and nothing comes from the standard library, so no function compiled for
+// one instruction set can be linked into code for another.
 #pragma once
 #if !defined(HONE_NS) || !defined(HONE_LANES)
 #error "define HONE_NS and HONE_LANES"
 #endif
 #include <stdint.h>
+
+#include "cpu/kernels/shuffle.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -179,9 +181,7 @@ HONE_INLINE vf absolute(vf v) {
 // Lane i + by of a vector in lane i.
 template <int BY>
 HONE_INLINE vf rotated(vf v) {
-  vi from;
-  for (int i = 0; i < HONE_LANES; ++i) from[i] = (i + BY) % HONE_LANES;
-  return __builtin_shuffle(v, from);
+  return shuffled(v, v, [](int i) { return (i + BY) % HONE_LANES; });
 }
 HONE_INLINE float sum_of(vf v) {
   if constexpr (HONE_LANES > 8) v = v + rotated<8 % HONE_LANES>(v);

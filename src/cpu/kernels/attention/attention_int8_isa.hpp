@@ -49,17 +49,14 @@ void attention_flip(const uint8_t* from, int64_t ld, int64_t rows, int64_t n, ui
 }
 
 void attention_quads(const uint8_t* from, int64_t ld, int64_t rows, uint8_t* to) {
-  const v16 low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-  const v16 high = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  const v8h low_pairs = {0, 8, 1, 9, 2, 10, 3, 11}, high_pairs = {4, 12, 5, 13, 6, 14, 7, 15};
   for (int64_t r = 0; r < rows; r += 4, from += 4 * ld, to += 64) {
     v16 row[4];
     for (int i = 0; i < 4; ++i) row[i] = *reinterpret_cast<const v16_any*>(from + i * ld);
-    const v8h even[2] = {(v8h)__builtin_shuffle(row[0], row[1], low), (v8h)__builtin_shuffle(row[0], row[1], high)};
-    const v8h odd[2] = {(v8h)__builtin_shuffle(row[2], row[3], low), (v8h)__builtin_shuffle(row[2], row[3], high)};
+    const v8h even[2] = {(v8h)in_turns<0>(row[0], row[1]), (v8h)in_turns<8>(row[0], row[1])};
+    const v8h odd[2] = {(v8h)in_turns<0>(row[2], row[3]), (v8h)in_turns<8>(row[2], row[3])};
     for (int i = 0; i < 2; ++i) {
-      *reinterpret_cast<v16_any*>(to + 32 * i) = (v16)__builtin_shuffle(even[i], odd[i], low_pairs);
-      *reinterpret_cast<v16_any*>(to + 32 * i + 16) = (v16)__builtin_shuffle(even[i], odd[i], high_pairs);
+      *reinterpret_cast<v16_any*>(to + 32 * i) = (v16)in_turns<0>(even[i], odd[i]);
+      *reinterpret_cast<v16_any*>(to + 32 * i + 16) = (v16)in_turns<4>(even[i], odd[i]);
     }
   }
 }

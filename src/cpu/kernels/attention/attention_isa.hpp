@@ -9,16 +9,11 @@ namespace hone::cpu::HONE_NS {
 // Turns lanes x lanes words: after the step with distance d, blocks of d x d words are in place.
 template <int D>
 HONE_INLINE void turn(vi (&v)[lanes]) {
-  vi low, high;
-  for (int i = 0; i < lanes; ++i) {
-    low[i] = i & D ? lanes + i - D : i;
-    high[i] = i & D ? lanes + i : i + D;
-  }
   for (int i = 0; i < lanes; ++i) {
     if (i & D) continue;
     const vi a = v[i], b = v[i + D];
-    v[i] = __builtin_shuffle(a, b, low);
-    v[i + D] = __builtin_shuffle(a, b, high);
+    v[i] = shuffled(a, b, [](int j) { return j & D ? lanes + j - D : j; });
+    v[i + D] = shuffled(a, b, [](int j) { return j & D ? lanes + j : j + D; });
   }
 }
 

@@ -81,12 +81,8 @@ void cached_scale(float* weights, const float* scales, int64_t n) {
 // Lanes of a and b summed in pairs that are D apart; those with bit D in their number are of b.
 template <int D>
 HONE_INLINE vi fold(vi a, vi b) {
-  vi low, high;
-  for (int i = 0; i < lanes; ++i) {
-    low[i] = i & D ? lanes + i - D : i;
-    high[i] = i & D ? lanes + i : i + D;
-  }
-  return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
+  return shuffled(a, b, [](int i) { return i & D ? lanes + i - D : i; }) +
+         shuffled(a, b, [](int i) { return i & D ? lanes + i : i + D; });
 }
 // Lane i: the sum of v[i].
 template <int D = 1>

@@ -181,7 +181,8 @@ class DepthwiseKernel : public PreparedKernel {
 
   void run_row(DepthwiseView view, int64_t row, const Channels& part) const {
     const int64_t y = row % w_.out_h, image = row / w_.out_h, top = y * w_.stride_h - w_.pad_top;
-    const auto [y0, y1] = inside(top, w_.kernel_h, w_.dilation_h, w_.in_h);
+    const auto taps = inside(top, w_.kernel_h, w_.dilation_h, w_.in_h);
+    const int64_t y0 = taps.first, y1 = taps.second;
     const int64_t line = (image * w_.in_h + top + y0 * w_.dilation_h) * w_.in_w;
     view.out_step = 1;
     const int64_t phases = std::min(w_.dilation_w, w_.out_w), weight = y0 * w_.kernel_w * view.w_tap;
@@ -195,7 +196,8 @@ class DepthwiseKernel : public PreparedKernel {
         const int64_t i = std::min(next, results - pixels);
         const int64_t start = phase + i * phases * w_.stride_w - w_.pad_left;
         const int64_t inputs = (pixels - 1) * w_.stride_w + w_.kernel_w;
-        const auto [first, last] = inside(start, inputs, w_.dilation_w, w_.in_w);
+        const auto columns = inside(start, inputs, w_.dilation_w, w_.in_w);
+        const int64_t first = columns.first, last = columns.second;
         view.tiles = 1;
         if (view.fused && phases == 1 && first == 0 && last == inputs) {
           // All whole tiles up to the one that reaches beyond the image.
@@ -220,7 +222,8 @@ class DepthwiseKernel : public PreparedKernel {
     for (int64_t x = 0; x < w_.out_w;) {
       const int pixels = x >= left && right - x >= 4 ? 4 : 1;
       const int64_t start = x * w_.stride_w - w_.pad_left;
-      const auto [x0, x1] = inside(start, w_.kernel_w, w_.dilation_w, w_.in_w);
+      const auto taps = inside(start, w_.kernel_w, w_.dilation_w, w_.in_w);
+      const int64_t x0 = taps.first, x1 = taps.second;
       const int64_t at = (line + start + x0 * w_.dilation_w) * w_.channels;
       const int64_t tap = weight + x0 * view.w_tap;
       const TileView t{nullptr, 64, pixels, 0, row * w_.out_w + x, 0};

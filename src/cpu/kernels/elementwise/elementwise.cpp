@@ -11,8 +11,7 @@ namespace {
 
 class ElementwiseKernel : public PreparedKernel {
  public:
-  ElementwiseKernel(ElementProgram p, SlotProgram slots, ElementwiseFn fn)
-      : fn_(fn), slots_(std::move(slots)), out_type_(p.out_type) {
+  ElementwiseKernel(ElementProgram p, SlotProgram slots, ElementwiseFn fn) : fn_(fn), slots_(std::move(slots)) {
     base_.steps = slots_.steps.data();
     base_.num_steps = int(slots_.steps.size());
     base_.result_slot = slots_.result_slot;
@@ -137,7 +136,6 @@ class ElementwiseKernel : public PreparedKernel {
 
   ElementwiseFn fn_;
   SlotProgram slots_;
-  Num out_type_;
   ElementwiseView base_{};
   std::vector<ElementOperand> operands_;
   std::vector<uint32_t> inputs_;

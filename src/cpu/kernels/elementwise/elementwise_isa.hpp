@@ -219,12 +219,12 @@ void interleave_planes(const uint8_t* a, const uint8_t* b, const uint8_t* c, uin
   for (; i + 16 <= n; i += 16, to += 48) {
     const Bytes16 x = read(a + i), y = read(b + i), z = read(c + i);
     // Places of x and y, then z between them.
-    const Bytes16 first = __builtin_shuffle(x, y, Bytes16{0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5});
-    const Bytes16 second = __builtin_shuffle(x, y, Bytes16{21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26});
-    const Bytes16 third = __builtin_shuffle(x, y, Bytes16{0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0});
-    write(to, __builtin_shuffle(first, z, Bytes16{0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15}));
-    write(to + 16, __builtin_shuffle(second, z, Bytes16{0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15}));
-    write(to + 32, __builtin_shuffle(third, z, Bytes16{26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31}));
+    const Bytes16 first = __builtin_shufflevector(x, y, 0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5);
+    const Bytes16 second = __builtin_shufflevector(x, y, 21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26);
+    const Bytes16 third = __builtin_shufflevector(x, y, 0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0);
+    write(to, __builtin_shufflevector(first, z, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15));
+    write(to + 16, __builtin_shufflevector(second, z, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15));
+    write(to + 32, __builtin_shufflevector(third, z, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31));
   }
   for (; i < n; ++i, to += 3) {
     to[0] = a[i];

@@ -66,7 +66,7 @@ TEST(Elementwise, binary_operators_broadcast_like_numpy_in_all_types_and_layouts
       {{40, 1000}, {1000}, {40, 1000}},
   };
   for (const Shapes& s : cases) {
-    for (auto [ta, tb, ty] : {std::tuple{f32, f32, f32},
+    for (const auto& types : {std::tuple{f32, f32, f32},
                               {bf16, f32, bf16},
                               {bf16, bf16, bf16},
                               {f32, bf16, f32},
@@ -75,6 +75,7 @@ TEST(Elementwise, binary_operators_broadcast_like_numpy_in_all_types_and_layouts
                               {u8, i8, u8},
                               {u8, f32, f32},
                               {f16, f16, f16}}) {
+      const ElementType ta = std::get<0>(types), tb = std::get<1>(types), ty = std::get<2>(types);
       auto run = [&](auto op, auto f) {
         Node node(op);
         node.input(Node::desc(ta, s.a, s.la));

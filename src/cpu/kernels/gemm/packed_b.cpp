@@ -4,6 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cpu/kernels/shuffle.hpp"
 #include "hone/tensor.hpp"
 
 namespace hone::cpu {
@@ -47,11 +48,10 @@ void transpose_steps(const uint8_t* from, int64_t column, int64_t steps, uint8_t
     for (int64_t s = 0; s < whole; s += 4) {
       const Words a = load(p + 4 * s), b = load(p + column + 4 * s), d = load(p + 2 * column + 4 * s),
                   e = load(p + 3 * column + 4 * s);
-      const Words ab = __builtin_shuffle(a, b, Words{0, 4, 1, 5}), ab2 = __builtin_shuffle(a, b, Words{2, 6, 3, 7});
-      const Words de = __builtin_shuffle(d, e, Words{0, 4, 1, 5}), de2 = __builtin_shuffle(d, e, Words{2, 6, 3, 7});
-      const Words rows[4] = {__builtin_shuffle(ab, de, Words{0, 1, 4, 5}), __builtin_shuffle(ab, de, Words{2, 3, 6, 7}),
-                             __builtin_shuffle(ab2, de2, Words{0, 1, 4, 5}),
-                             __builtin_shuffle(ab2, de2, Words{2, 3, 6, 7})};
+      const Words ab = in_turns<0>(a, b), ab2 = in_turns<2>(a, b), de = in_turns<0>(d, e), de2 = in_turns<2>(d, e);
+      const Words rows[4] = {__builtin_shufflevector(ab, de, 0, 1, 4, 5), __builtin_shufflevector(ab, de, 2, 3, 6, 7),
+                             __builtin_shufflevector(ab2, de2, 0, 1, 4, 5),
+                             __builtin_shufflevector(ab2, de2, 2, 3, 6, 7)};
       for (int64_t r = 0; r < 4; ++r) std::memcpy(to + (s + r) * 64 + c * 4, &rows[r], 16);
     }
     for (int64_t s = whole; s < steps; ++s) {

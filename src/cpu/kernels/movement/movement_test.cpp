@@ -79,13 +79,13 @@ TEST(Movement, transpose_permutes) {
 
 TEST(Movement, shuffle_mixes_the_groups) {
   for (auto type : {f32, bf16, u8}) {
-    // clang-format off
-    for (auto [shape, group] : {std::pair{Shape{2, 40, 3, 5}, 2},
-                                {Shape{1, 116, 2, 2}, 58},
-                                {Shape{2, 12, 4, 3}, 3},
-                                {Shape{1, 64, 3, 3}, 4},
-                                // clang-format on
-                                {Shape{1, 64, 3, 3}, 16}}) {
+    for (const auto& each : {std::pair{Shape{2, 40, 3, 5}, 2},
+                             {Shape{1, 116, 2, 2}, 58},
+                             {Shape{2, 12, 4, 3}, 3},
+                             {Shape{1, 64, 3, 3}, 4},
+                             {Shape{1, 64, 3, 3}, 16}}) {
+      const Shape& shape = each.first;
+      const int group = each.second;
       for (Layout layout : {plain, last}) {
         Node node(ShuffleChannels{1, group});
         node.input(Node::desc(type, shape, layout));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/kernels/shuffle.hpp"
+
 namespace hone::cpu {
 namespace {
 
@@ -15,27 +17,19 @@ struct Pack {
 
   static V load(const T* p) { return *reinterpret_cast<const Any*>(p); }
   static void store(T* p, V v) { *reinterpret_cast<Any*>(p) = v; }
-  // Elements `first`, `first + step`... of a and b behind each other.
-  static V every(V a, V b, int first, int step) {
-    V from;
-    for (int i = 0; i < lanes; ++i) from[i] = T(first + i * step);
-    return __builtin_shuffle(a, b, from);
+  static V even(V a, V b) {
+    return shuffled(a, b, [](int i) { return 2 * i; });
   }
-  static V even(V a, V b) { return every(a, b, 0, 2); }
-  static V odd(V a, V b) { return every(a, b, 1, 2); }
-  // Elements of a and b in turns, from element `first` of both.
-  static V turns(V a, V b, int first) {
-    V from;
-    for (int i = 0; i < lanes; ++i) from[i] = T(first + i / 2 + i % 2 * lanes);
-    return __builtin_shuffle(a, b, from);
+  static V odd(V a, V b) {
+    return shuffled(a, b, [](int i) { return 2 * i + 1; });
   }
-  static V low(V a, V b) { return turns(a, b, 0); }
-  static V high(V a, V b) { return turns(a, b, lanes / 2); }
+  static V low(V a, V b) { return in_turns<0>(a, b); }
+  static V high(V a, V b) { return in_turns<lanes / 2>(a, b); }
 };
 
 // lanes x lanes elements: interleaving row i with row i + lanes / 2, log2(lanes) times over.
 template <class T>
-inline void transpose_square(const T* s, int64_t from_col, T* t, int64_t to_row) {
+[[gnu::always_inline]] inline void transpose_square(const T* s, int64_t from_col, T* t, int64_t to_row) {
   using P = Pack<T>;
   constexpr int n = P::lanes;
   typename P::V v[n], w[n];
@@ -111,9 +105,9 @@ int64_t interleave_three(const T* s, T* t, int64_t rows, int64_t from_col) {
       y = (c & 0xffff) | (a & 0xffff0000u);
       z = (b >> 16) | (c & 0xffff0000u);
     }
-    const W words[3] = {__builtin_shuffle(__builtin_shuffle(x, y, W{0, 4, 1, 5}), z, W{0, 1, 4, 2}),
-                        __builtin_shuffle(__builtin_shuffle(y, z, W{1, 5, 2, 6}), x, W{0, 1, 6, 2}),
-                        __builtin_shuffle(z, __builtin_shuffle(x, y, W{3, 7, 3, 7}), W{2, 4, 5, 3})};
+    const W words[3] = {__builtin_shufflevector(__builtin_shufflevector(x, y, 0, 4, 1, 5), z, 0, 1, 4, 2),
+                        __builtin_shufflevector(__builtin_shufflevector(y, z, 1, 5, 2, 6), x, 0, 1, 6, 2),
+                        __builtin_shufflevector(z, __builtin_shufflevector(x, y, 3, 7, 3, 7), 2, 4, 5, 3)};
     std::memcpy(t + 3 * r, words, 48);
   }
   return r;

@@ -22,7 +22,7 @@ TEST(Softmax, along_any_axis_in_any_type) {
            {{3, 10}, 1}, {{1, 1000}, -1}, {{2, 21, 5}, 1}, {{2, 3, 17}, 0}, {{2, 19, 3, 4}, 1, last}, {{4, 1}, 1}}) {
     for (auto [from, to] : {std::pair{f32, f32}, {bf16, bf16}, {u8, f32}, {f16, f16}}) {
       for (bool log : {false, true}) {
-        auto run = [&](auto op) {
+        auto run = [&, from = from, to = to](auto op) {
           op.axis = c.axis;
           Node node(op);
           node.input(Node::desc(from, c.shape, c.layout), -30, 30);

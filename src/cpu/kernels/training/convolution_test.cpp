@@ -209,8 +209,10 @@ TEST(TrainingConvolutionRows, pad_transposed_convolutions_to_the_given_shape) {
                    shape = desc(ElementType::i64, {2}), y = desc(ElementType::f32, {1, 1, 1, 4});
   const float in[32] = {1, 2, 3}, taps[32] = {1, 10, 100};
   const int64_t space[2] = {1, 4};
-  for (auto [pad, want] : {std::pair{AutoPad::same_upper, std::vector<double>{102, 20, 203, 30}},
+  for (const auto& each : {std::pair{AutoPad::same_upper, std::vector<double>{102, 20, 203, 30}},
                            std::pair{AutoPad::same_lower, std::vector<double>{10, 102, 20, 203}}}) {
+    const AutoPad pad = each.first;
+    const std::vector<double>& want = each.second;
     Asked asked(ConvolutionBackpropData{{1, 2}, {}, {}, {}, pad, {}}, {x, w, shape}, {y});
     EXPECT_GT(for_each_row(asked.q, {in, taps, space},
                            [&](const Kernel& row, std::vector<Buffer>& out) {
