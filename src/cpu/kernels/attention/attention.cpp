@@ -91,10 +91,10 @@ AttentionKernel::Scratch AttentionKernel::cut(void* memory, int part) const {
   Scratch s{};
   Cutter from{memory ? static_cast<uint8_t*>(memory) + part * thread_bytes_ : nullptr};
   const int64_t element = bytes_of(spec_.kind);
-  s.scores = from.take<float>((tile_rows_ + max_tile_rows) * (padded_keys_ + 64));
+  s.scores = from.take<float>((tile_rows_ + surplus_rows) * (padded_keys_ + 64));
   s.weights = from.take<uint8_t>((tile_rows_ * padded_keys_ + 64) * element);
   s.factors = from.take<float>(max_tile_rows);
-  s.sums = from.take<float>((tile_rows_ + max_tile_rows) * (wide_ + 64));
+  s.sums = from.take<float>((tile_rows_ + surplus_rows) * (wide_ + 64));
   s.q = from.take<uint8_t>(max_tile_rows * q_pitch_ * 4 + 64);
   s.pointers = from.take<const uint8_t*>(2 * max_tile_rows);
   if (is_int8()) s.comp = from.take<int32_t>(k_.panels() * 16);
@@ -209,7 +209,7 @@ void AttentionKernel::multiply(const PackedB& b, const uint8_t* packed, const ui
     int taken = rows;
     while (!dense_.tiles[n - 1][taken - 1]) ++taken;
     t.b = packed + p * t.panel_stride;
-    t.c = to + p * 16 * (tile_rows_ + max_tile_rows);
+    t.c = to + p * 16 * (tile_rows_ + surplus_rows);
     dense_.tiles[n - 1][taken - 1](t);
   }
 }
@@ -250,7 +250,7 @@ void AttentionKernel::weigh(const KernelArgs& args, const Scratch& s, int64_t ma
   a.zero_empty_rows = spec_.zero_empty_rows;
   a.factors = s.factors;
   a.block = 16 * dense_.max_panels;
-  a.height = tile_rows_ + max_tile_rows;
+  a.height = tile_rows_ + surplus_rows;
   a.last_block = (keys + 15) / 16 * 16 / a.block * a.block;
   a.last_width = (keys + 15) / 16 * 16 - a.last_block;
   if (!is_int8()) return isa_.softmax(a);
@@ -278,7 +278,7 @@ void AttentionKernel::put(const KernelArgs& args, const Scratch& s, int64_t matr
   for (int64_t c = 0; c < spec_.width; c += block) {
     AttentionResult out{};
     out.columns = int(std::min(block, spec_.width - c));
-    out.tile = s.sums + c * (tile_rows_ + max_tile_rows);
+    out.tile = s.sums + c * (tile_rows_ + surplus_rows);
     out.ld_tile = round_up(out.columns, 16);
     out.rows = rows;
     out.factors = s.factors;
@@ -302,9 +302,13 @@ void AttentionKernel::run_rows(const KernelArgs& args, const Scratch& s, int64_t
   const int64_t element = bytes_of(spec_.kind), source = int64_t(num_bytes(spec_.type));
   const uint8_t* q = static_cast<const uint8_t*>(args.inputs[0]) + spec_.q[size_t(matrix)] * source;
   const int64_t tiles = (end - begin + tile_rows_ - 1) / tile_rows_;
+  // Evenly, or in whole blocks.
+  const auto begin_of = [&](int64_t i) {
+    return dense_.row_block > 1 ? std::min(end, begin + i * tile_rows_) : begin + (end - begin) * i / tiles;
+  };
   for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t first = begin + (end - begin) * i / tiles;
-    const int rows = int(begin + (end - begin) * (i + 1) / tiles - first);
+    const int64_t first = begin_of(i);
+    const int rows = int(begin_of(i + 1) - first);
     const uint8_t* from = q + first * spec_.q_row * source;
     if (spec_.bytes[0].rounded) {
       for (int r = 0; r < rows; ++r) s.pointers[r] = from + r * spec_.q_row;
@@ -315,11 +319,11 @@ void AttentionKernel::run_rows(const KernelArgs& args, const Scratch& s, int64_t
     } else {
       for (int r = 0; r < rows; ++r) s.pointers[r] = query_row(s, from + r * spec_.q_row * source, r);
     }
-    for (int r = rows; r < rows + max_tile_rows; ++r) s.pointers[r] = s.pointers[rows - 1];
+    for (int r = rows; r < rows + surplus_rows; ++r) s.pointers[r] = s.pointers[rows - 1];
     const int64_t keys = spec_.causal ? std::min(spec_.keys, first + rows) : spec_.keys;
     multiply(k_, s.k, s.pointers, rows, keys, k_.steps(), s.scores);
     weigh(args, s, matrix, first, rows, keys);
-    for (int r = 0; r < rows + max_tile_rows; ++r)
+    for (int r = 0; r < rows + surplus_rows; ++r)
       s.pointers[r] = s.weights + std::min(r, rows - 1) * padded_keys_ * element;
     multiply(v_, s.v, s.pointers, rows, spec_.width, (keys + v_.values_per_step() - 1) / v_.values_per_step(), s.sums);
     put(args, s, matrix, first, rows);

@@ -193,8 +193,10 @@ struct Row {
     double products = 1;
     for (int64_t n : op.batch) products *= double(n);
     KernelPlan plan;
-    plan.cost =
-        1 + 2e-3 * products * double(op.sizes[0]) * double(op.sizes[1]) * double(op.sizes[2] + op.sizes[3]) / r.gflops;
+    products *= double(op.sizes[0]) * double(op.sizes[1]);
+    plan.cost = 1 + 2e-3 * products *
+                        (double(op.sizes[2]) / r.rate(op.sizes[0], op.sizes[2]) +
+                         double(op.sizes[3]) / r.rate(op.sizes[0], op.sizes[1]));
     return plan;
   }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {

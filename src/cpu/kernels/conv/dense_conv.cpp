@@ -133,18 +133,20 @@ std::unique_ptr<DenseKernel::LooseB> source_of(const DenseSpec& s, ElementType t
   return b;
 }
 
-double cost_of(const Problem& p, double gflops) {
+double cost_of(const Problem& p, const DenseRow& r, const PackedB& packed) {
   const Window& v = p.window;
+  const double gflops = r.rate(v.images * v.out_h * v.out_w, packed.run_length);
   const double macs =
       double(v.images * v.out_h * v.out_w) * double(p.groups * p.columns * p.channels * v.kernel_h * v.kernel_w);
   return 1.0 + 2 * macs / (gflops * 1e3);
 }
 
-KernelPlan plan_kind(const KernelQuery& q, DenseKind kind, double gflops) {
+KernelPlan plan_row(const KernelQuery& q, const DenseRow& r) {
   KernelPlan plan;
   const Problem p = *problem_of(q);
-  if (q.inputs[1].constant) plan.packs.push_back({1, spec_of(q, p, kind).packed().form()});
-  plan.cost = cost_of(p, gflops);
+  const PackedB packed = spec_of(q, p, r.kind).packed();
+  if (q.inputs[1].constant) plan.packs.push_back({1, packed.form()});
+  plan.cost = cost_of(p, r, packed);
   // Pixels gathered from planes.
   if (q.inputs[0].layout != Layout::channels_last) plan.cost += double(q.inputs[0].size()) * 0.5e-3;
   return plan;
@@ -185,7 +187,7 @@ template <size_t I>
 struct Row {
   static constexpr const DenseRow& r = dense_rows[I];
   static Support supports(const KernelQuery& q) { return supports_kind(q, r.kind, features().*r.has, r.needs); }
-  static KernelPlan plan(const KernelQuery& q) { return plan_kind(q, r.kind, r.gflops); }
+  static KernelPlan plan(const KernelQuery& q) { return plan_row(q, r); }
   static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_kind(q, r.kind); }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return prepare_kind(q, r.kind, *r.isa); }
 };

@@ -417,6 +417,39 @@ TEST(Convolution, matches_the_plain_loop_in_int8) {
   EXPECT_GT(rows, 0);
 }
 
+// Rows of a tile that lie evenly, beside others that meet the padding or the next line.
+TEST(Convolution, tiles_match_the_plain_loop_where_taps_lie_in_the_padding) {
+  int rows = 0;
+  for (auto [x, wt, y] : {std::tuple{ElementType::u8, ElementType::i8, ElementType::u8},
+                          {ElementType::bf16, ElementType::f32, ElementType::bf16}}) {
+    for (int64_t columns : {24, 80}) {
+      for (int64_t dilation : {1, 5}) {
+        Case k{.n = 1,
+               .c = 64,
+               .h = 9,
+               .w = 21,
+               .o = columns,
+               .kh = 3,
+               .kw = 3,
+               .dh = dilation,
+               .dw = dilation,
+               .pt = dilation,
+               .pl = dilation,
+               .pb = dilation,
+               .pr = dilation};
+        k.x = x;
+        k.wt = wt;
+        k.y = y;
+        k.chain = 2;
+        const int before = rows;
+        check(k, &rows);
+        if (HasFatalFailure()) return;
+        EXPECT_GT(rows, before) << k.text();
+      }
+    }
+  }
+}
+
 TEST(Convolution, strips_handed_out_on_demand_give_the_same_bits) {
   int rows = 0;
   Case k{.n = 1, .c = 48, .h = 64, .w = 64, .o = 32, .kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1};
@@ -596,8 +629,8 @@ TEST(GroupConvolution, depthwise_signals_are_shared_out_by_channels) {
 
 TEST(Convolution, amx_rows_run_on_the_stand_in_anywhere) {
   ScopedFeatures stand_in(features_of("amx_stand_in"));
-  for (auto [x, w, name] : {std::tuple{ElementType::u8, ElementType::i8, "convolution_int8_16x64__amx_stand_in"},
-                            {ElementType::bf16, ElementType::f32, "convolution_bf16_16x64__amx_stand_in"}}) {
+  for (auto [x, w, name] : {std::tuple{ElementType::u8, ElementType::i8, "convolution_int8_32x32__amx_stand_in"},
+                            {ElementType::bf16, ElementType::f32, "convolution_bf16_32x32__amx_stand_in"}}) {
     Node node(Convolution{});
     node.input(Node::desc(x, {1, 16, 4, 4}, Layout::channels_last));
     TensorDesc weights = Node::desc(w, {16, 16, 1, 1});

@@ -92,7 +92,7 @@ struct Row {
     KernelPlan plan;
     plan.packs.push_back({1, std::string("taps_") + packed_form(r.kind)});
     plan.cost = 1 + 2e-3 * double(p.images * p.in_h * p.in_w * p.kernel_h * p.kernel_w) *
-                        double(p.channels * p.columns) / r.gflops;
+                        double(p.channels * p.columns) / r.rate(p.images * p.in_h * p.in_w, p.channels);
     return plan;
   }
   // src = channel-column-tap  dst = tap-column/16-channel-16

@@ -99,8 +99,8 @@ class WinogradKernel : public PreparedKernel {
     scales_at_ = products_ * chunk_tiles_ * row_ * element / 4;
     source_floats_ = scales_at_ + (isa.words ? round_up(chunk_tiles_, 16) : 0);
     const int64_t columns = 16 * isa_.dense.max_panels;
-    product_floats_ = (products_ * chunk_tiles_ + max_tile_rows) * columns;
-    pointer_floats_ = round_up(chunk_tiles_ + max_tile_rows, 8) * 2;
+    product_floats_ = (products_ * chunk_tiles_ + surplus_rows) * columns;
+    pointer_floats_ = round_up(chunk_tiles_ + surplus_rows, 8) * 2;
     thread_floats_ = product_floats_ + pointer_floats_ + int64_t(m_) * m_ * columns;
     if (isa.words) thread_floats_ = std::max(thread_floats_, products_ * row_);  // a tile before it is rounded
     if (!isa.bytes) return;
@@ -217,7 +217,7 @@ class WinogradKernel : public PreparedKernel {
       const TileFn* fns = half ? isa_.dense.halves[panels - 1] : isa_.dense.tiles[panels - 1];
       const int64_t cuts = (tiles + isa_.dense.max_rows[panels - 1] - 1) / isa_.dense.max_rows[panels - 1];
       for (int64_t f = 0; f < products_; ++f) {
-        for (int64_t i = 0; i < tiles + max_tile_rows; ++i) {
+        for (int64_t i = 0; i < tiles + surplus_rows; ++i) {
           pointers[i] = reinterpret_cast<const uint8_t*>(source) + (f * tiles + std::min(i, tiles - 1)) * row_bytes_;
         }
         t.b = b + f * packed_.group_stride() + p0 * t.panel_stride;

@@ -98,7 +98,7 @@ void DenseKernel::plan_runs() {
     for (int64_t tap = 0; tap < s.kernel_h * s.kernel_w; ++tap) {
       const int64_t b =
           rows ? tap / s.kernel_w * packed_.run_stride() + tap % s.kernel_w * steps_ * 64 : tap * packed_.run_stride();
-      runs_.push_back({tap * (most_pixels_ + max_tile_rows), 0, b});
+      runs_.push_back({tap * (most_pixels_ + surplus_rows), 0, b});
     }
     return;
   }
@@ -153,12 +153,14 @@ void DenseKernel::cut_strips() {
   }
   // By taps: pointers for each, and which of them meet the image.
   const int64_t pointers = by_taps_ ? s.kernel_h * s.kernel_w + 1 : 1;
-  pointer_bytes_ = round_up(pointers * (most_pixels_ + max_tile_rows) * int64_t(sizeof(void*)), 64);
+  pointer_bytes_ = round_up(pointers * (most_pixels_ + surplus_rows) * int64_t(sizeof(void*)), 64);
   copy_bytes_ = copy_ ? round_up(most_bytes, 64) + 128 : 0;  // readable a vector past the end
 
   // Column blocks are shared out where the strips cannot be shared evenly.
   const int64_t panels = packed_.panels();
   column_blocks_ = (panels + isa_.max_panels - 1) / isa_.max_panels;
+  // Tiles as high as wide load least, and three panels are better than two and one.
+  if (isa_.row_block > 1 && most_pixels_ > isa_.row_block) column_blocks_ = std::max<int64_t>(1, panels / 2);
   const int64_t n = int64_t(strips_.size());
   const int64_t rounds = (n + threads_ - 1) / threads_;
   const double even = double(n) / double(rounds * threads_);
@@ -289,13 +291,15 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
                             uint8_t* scratch) const {
   const DenseSpec& d = spec_;
   auto** pointers = reinterpret_cast<const uint8_t**>(scratch);
-  const int64_t taps = int64_t(runs_.size()), ahead = most_pixels_ + max_tile_rows;
+  const int64_t taps = int64_t(runs_.size()), ahead = most_pixels_ + surplus_rows;
   auto* seen = reinterpret_cast<uint64_t*>(pointers + (by_taps_ ? taps * ahead : 0));
   uint8_t* copy = scratch + pointer_bytes_;
   if (copy_) copy_strip(job.a, s, copy);
   const int64_t pixels = by_taps_ ? point_at_taps(job, s, pointers, seen) : point_at_pixels(job, s, copy, pointers);
 
-  alignas(64) float tile[tile_capacity];
+  // Where tiles are computed beside the vector units, the results of one are finished behind the products of the next.
+  const bool late = isa_.row_block > 1;
+  alignas(64) float tile[2][tile_capacity];
   TileRun some[64];
   TileArgs t{};
   RealEnd end;
@@ -303,9 +307,13 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   t.runs = taps;
   t.steps = steps_;
   t.panel_stride = packed_.panel_stride();
-  t.c = tile;
-  TileView view;
-  view.acc = tile;
+  TileView view, waiting;
+  view.acc = t.c = tile[0];
+  waiting.rows = 0;
+  const auto finish_waiting = [&](const EpilogueView& e) {
+    if (waiting.rows > 0) finish_(e, waiting);
+    waiting.rows = 0;
+  };
   alignas(64) int32_t comp[16 * max_tile_panels];
   alignas(64) float offset[16 * max_tile_panels];
   uint64_t last_meets = 0;
@@ -324,7 +332,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
     if (g > 0 && !shuffles) {
       const int64_t step = (copy_ ? d.channels : d.a_group) * a_bytes_;
       for (int64_t k = 0; k < (by_taps_ ? taps : 1); ++k) {
-        for (int64_t i = 0; i < pixels + max_tile_rows; ++i) pointers[k * ahead + i] += step;
+        for (int64_t i = 0; i < pixels + surplus_rows; ++i) pointers[k * ahead + i] += step;
       }
     }
     for (int64_t block = block_begin; block < block_end; ++block) {
@@ -336,6 +344,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       view.col0 = g * d.columns + p0 * 16;
       view.cols = int(std::min<int64_t>(16 * panels, d.columns - p0 * 16));
       if (shuffles) {
+        finish_waiting(epilogue);
         if (epilogue.integer) epilogue.comp = job.epilogue.comp + g * d.columns;
         if (epilogue.requant.scale) {
           epilogue.requant.scale = job.epilogue.requant.scale + g * d.columns;
@@ -347,13 +356,15 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       const int64_t per_line = (line + isa_.max_rows[panels - 1] - 1) / isa_.max_rows[panels - 1];
       const bool half = view.cols <= 16 * panels - 8 && isa_.halves[panels - 1][0];
       const TileFn* fns = half ? isa_.halves[panels - 1] : isa_.tiles[panels - 1];
-      // Rows are shared out evenly, the shorter tiles first; of far taps, rows that meet the same.
+      // Rows are shared out evenly, the shorter tiles first, or in whole blocks; of far taps, rows that meet the same.
       const bool far = by_taps_ && (d.dilation_h > 1 || d.dilation_w > 1);
       const int64_t shortest = line / per_line, longer = line % per_line;
       int64_t begin = 0, first = 0, index = 0;
       while (begin < pixels) {
-        int rows = far ? rows_alike(seen + begin, pixels - begin, isa_.max_rows[panels - 1])
-                       : int(shortest + (index >= per_line - longer));
+        const int most = isa_.max_rows[panels - 1];
+        int rows = int(shortest + (index >= per_line - longer));
+        if (isa_.row_block > 1) rows = int(std::min<int64_t>(most, line - index * most));
+        if (far) rows = rows_alike(seen + begin, pixels - begin, most);
         view.rows = rows;
         view.row0 = row0 + begin;
         // Of each line the taps of one row make a line of results.
@@ -364,6 +375,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
           uint64_t meets = 0;
           for (int r = 0; r < view.rows; ++r) meets |= seen[begin + r];
           if (leaves_out_ && (begin == 0 || meets != last_meets)) {
+            finish_waiting(epilogue);
             correct(job, meets, view, comp, offset);
             epilogue.comp = comp - view.col0;
             epilogue.requant.offset = offset - view.col0;
@@ -398,6 +410,11 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
                  epilogue.clamp_high};
           t.end = &end;
           fns[rows - 1](t);
+        } else if (late) {
+          fns[rows - 1](t);
+          finish_waiting(epilogue);
+          waiting = view;
+          view.acc = t.c = t.c == tile[0] ? tile[1] : tile[0];
         } else {
           fns[rows - 1](t);
           finish_(epilogue, view);
@@ -410,6 +427,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       }
     }
   }
+  finish_waiting(epilogue);
 }
 
 // The first pixels of all windows of the strip, in the copy or in A.
@@ -428,7 +446,7 @@ int64_t DenseKernel::point_at_pixels(const Job& job, const Strip& s, const uint8
       for (int64_t x = 0; x < d.out_w; ++x, at += pixel) pointers[pixels++] = at;
     }
   }
-  for (int i = 0; i < max_tile_rows; ++i) pointers[pixels + i] = pointers[pixels - 1];
+  for (int i = 0; i < surplus_rows; ++i) pointers[pixels + i] = pointers[pixels - 1];
   return pixels;
 }
 
@@ -436,7 +454,7 @@ int64_t DenseKernel::point_at_pixels(const Job& job, const Strip& s, const uint8
 // is more, unless there are sums of B for each tap.
 int64_t DenseKernel::point_at_taps(const Job& job, const Strip& s, const uint8_t** pointers, uint64_t* seen) const {
   const DenseSpec& d = spec_;
-  const int64_t pixels = s.images * s.rows * d.out_w, ahead = most_pixels_ + max_tile_rows;
+  const int64_t pixels = s.images * s.rows * d.out_w, ahead = most_pixels_ + surplus_rows;
   std::memset(seen, 0, size_t(pixels) * sizeof *seen);
   const bool padding_counts = zeros_[0] != 0 && !leaves_out_;
   for (int64_t tap = 0; tap < d.kernel_h * d.kernel_w; ++tap) {
@@ -456,7 +474,7 @@ int64_t DenseKernel::point_at_taps(const Job& job, const Strip& s, const uint8_t
         }
       }
     }
-    for (int k = 0; k < max_tile_rows; ++k) to[i + k] = to[i - 1];
+    for (int k = 0; k < surplus_rows; ++k) to[i + k] = to[i - 1];
   }
   return pixels;
 }

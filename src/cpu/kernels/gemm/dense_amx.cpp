@@ -33,20 +33,32 @@ struct Tiles {
     if constexpr (T == 2) _tile_stored(2, p, stride);
     if constexpr (T == 3) _tile_stored(3, p, stride);
   }
-  template <bool BF16, int C, int B>
+  template <bool BF16, int C, int A, int B>
   void multiply() {
-    if constexpr (BF16) {
-      if constexpr (C == 0) _tile_dpbf16ps(0, 4, 5);
-      if constexpr (C == 1) _tile_dpbf16ps(1, 4, 6);
-      if constexpr (C == 2) _tile_dpbf16ps(2, 4, 7);
-      if constexpr (C == 3) _tile_dpbf16ps(3, 4, 5);
-    } else {
-      if constexpr (C == 0) _tile_dpbusd(0, 4, 5);
-      if constexpr (C == 1) _tile_dpbusd(1, 4, 6);
-      if constexpr (C == 2) _tile_dpbusd(2, 4, 7);
-      if constexpr (C == 3) _tile_dpbusd(3, 4, 5);
-    }
-    static_assert(B == (C == 3 ? 5 : 5 + C), "the tiles of B as amx_tile uses them");
+#define HONE_MULTIPLY(c, a, b)                   \
+  if constexpr (C == c && A == a && B == b) {    \
+    if constexpr (BF16) _tile_dpbf16ps(c, a, b); \
+    if constexpr (!BF16) _tile_dpbusd(c, a, b);  \
+    return;                                      \
+  }
+    // One row of tiles, then two.
+    HONE_MULTIPLY(0, 4, 5)
+    HONE_MULTIPLY(1, 4, 6)
+    HONE_MULTIPLY(2, 4, 7)
+    HONE_MULTIPLY(3, 4, 5)
+    HONE_MULTIPLY(0, 4, 6)
+    HONE_MULTIPLY(1, 4, 7)
+    HONE_MULTIPLY(1, 5, 6)
+    HONE_MULTIPLY(2, 5, 6)
+    HONE_MULTIPLY(3, 5, 7)
+#undef HONE_MULTIPLY
+  }
+  static void copy_line(uint8_t* to, const uint8_t* from) {
+    _mm512_store_si512(to, _mm512_loadu_si512(from));
+  }
+  // The first `bytes` of a line, and zeros.
+  static void copy_part(uint8_t* to, const uint8_t* from, int64_t bytes) {
+    _mm512_store_si512(to, _mm512_maskz_loadu_epi8((__mmask64(1) << bytes) - 1, from));
   }
 };
 

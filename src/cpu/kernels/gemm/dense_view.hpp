@@ -45,8 +45,10 @@ struct TileArgs {
 };
 using TileFn = void (*)(const TileArgs&);
 
-constexpr int max_tile_rows = 16;
+constexpr int max_tile_rows = 32;
 constexpr int max_tile_panels = 4;
+/// A tile may take fewer rows more than it is asked for; their pointers must be good.
+constexpr int surplus_rows = 16;
 
 /// The kernels of one instruction set for one element type.
 struct DenseIsa {
@@ -60,6 +62,7 @@ struct DenseIsa {
   void (*f16_to_f32)(const uint16_t* from, float* to, int64_t n);
   void (*begin)();  ///< called by each thread before its first tile, `end` after its last; null: nothing to do
   void (*end)();
+  int row_block = 1;                         ///< tiles take as long for fewer rows than a multiple of this
   bool requantizes = false;                  ///< tiles can write bytes from their registers
   bool ends_f32 = false, ends_bf16 = false;  ///< can tiles write results of that type themselves?
   /// As `tiles`, where the last panel has at most 8 columns; null: none.

@@ -277,6 +277,7 @@ static void dense_tile(const TileArgs& args) {
                          HONE_EPILOGUE_NS::f16_to_f32,    \
                          nullptr,                         \
                          nullptr,                         \
+                         1,                               \
                          DOT::requantizes,                \
                          DOT::ends_f32,                   \
                          DOT::ends_bf16,                  \
@@ -294,6 +295,7 @@ static void dense_tile(const TileArgs& args) {
                          HONE_EPILOGUE_NS::f16_to_f32,    \
                          nullptr,                         \
                          nullptr,                         \
+                         1,                               \
                          false,                           \
                          ENDS_F32,                        \
                          false};

@@ -169,7 +169,8 @@ struct Row {
     const Problem p = *problem_of(q);
     KernelPlan plan;
     if (q.inputs[1].constant) plan.packs.push_back({1, packed_form(r.kind)});
-    plan.cost = 1 + 2.0 * double(p.m * p.n) * double(p.k) * double(p.a_batch.size()) / (r.gflops * 1e3);
+    const double rate = r.rate(flat(p) ? p.m * p.num_a : p.m, p.k);
+    plan.cost = 1 + 2.0 * double(p.m * p.n) * double(p.k) * double(p.a_batch.size()) / (rate * 1e3);
     return plan;
   }
   static Tensor pack(const KernelQuery& q, const PackedInput&) {

@@ -146,6 +146,53 @@ TEST(MatMul, matches_the_plain_loop_in_int8) {
   EXPECT_GT(rows, 0);
 }
 
+TEST(MatMul, tiles_of_all_heights_and_widths_match_the_plain_loop) {
+  int rows = 0;
+  for (const int64_t m : {15, 17, 32, 49}) {
+    for (const int64_t n : {8, 24, 48, 80}) {
+      for (const int64_t k : {64, 150}) {
+        const Case c{{m, k}, {k, n}, {m, n}};
+        for (int chain : {1, 2}) check(c, u8, i8, u8, true, false, chain, &rows);
+        check(c, bf16, bf16, bf16, true, false, 2, &rows);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
+#if defined(__x86_64__)
+double cost_of(const char* name, int64_t m, int64_t k, int64_t n, bool integer) {
+  Node node(MatMul{});
+  node.input(Node::desc(integer ? u8 : bf16, {m, k}));
+  TensorDesc b = Node::desc(integer ? i8 : bf16, {k, n});
+  b.constant = true;
+  node.input(b);
+  node.q.outputs = {Node::desc(f32, {m, n})};
+  for (const Kernel* row : kernels_for("MatMul")) {
+    if (std::string(row->name) == name) return row->plan(node.q).cost;
+  }
+  ADD_FAILURE() << "no " << name;
+  return 0;
+}
+
+TEST(MatMul, tiles_cost_less_only_where_rows_and_sums_fill_them) {
+  const auto tiles_pay = [](int64_t m, int64_t k, int64_t n, bool integer) {
+    return integer ? cost_of("mat_mul_int8_32x32__amx", m, k, n, true) <
+                         cost_of("mat_mul_int8_6x64__avx512vnni", m, k, n, true)
+                   : cost_of("mat_mul_bf16_32x32__amx", m, k, n, false) <
+                         cost_of("mat_mul_bf16_6x64__avx512bf16", m, k, n, false);
+  };
+  for (const bool integer : {false, true}) {
+    EXPECT_TRUE(tiles_pay(16, 64, 64, integer));
+    EXPECT_TRUE(tiles_pay(197, 384, 1536, integer));
+    EXPECT_TRUE(tiles_pay(4, 1024, 1024, integer));
+    EXPECT_FALSE(tiles_pay(1, 1024, 1024, integer)) << "one row of sixteen";
+    EXPECT_FALSE(tiles_pay(3136, 3, 32, integer)) << "three values of 32 or 64";
+  }
+}
+#endif
+
 TEST(MatMul, columns_round_to_bytes_with_scales_of_their_own) {
   for (const int64_t n : {5, 48, 131}) {
     const int64_t m = 23, k = 70;

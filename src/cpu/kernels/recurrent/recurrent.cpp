@@ -48,7 +48,7 @@ RecurrentKernel::RecurrentKernel(RecurrentSpec spec, const DenseIsa& isa, GatesF
   r_ = spec_.packed(spec_.hidden);
   units_ = spec_.blocks() * 16;
   steps_ = std::max<int64_t>(1, std::min(spec_.time, rows_at_once / std::max<int64_t>(1, spec_.batch)));
-  rows_ = steps_ * spec_.batch + max_tile_rows;
+  rows_ = steps_ * spec_.batch + surplus_rows;
   x_pitch_ = round_up(spec_.inputs, 32);
   h_pitch_ = round_up(spec_.hidden, 32);
   const int64_t together = spec_.cell == RecurrentCell::rnn ? max_tile_panels : 1;
@@ -88,8 +88,8 @@ RecurrentKernel::Direction RecurrentKernel::cut(uint8_t* scratch, int64_t index)
     d.x_bf16 = from.take<uint16_t>(rows_ * x_pitch_ + 32);
   }
   d.a = from.take<const uint8_t*>(rows_);
-  d.state = from.take<const uint8_t*>(n + max_tile_rows);
-  if (spec_.two_turns()) d.reset_state = from.take<const uint8_t*>(n + max_tile_rows);
+  d.state = from.take<const uint8_t*>(n + surplus_rows);
+  if (spec_.two_turns()) d.reset_state = from.take<const uint8_t*>(n + surplus_rows);
   d.sequence = from.take<int32_t>(n);
   d.y = from.take<float*>(n);
   d.bytes = from.used;
@@ -172,7 +172,12 @@ void RecurrentKernel::gather_inputs(const KernelArgs& args, Direction& d, int64_
       d.a[row] = reinterpret_cast<const uint8_t*>(to);
     }
   }
-  for (int i = 0; i < max_tile_rows; ++i) d.a[row + i] = d.a[row - 1];
+  for (int i = 0; i < surplus_rows; ++i) d.a[row + i] = d.a[row - 1];
+}
+
+// The first row of tile `i`: rows are shared out evenly, or in whole blocks.
+int64_t RecurrentKernel::begin_of(int64_t rows, int64_t i, int64_t tiles, int64_t most) const {
+  return isa_.row_block > 1 ? std::min(rows, i * most) : rows * i / tiles;
 }
 
 void RecurrentKernel::project(const Direction& d, int64_t rows, size_t chunk_begin, size_t chunk_end) const {
@@ -190,8 +195,8 @@ void RecurrentKernel::project(const Direction& d, int64_t rows, size_t chunk_beg
       const int most = isa_.max_rows[g.panels - 1];
       const int64_t tiles = (rows + most - 1) / most;
       for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t begin = rows * i / tiles;
-        int n = int(rows * (i + 1) / tiles - begin);
+        const int64_t begin = begin_of(rows, i, tiles, most);
+        int n = int(begin_of(rows, i + 1, tiles, most) - begin);
         while (!isa_.tiles[g.panels - 1][n - 1]) ++n;  // the room behind the rows, or the next tile, takes the surplus
         t.a = d.a + begin;
         t.c = out + begin * 16 * g.panels;
@@ -220,7 +225,7 @@ void RecurrentKernel::begin_step(const KernelArgs& args, Direction& d, int64_t k
     d.reset_state[i] = d.reset_bf16 ? reinterpret_cast<const uint8_t*>(d.reset_bf16 + s * h_pitch_)
                                     : reinterpret_cast<const uint8_t*>(d.reset + s * units_);
   }
-  for (int64_t i = d.active; d.active > 0 && i < d.active + max_tile_rows; ++i) {
+  for (int64_t i = d.active; d.active > 0 && i < d.active + surplus_rows; ++i) {
     d.state[i] = d.state[d.active - 1];
     if (d.reset) d.reset_state[i] = d.reset_state[d.active - 1];
   }
@@ -248,8 +253,8 @@ void RecurrentKernel::step(const Direction& d, int turn, size_t chunk_begin, siz
     for (const Group& g : chunk.groups) most = std::min(most, isa_.max_rows[g.panels - 1]);
     const int64_t tiles = (d.active + most - 1) / most;
     for (int64_t tile = 0; tile < tiles; ++tile) {
-      const int64_t begin = d.active * tile / tiles;
-      b.rows = int(d.active * (tile + 1) / tiles - begin);
+      const int64_t begin = begin_of(d.active, tile, tiles, most);
+      b.rows = int(begin_of(d.active, tile + 1, tiles, most) - begin);
       b.sequence = d.sequence + begin;
       b.y = d.y + begin;
       for (const Group& g : chunk.groups) {

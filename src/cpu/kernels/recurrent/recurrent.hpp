@@ -64,6 +64,7 @@ class RecurrentKernel : public PreparedKernel {
   int64_t length(const KernelArgs& args, int64_t sequence) const;
   void start(const KernelArgs& args, const Direction& d) const;
   void gather_inputs(const KernelArgs& args, Direction& d, int64_t begin, int64_t end) const;
+  int64_t begin_of(int64_t rows, int64_t i, int64_t tiles, int64_t most) const;
   void project(const Direction& d, int64_t rows, size_t chunk_begin, size_t chunk_end) const;
   void begin_step(const KernelArgs& args, Direction& d, int64_t k) const;
   void step(const Direction& d, int turn, size_t chunk_begin, size_t chunk_end) const;

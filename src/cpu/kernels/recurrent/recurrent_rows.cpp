@@ -171,8 +171,9 @@ KernelPlan plan_row(const KernelQuery& q, const DenseRow& r) {
   KernelPlan plan;
   const std::string form = "gates" + std::to_string(s.gates()) + "_" + packed_form(r.kind);
   plan.packs = {{size_t(s.w), form}, {size_t(s.r), form}};
-  plan.cost = 1 + 2e-3 * double(s.directions * s.batch * s.time * s.gates()) *
-                      double(s.hidden * (s.inputs + s.hidden)) / r.gflops;
+  plan.cost =
+      1 + 2e-3 * double(s.directions * s.batch * s.time * s.gates() * s.hidden) *
+              (double(s.inputs) / r.rate(s.batch * s.time, s.inputs) + double(s.hidden) / r.rate(s.batch, s.hidden));
   return plan;
 }
 
