@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/checked.hpp"
 #include "hone/error.hpp"
@@ -38,31 +39,54 @@ BufferPool::~BufferPool() {
   for (const Block& b : free_) std::free(b.data);
 }
 
+BufferPool::Block BufferPool::take(size_t bytes, std::unique_lock<std::mutex>& lock) {
+  const size_t padded = block_bytes(bytes);
+  size_t best = free_.size();
+  for (size_t i = 0; i < free_.size(); ++i) {
+    // A much larger block would be missing elsewhere.
+    if (free_[i].bytes < padded || free_[i].bytes / 2 > padded) continue;
+    if (best == free_.size() || free_[i].bytes < free_[best].bytes) best = i;
+  }
+  if (best < free_.size()) {
+    const Block block = free_[best];
+    free_bytes_ -= block.bytes;
+    free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(best));
+    return block;
+  }
+  lock.unlock();
+  const Block block{allocate(padded), padded};
+  if (!block.data)
+    throw Error(ErrorCode::failed, "[run] out of memory for a tensor of " + std::to_string(bytes) + " bytes");
+  return block;
+}
+
 Tensor BufferPool::tensor(ElementType type, const Shape& shape) {
-  const size_t wanted = byte_size(type, static_cast<size_t>(element_count(shape)));
-  const size_t padded = block_bytes(wanted);
-  Block block{nullptr, 0};
-  {
-    std::lock_guard lock(mutex_);
-    size_t best = free_.size();
-    for (size_t i = 0; i < free_.size(); ++i) {
-      // A much larger block would be missing elsewhere.
-      if (free_[i].bytes < padded || free_[i].bytes / 2 > padded) continue;
-      if (best == free_.size() || free_[i].bytes < free_[best].bytes) best = i;
-    }
-    if (best < free_.size()) {
-      block = free_[best];
-      free_bytes_ -= block.bytes;
-      free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(best));
-    }
-  }
-  if (!block.data) {
-    block = {allocate(padded), padded};
-    if (!block.data)
-      throw Error(ErrorCode::failed, "[run] out of memory for a tensor of " + std::to_string(wanted) + " bytes");
-  }
+  std::unique_lock lock(mutex_);
+  const Block block = take(byte_size(type, static_cast<size_t>(element_count(shape))), lock);
+  if (lock) lock.unlock();
   auto owner = std::shared_ptr<void>(block.data, [pool = shared_from_this(), block](void*) { pool->give_back(block); });
   return Tensor(type, shape, block.data, owner);
+}
+
+Tensor BufferPool::grown(const Tensor& base, const Shape& shape) {
+  const size_t wanted = byte_size(base.element_type(), static_cast<size_t>(element_count(shape)));
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = growing_.find(base.raw());
+    if (it != growing_.end() && it->second.used == base.byte_size() && wanted <= it->second.room) {
+      it->second.used = wanted;
+      return Tensor(base.element_type(), shape, base.raw(), it->second.owner.lock());
+    }
+  }
+  const size_t room = checked_add(wanted, wanted / 2);
+  std::unique_lock lock(mutex_);
+  const Block block = take(room, lock);
+  if (lock) lock.unlock();
+  auto owner = std::shared_ptr<void>(block.data, [pool = shared_from_this(), block](void*) { pool->give_back(block); });
+  std::memcpy(block.data, base.raw(), base.byte_size());
+  lock.lock();
+  growing_[block.data] = {owner, wanted, room};
+  return Tensor(base.element_type(), shape, block.data, owner);
 }
 
 size_t BufferPool::unused_bytes() const {
@@ -72,6 +96,7 @@ size_t BufferPool::unused_bytes() const {
 
 void BufferPool::give_back(Block block) noexcept {
   std::lock_guard lock(mutex_);
+  growing_.erase(block.data);
   try {
     free_.push_back(block);
     free_bytes_ += block.bytes;

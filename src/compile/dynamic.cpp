@@ -13,6 +13,7 @@
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
 #include "passes/canonicalize.hpp"
+#include "passes/fuse_epilogue.hpp"
 #include "passes/precision.hpp"
 
 namespace hone {
@@ -61,11 +62,34 @@ void settle(Graph& g, const CompileOptions& options) {
   run_passes(g, passes, run);
 }
 
+// A bias, an activation, a number: what every kernel of a dense operator does to its results. Pooling and reductions
+// stay alone.
+bool is_common_epilogue(const Graph& g, NodeId id) {
+  const NodeData& n = g.node(id);
+  const std::string_view op = n.op->name;
+  if (op != "Convolution" && op != "GroupConvolution" && op != "ConvolutionBackpropData" && op != "MatMul")
+    return false;
+  if (g.value(n.outputs[0]).type.element != ElementType::f32) return false;
+  for (size_t i = g.num_op_inputs(id); i < n.inputs.size(); ++i) {
+    if (!g.value_handle(n.inputs[i]).constant()) return false;
+  }
+  return true;
+}
+
 std::unique_ptr<StepwiseGraph> stepwise(Graph g, const CompileOptions& options) {
   SelectOptions select;
   select.pool = options.pool;
   select.threads = options.pool->size();
   select.bf16_compute = options.precision == Precision::bf16 && cpu_has_bf16();
+  if (options.optimize) {
+    // Sizes are not known yet, so this takes what the kernels of dense operators take of any size.
+    FuseOptions dense;
+    dense.elementwise_roots = false;
+    dense.accepts = [](const Graph& graph, NodeId id) { return is_common_epilogue(graph, id); };
+    PassOptions run;
+    run.disabled = options.disabled_passes;
+    run_passes(g, {fuse_epilogues_pass(dense)}, run);
+  }
   return std::make_unique<StepwiseGraph>(std::move(g), StepwiseOptions{select, options.profile});
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compile/epilogue.hpp"
 #include "cpu/registry.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
@@ -76,7 +77,7 @@ bool is_shape_like(const Tensor& t) {
 
 bool can_be_planned(const Graph& g, NodeId id) {
   const NodeData& n = g.node(id);
-  if (!n.regions.empty() || n.epilogue || n.op->has_side_effect) return false;
+  if (!n.regions.empty() || n.op->has_side_effect) return false;
   for (ValueId v : n.inputs) {
     if (v != no_id && (g.value(v).type.quantization || g.value(v).type.layout != Layout::plain)) return false;
   }
@@ -114,11 +115,21 @@ NodePlan plan_node(const PlannedNode& node, const std::vector<HeldValue>& inputs
       in.push_back(b.parameter(t.element_type(), PartialShape(t.shape())));
   }
   NodeId id;
+  std::optional<Epilogue> epilogue;
   try {
+    const Values operands(in.begin() + static_cast<std::ptrdiff_t>(g.num_op_inputs(node.id)), in.end());
+    in.resize(in.size() - operands.size());
     id = b.add(*n.op, n.attributes, in).id;
+    if (n.epilogue) {
+      std::vector<ValueId> ids;
+      for (const Value& v : operands) ids.push_back(v.id);
+      alone.set_epilogue(id, n.epilogue, ids);
+    }
+    epilogue = lower_epilogue(alone, id);
   } catch (const Error&) {
     return plan;  // the evaluation says it better
   }
+  if (!epilogue) return plan;
   for (ValueId v : alone.node(id).outputs) {
     const Type& t = alone.value(v).type;
     if (!t.is_static()) return plan;
@@ -126,13 +137,13 @@ NodePlan plan_node(const PlannedNode& node, const std::vector<HeldValue>& inputs
     plan.shapes.push_back(t.shape.to_shape());
   }
   const bool plain_first = !inputs.empty() && inputs[0].is_tensor() && !inputs[0].plain.is_none();
-  if (plain_first && (is_reshape(n.op->name) || n.op->name == "Convert") &&
+  if (plain_first && !n.epilogue && (is_reshape(n.op->name) || n.op->name == "Convert") &&
       plan.types[0] == inputs[0].any().element_type()) {
     plan.kind = NodePlan::Kind::view;
     plan.kernel = "view";
     return plan;
   }
-  KernelQuery plain = query_of(alone, id, {}, node.attributes, options);
+  KernelQuery plain = query_of(alone, id, *epilogue, node.attributes, options);
   for (size_t o = 0; o < plain.outputs.size(); ++o) plain.outputs[o].present = !g.value(n.outputs[o]).uses.empty();
   KernelQuery last = plain;
   set_image_layouts(alone, id, Layout::channels_last, last);

@@ -10,6 +10,7 @@
 #include "compile/node_plan.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "ops/movement.hpp"
 #include "ops/region_context.hpp"
 #include "runtime/executor.hpp"
 
@@ -95,6 +96,7 @@ struct StepwiseGraph::Impl {
     NodeId id;
     PlannedNode planned;
     bool plannable = false, large = false, with_values = false;
+    bool grows = false;               ///< joins more to what came in, and gives it to who comes next
     std::vector<bool> constant = {};  ///< inputs that are constants of the graph
     PlanCache plans = {};
     std::vector<std::unique_ptr<StepwiseGraph>> regions = {};
@@ -116,11 +118,22 @@ struct StepwiseGraph::Impl {
       step.plannable = can_be_planned(graph, id);
       for (ValueId v : n.inputs)
         step.constant.push_back(v != no_id && static_cast<bool>(graph.value_handle(v).constant()));
+      step.grows = n.op->name == "Concat" && grows_parameter(id);
       step.regions.resize(n.regions.size());
       steps.push_back(std::move(step));
     }
     uses.resize(graph.value_capacity());
     for (ValueId v = 0; v < uses.size(); ++v) uses[v] = graph.value(v).uses.size();
+  }
+
+  // Lists that loops carry.
+  bool grows_parameter(NodeId id) const {
+    const NodeData& n = graph.node(id);
+    if (n.epilogue || n.inputs.size() < 2) return false;
+    const auto& uses = graph.value(n.outputs[0]).uses;
+    return graph.node(graph.value(n.inputs[0]).producer).op == &op_def<Parameter>() &&
+           std::any_of(uses.begin(), uses.end(),
+                       [&](const Use& u) { return graph.node(u.node).op == &op_def<Result>(); });
   }
 
   // ---- layouts ----
@@ -224,6 +237,38 @@ struct StepwiseGraph::Impl {
     return true;
   }
 
+  // Appends to the first input in place where its memory has room. False: left to the others.
+  bool run_grown(const NodeData& n, int64_t axis) {
+    std::vector<Tensor> in;
+    for (ValueId v : n.inputs) {
+      if (!values[v].is_tensor()) return false;
+      in.push_back(plain(values[v]).tensor());
+    }
+    Shape shape = in[0].shape();
+    const auto rank = static_cast<int64_t>(shape.size());
+    if (axis < 0) axis += rank;
+    if (axis < 0 || axis >= rank || in[0].size() == 0 || bit_width(in[0].element_type()) % 8 != 0 ||
+        in[0].element_type() == ElementType::string)
+      return false;
+    const auto at = static_cast<size_t>(axis);
+    if (std::any_of(shape.begin(), shape.begin() + axis, [](int64_t d) { return d != 1; })) return false;
+    for (size_t i = 1; i < in.size(); ++i) {
+      Shape same = in[i].shape();
+      if (in[i].element_type() != in[0].element_type() || same.size() != shape.size()) return false;
+      shape[at] += same[at];
+      same[at] = in[0].shape()[at];
+      if (same != in[0].shape()) return false;
+    }
+    Tensor all = shared->buffers->grown(in[0], shape);
+    auto* to = static_cast<uint8_t*>(all.raw()) + in[0].byte_size();
+    for (size_t i = 1; i < in.size(); ++i) {
+      if (in[i].size() > 0) std::memcpy(to, in[i].raw(), in[i].byte_size());
+      to += in[i].byte_size();
+    }
+    values[n.outputs[0]] = {all, {}};
+    return true;
+  }
+
   std::vector<Datum> plain_inputs(const NodeData& n) {
     std::vector<Datum> in;
     for (ValueId v : n.inputs) in.push_back(v == no_id ? Datum() : plain(values[v]));
@@ -249,6 +294,9 @@ struct StepwiseGraph::Impl {
       out = run_regions(step, n);
     } else if (n.op->name == "ShapeOf" && values[n.inputs[0]].is_tensor()) {
       out = evaluate_node(graph, step.id, {values[n.inputs[0]].any()});  // the layout is no matter
+    } else if (step.grows && run_grown(n, node.as<Concat>()->axis)) {
+      step.kernel = "append";
+      return;
     } else if (step.plannable && run_planned(step, n)) {
       return;
     } else {

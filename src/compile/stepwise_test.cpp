@@ -218,6 +218,76 @@ TEST(Stepwise, states_are_carried_and_loops_run_on_kernels) {
   EXPECT_EQ(mine.at("s").tensor().to_doubles(), std::vector<double>{16});
 }
 
+// A loop that joins a row to what it carries: the memory has room behind it, and others who hold the shorter list see
+// the same as before.
+TEST(Stepwise, lists_that_loops_carry_grow_in_place) {
+  const auto body = std::make_shared<const Graph>(parse_graph(R"(graph {
+    %i = Parameter() : i64[] %c = Parameter() : boolean[] %v = Parameter() : f32[?,300] %before = Parameter() : f32[?,300]
+    %f = Convert(%i) {destination_type=f32} %s = Constant() {value=i64[2]{1,300}} %row = Broadcast(%f, %s)
+    %w = Concat(%v, %row, %row) {axis=0} %other = Concat(%v, %before) {axis=0}
+    %again = Constant() {value=boolean[]{1}} Result(%again) Result(%w) Result(%other) })"));
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape({Dimension(), Dimension(300)}), "x");
+  const Value n = b.parameter(ElementType::i64, PartialShape(Shape{}), "n");
+  const Values y = b.all(Loop{{}, 2}, {n, {}, x, x}, {body});
+  b.result(y[0]);
+  b.result(y[1]);
+  StepwiseGraph s(g, options());
+  for (int64_t trips : {1, 7, 2}) {
+    for (int64_t rows : {1, 3, 0}) {
+      const std::vector<Datum> in{random_tensor({rows, 300}, 4), Tensor::scalar<int64_t>(trips)};
+      const auto got = s.run(in), wanted = evaluate(g, in);
+      for (size_t o = 0; o < 2; ++o) EXPECT_TRUE(got[o].tensor().identical(wanted[o].tensor())) << trips << " " << rows;
+    }
+  }
+}
+
+TEST(Stepwise, dense_operators_take_bias_and_activation_along) {
+  const Graph g = parse_graph(R"(
+    graph g {
+      %x = Parameter() {element_type=f32,shape=[40,16]} "x"
+      %zero = Constant() {value=f32[]{0}}
+      %one = Constant() {value=i64[1]{1}}
+      %sum = ReduceSum(%x, %one)
+      %positive = Greater(%sum, %zero)
+      %where = NonZero(%positive)
+      %flat = Constant() {value=i64[1]{-1}}
+      %index = Reshape(%where, %flat)
+      %axis = Constant() {value=i64[]{0}}
+      %some = Gather(%x, %index, %axis)
+      %w = Constant() {value=f32[16,64]{random:1}}
+      %bias = Constant() {value=f32[64]{random:2}}
+      %m = MatMul(%some, %w)
+      %a = Add(%m, %bias)
+      %r = Relu(%a)
+      %image = Constant() {value=i64[4]{-1,4,4,4}}
+      %i = Reshape(%r, %image)
+      %k = Constant() {value=f32[20,4,3,3]{random:3}}
+      %b2 = Constant() {value=f32[20,1,1]{random:4}}
+      %c = Convolution(%i, %k) {strides=[1,1],dilations=[1,1],pads_begin=[1,1],pads_end=[1,1],auto_pad=explicit}
+      %d = Add(%c, %b2)
+      %e = Sigmoid(%d)
+      Result(%e) "y"
+    })");
+  CompileOptions o;
+  o.threads = 2;
+  o.profile = true;
+  CompiledGraph c = compile_model(g, o);
+  for (uint64_t seed : {1, 2, 3}) {
+    const Tensor x = random_tensor({40, 16}, seed);
+    expect_close(c.infer({x})[0], evaluate(g, {x})[0], 1e-4, "seed " + std::to_string(seed));
+  }
+  bool dense = false;
+  for (const StepProfile& p : c.profile()) {
+    EXPECT_TRUE(p.op != "Relu" && p.op != "Sigmoid" && p.op != "Add") << p.op << " on its own";
+    if (p.op != "Convolution" && p.op != "MatMul") continue;
+    dense = true;
+    EXPECT_FALSE(std::string(p.kernel).starts_with("reference")) << p.op;
+  }
+  EXPECT_TRUE(dense);
+}
+
 TEST(Stepwise, errors_name_the_node) {
   const Graph g = parse_graph(R"(
     graph g {
@@ -235,6 +305,27 @@ TEST(Stepwise, errors_name_the_node) {
     EXPECT_NE(std::string(e.what()).find("take"), std::string::npos) << e.what();
     EXPECT_TRUE(e.message().starts_with("[Gather]")) << e.message();
   }
+}
+
+TEST(BufferPool, lists_grow_where_they_lie_and_leave_older_ones_alone) {
+  auto pool = std::make_shared<BufferPool>();
+  const auto longer = [&](const Tensor& base, float v) {
+    Tensor t = pool->grown(base, {base.shape()[0] + 1});
+    t.data<float>()[t.size() - 1] = v;
+    return t;
+  };
+  const Tensor first = Tensor::of<float>({4}, {0, 1, 2, 3});
+  const Tensor a = longer(first, 4), b = longer(a, 5), other = longer(a, 6), c = longer(b, 7);
+  EXPECT_EQ(b.raw(), a.raw());
+  EXPECT_EQ(c.raw(), a.raw());
+  EXPECT_NE(other.raw(), a.raw());
+  EXPECT_EQ(c.to_doubles(), (std::vector<double>{0, 1, 2, 3, 4, 5, 7}));
+  EXPECT_EQ(other.to_doubles(), (std::vector<double>{0, 1, 2, 3, 4, 6}));
+  EXPECT_EQ(first.to_doubles(), (std::vector<double>{0, 1, 2, 3}));
+  Tensor all = c;
+  for (float v = 0; v < 1000; ++v) all = longer(all, v);
+  EXPECT_EQ(all.to_doubles()[1006], 999);
+  EXPECT_EQ(c.to_doubles()[6], 7);
 }
 
 TEST(BufferPool, memory_comes_back_and_is_bounded) {

@@ -145,23 +145,25 @@ Types NonZero::infer(InferCtx& ctx) const {
 void NonZero::eval(EvalCtx& ctx) const {
   const Tensor& x = ctx.input(0);
   std::vector<size_t> found;
-  const auto scan = [&](const auto* v) {
-    for (size_t i = 0; i < x.size(); ++i) {
-      if (v[i] != 0) found.push_back(i);
+  // Counted first, then written without a branch: what is chosen follows no rule that a CPU could guess.
+  const auto scan = [&](auto&& set) {
+    size_t n = 0;
+    for (size_t i = 0; i < x.size(); ++i) n += set(i);
+    found.resize(n);
+    for (size_t i = 0, at = 0; at < n; ++i) {
+      found[at] = i;
+      at += set(i);
     }
   };
   const ElementType e = x.element_type();
   if (e == ElementType::f32) {
-    scan(x.data<float>());
+    scan([v = x.data<float>()](size_t i) { return v[i] != 0; });
   } else if (e == ElementType::i64) {
-    scan(x.data<int64_t>());
+    scan([v = x.data<int64_t>()](size_t i) { return v[i] != 0; });
   } else if (bit_width(e) == 8 && is_integer(e)) {
-    scan(static_cast<const uint8_t*>(x.raw()));
+    scan([v = static_cast<const uint8_t*>(x.raw())](size_t i) { return v[i] != 0; });
   } else {
-    for (size_t i = 0; i < x.size(); ++i) {
-      const bool set = is_integer(e) ? get_integer(x, i) != 0 : get_element(x, i) != 0;
-      if (set) found.push_back(i);
-    }
+    scan([&](size_t i) { return is_integer(e) ? get_integer(x, i) != 0 : get_element(x, i) != 0; });
   }
   const size_t n = found.size();
   Tensor y = ctx.output(0, output_type, {static_cast<int64_t>(x.rank()), static_cast<int64_t>(n)});

@@ -160,8 +160,8 @@ class Fuser {
     if ((!two && !one && !convert && !quantize) || n.epilogue || n.outputs.size() != 1) return false;
     const Type& result = g_.value(g_.node(root).outputs[0]).type;
     const Type& t = g_.value(n.outputs[0]).type;
-    if (!is_small_real(t) || !same_shape(t.shape, result.shape) || t.layout != result.layout) return false;
     const auto inside = [&](ValueId v) { return std::find(values.begin(), values.end(), v) != values.end(); };
+    if (!is_small_real(t) || t.layout != result.layout || !keeps_shape(n, result.shape, inside)) return false;
     if (quantize) {
       const auto& levels = *static_cast<const Quantize*>(n.attributes.get());
       if (!t.quantization || (levels.low < levels.high && t.quantization->scales.size() != 1)) return false;
@@ -176,6 +176,28 @@ class Fuser {
       } else if (!is_operand(root, id, v)) {
         return false;
       }
+    }
+    return true;
+  }
+
+  // Has the result of an elementwise operator the shape of its inputs from inside? A dimension that nobody knows stays
+  // what it is where the others have one element.
+  template <class Inside>
+  bool keeps_shape(const NodeData& n, const PartialShape& shape, Inside&& inside) const {
+    const PartialShape& to = g_.value(n.outputs[0]).type.shape;
+    if (!to.rank_known() || to.rank() != shape.rank()) return false;
+    const auto single = [&](ValueId v, size_t i) {
+      if (v == no_id || inside(v)) return true;
+      const PartialShape& s = g_.value(v).type.shape;
+      if (!s.rank_known() || s.rank() > to.rank()) return false;
+      const size_t lead = to.rank() - s.rank();
+      return i < lead || s[i - lead] == Dimension(1);
+    };
+    for (size_t i = 0; i < to.rank(); ++i) {
+      if (to[i].same(shape[i])) continue;
+      if (!to[i].is_dynamic() || !shape[i].is_dynamic() ||
+          !std::all_of(n.inputs.begin(), n.inputs.end(), [&](ValueId v) { return single(v, i); }))
+        return false;
     }
     return true;
   }

@@ -15,6 +15,32 @@ constexpr int64_t strip_target_pixels = 1024;
 // Channels from which on pointers for each tap cost less than a padded copy.
 constexpr int64_t shortest_tap = 64;
 
+// Where fewer rows than this make a strip, they are cut; then so many make one, in parts of so many steps.
+constexpr int64_t few_rows = 24;
+constexpr int64_t cut_rows = 256;
+constexpr int64_t steps_of_part = 1024;
+constexpr int64_t most_sum_bytes = 4 << 20;
+
+using Four = float __attribute__((vector_size(16)));
+
+// sums += tile, or tile += sums where they are complete; `cols` is a multiple of 16.
+void add_sums(float* tile, float* sums, int64_t ld, int rows, int64_t cols, bool first, bool last) {
+  for (int r = 0; r < rows; ++r, tile += cols, sums += ld) {
+    if (first) {
+      std::memcpy(sums, tile, size_t(cols) * sizeof(float));
+      continue;
+    }
+    float* to = last ? tile : sums;
+    for (int64_t c = 0; c < cols; c += 4) {
+      Four a, b;
+      std::memcpy(&a, sums + c, sizeof a);
+      std::memcpy(&b, tile + c, sizeof b);
+      a += b;
+      std::memcpy(to + c, &a, sizeof a);
+    }
+  }
+}
+
 // Rows of the next tile, of `n` that are left: as many as meet the same taps, cut evenly.
 int rows_alike(const uint64_t* seen, int64_t n, int most) {
   int64_t alike = 1;
@@ -111,6 +137,13 @@ void DenseKernel::plan_runs() {
   }
 }
 
+bool DenseKernel::cuts_rows(int64_t row_bytes) const {
+  const DenseSpec& s = spec_;
+  return s.kind != DenseKind::int8 && !copy_ && !by_taps_ && s.kernel_h * s.kernel_w == 1 && s.groups == 1 &&
+         s.shuffle_h * s.shuffle_w == 1 && s.out_w == 1 && s.out_h >= 2 * few_rows &&
+         row_bytes * few_rows > strip_target_bytes;
+}
+
 void DenseKernel::cut_strips() {
   const DenseSpec& s = spec_;
   const int64_t pixel_bytes = s.a_channels() * a_bytes_;
@@ -122,6 +155,11 @@ void DenseKernel::cut_strips() {
   const bool much = threads_ > 1 && products > 5e7;
   const int64_t most = much ? strip_target_pixels / 4 : strip_target_pixels;
   int64_t rows = std::max<int64_t>(1, std::min(strip_target_bytes / row_bytes, most / std::max<int64_t>(1, s.out_w)));
+  const int64_t sum_row = packed_.panels() * 16 * int64_t(sizeof(float));
+  if (cuts_rows(row_bytes) && most_sum_bytes / sum_row > few_rows) {
+    part_steps_ = steps_of_part;
+    rows = std::min(cut_rows, most_sum_bytes / sum_row);
+  }
   // Neighbouring strips copy the rows that their windows share: four times as many of their own leave little to copy
   // twice.
   const int64_t shared = (s.kernel_h - 1) * s.dilation_h + 1 - s.stride_h;
@@ -155,6 +193,7 @@ void DenseKernel::cut_strips() {
   const int64_t pointers = by_taps_ ? s.kernel_h * s.kernel_w + 1 : 1;
   pointer_bytes_ = round_up(pointers * (most_pixels_ + surplus_rows) * int64_t(sizeof(void*)), 64);
   copy_bytes_ = copy_ ? round_up(most_bytes, 64) + 128 : 0;  // readable a vector past the end
+  sum_bytes_ = part_steps_ > 0 ? most_pixels_ * sum_row : 0;
 
   // Column blocks are shared out where the strips cannot be shared evenly.
   const int64_t panels = packed_.panels();
@@ -293,7 +332,8 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   auto** pointers = reinterpret_cast<const uint8_t**>(scratch);
   const int64_t taps = int64_t(runs_.size()), ahead = most_pixels_ + surplus_rows;
   auto* seen = reinterpret_cast<uint64_t*>(pointers + (by_taps_ ? taps * ahead : 0));
-  uint8_t* copy = scratch + pointer_bytes_;
+  auto* sums = reinterpret_cast<float*>(scratch + pointer_bytes_);
+  uint8_t* copy = scratch + pointer_bytes_ + sum_bytes_;
   if (copy_) copy_strip(job.a, s, copy);
   const int64_t pixels = by_taps_ ? point_at_taps(job, s, pointers, seen) : point_at_pixels(job, s, copy, pointers);
 
@@ -335,7 +375,16 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
         for (int64_t i = 0; i < pixels + surplus_rows; ++i) pointers[k * ahead + i] += step;
       }
     }
-    for (int64_t block = block_begin; block < block_end; ++block) {
+    // Parts of K, and in each of them all blocks.
+    const int64_t blocks = block_end - block_begin, parts = part_steps_ > 0 ? (steps_ - 1) / part_steps_ + 1 : 1;
+    for (int64_t i = 0; i < parts * blocks; ++i) {
+      const int64_t block = block_begin + i % blocks, part = i / blocks;
+      if (parts > 1) {
+        const int64_t step = part * part_steps_;
+        t.steps = std::min(part_steps_, steps_ - step);
+        some[0] = {0, step * 4, step * 64};
+        t.run = some;
+      }
       const int64_t p0 = part_begin(packed_.panels(), block, column_blocks_);
       const int panels = int(part_begin(packed_.panels(), block + 1, column_blocks_) - p0);
       if (panels == 0) continue;
@@ -385,7 +434,12 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
           for (; meets != 0; meets &= meets - 1) some[t.runs++] = runs_[size_t(__builtin_ctzll(meets))];
           t.run = some;
         }
-        if (t.requant) {
+        if (parts > 1) {
+          fns[rows - 1](t);
+          const int64_t ld = packed_.panels() * 16;
+          add_sums(tile, sums + begin * ld + p0 * 16, ld, view.rows, view.ld, part == 0, part == parts - 1);
+          if (part == parts - 1) finish_(epilogue, view);
+        } else if (t.requant) {
           const int64_t first_byte = view.row0 * epilogue.ld_out + view.col0;
           t.rows = view.rows;
           t.cols = view.cols;

@@ -4,8 +4,9 @@
 // into a buffer of the thread, which stays in its L2; else A is read in place. Padding is copied as well, or, where
 // taps are long enough, each tap has pointers of its own, to zeros outside of the image, and a tile leaves out the taps
 // that meet nothing else (of a window that is dilated beyond the image, most). The strip then meets all column blocks
-// of B. Threads share the strips, and where those are too few, the column blocks. K is never cut, so results do not
-// depend on the split.
+// of B. Threads share the strips, and where those are too few, the column blocks. Rows so long that few fit into L2 are
+// cut, and sums of the parts kept beside: more rows then meet a block of B while it is in L2. Where K is cut hangs on
+// its length alone, so results do not depend on the split.
 #pragma once
 #include <memory>
 #include <vector>
@@ -62,7 +63,8 @@ class DenseKernel : public PreparedKernel {
   void cut_strips();
   void plan_input();
   void plan_runs();
-  int64_t thread_bytes() const { return copy_bytes_ + pointer_bytes_; }
+  bool cuts_rows(int64_t row_bytes) const;
+  int64_t thread_bytes() const { return copy_bytes_ + pointer_bytes_ + sum_bytes_; }
   bool tiles_end(const EpilogueView& e) const;
   void run_part(const Job& job, int part) const;
   void run_share(const Job& job, int part) const;
@@ -96,6 +98,8 @@ class DenseKernel : public PreparedKernel {
   std::vector<uint8_t> zeros_;  ///< a pixel of padding
   int64_t copy_w_ = 0;          ///< pixels in a row of the copy
   int64_t a_bytes_ = 4;         ///< of an element of A as the tiles read it
+  int64_t part_steps_ = 0;      ///< of a part of K; 0: K is not cut
+  int64_t sum_bytes_ = 0;       ///< of the sums of parts
   int64_t copy_bytes_ = 0, pointer_bytes_ = 0, b_bytes_ = 0, comp_bytes_ = 0;
   int64_t requant_bytes_ = 0;  ///< of two floats a column; 0 where results are not requantized directly
 };

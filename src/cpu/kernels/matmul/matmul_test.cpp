@@ -133,6 +133,18 @@ TEST(MatMul, matches_the_plain_loop_in_f32_and_bf16) {
   EXPECT_GT(rows, 0);
 }
 
+// Rows that are cut, since few of them fit into L2.
+TEST(MatMul, long_rows) {
+  int rows = 0;
+  for (int chain : {0, 1, 2}) {
+    check({{50, 2800}, {2800, 34}, {50, 34}}, f32, f32, f32, true, false, chain, &rows);
+    check({{2, 49, 3073}, {3073, 20}, {2, 49, 20}}, f32, f32, f32, chain > 0, false, chain, &rows);
+    check({{51, 5700}, {5700, 18}, {51, 18}}, bf16, bf16, bf16, true, false, chain, &rows);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(rows, 0);
+}
+
 TEST(MatMul, matches_the_plain_loop_in_int8) {
   int rows = 0;
   for (const Case& c : cases) {
