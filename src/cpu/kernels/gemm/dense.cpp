@@ -437,7 +437,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
         if (parts > 1) {
           fns[rows - 1](t);
           const int64_t ld = packed_.panels() * 16;
-          add_sums(tile, sums + begin * ld + p0 * 16, ld, view.rows, view.ld, part == 0, part == parts - 1);
+          add_sums(tile[0], sums + begin * ld + p0 * 16, ld, view.rows, view.ld, part == 0, part == parts - 1);
           if (part == parts - 1) finish_(epilogue, view);
         } else if (t.requant) {
           const int64_t first_byte = view.row0 * epilogue.ld_out + view.col0;
