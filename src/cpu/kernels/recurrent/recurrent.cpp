@@ -13,6 +13,11 @@ constexpr int64_t rows_at_once = 96;
 // Below this a step is not worth sharing: handing it over and meeting again costs about a microsecond.
 constexpr double shared_step_microseconds = 6;
 
+// The first row of tile `i`: rows are shared out evenly, or in whole blocks.
+int64_t begin_of(const DenseIsa& isa, int64_t rows, int64_t i, int64_t tiles, int64_t most) {
+  return isa.row_block > 1 ? std::min(rows, i * most) : rows * i / tiles;
+}
+
 }  // namespace
 
 PackedB RecurrentSpec::packed(int64_t k) const {
@@ -42,8 +47,9 @@ struct RecurrentKernel::Direction {
   int64_t bytes = 0;
 };
 
-RecurrentKernel::RecurrentKernel(RecurrentSpec spec, const DenseIsa& isa, GatesFn gates, int threads)
-    : spec_(std::move(spec)), isa_(isa), gates_(gates) {
+RecurrentKernel::RecurrentKernel(RecurrentSpec spec, const DenseIsa& isa, const DenseIsa& step_isa, GatesFn gates,
+                                 int threads)
+    : spec_(std::move(spec)), isa_(isa), step_isa_(step_isa), gates_(gates) {
   w_ = spec_.packed(spec_.inputs);
   r_ = spec_.packed(spec_.hidden);
   units_ = spec_.blocks() * 16;
@@ -56,7 +62,7 @@ RecurrentKernel::RecurrentKernel(RecurrentSpec spec, const DenseIsa& isa, GatesF
     Chunk chunk{block, int(std::min(together, spec_.blocks() - block)), {}};
     const int panels = chunk.blocks * int(spec_.gates());
     for (int p = 0; p < panels;) {
-      int n = std::min(isa_.max_panels, panels - p);
+      int n = std::min({isa_.max_panels, step_isa_.max_panels, panels - p});
       if (spec_.two_turns() && p < 2) n = std::min(n, 2 - p);
       chunk.groups.push_back({p, n, spec_.two_turns() && p == 2 ? 1 : 0});
       p += n;
@@ -175,11 +181,6 @@ void RecurrentKernel::gather_inputs(const KernelArgs& args, Direction& d, int64_
   for (int i = 0; i < surplus_rows; ++i) d.a[row + i] = d.a[row - 1];
 }
 
-// The first row of tile `i`: rows are shared out evenly, or in whole blocks.
-int64_t RecurrentKernel::begin_of(int64_t rows, int64_t i, int64_t tiles, int64_t most) const {
-  return isa_.row_block > 1 ? std::min(rows, i * most) : rows * i / tiles;
-}
-
 void RecurrentKernel::project(const Direction& d, int64_t rows, size_t chunk_begin, size_t chunk_end) const {
   const TileRun run{};
   TileArgs t{};
@@ -195,8 +196,8 @@ void RecurrentKernel::project(const Direction& d, int64_t rows, size_t chunk_beg
       const int most = isa_.max_rows[g.panels - 1];
       const int64_t tiles = (rows + most - 1) / most;
       for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t begin = begin_of(rows, i, tiles, most);
-        int n = int(begin_of(rows, i + 1, tiles, most) - begin);
+        const int64_t begin = begin_of(isa_, rows, i, tiles, most);
+        int n = int(begin_of(isa_, rows, i + 1, tiles, most) - begin);
         while (!isa_.tiles[g.panels - 1][n - 1]) ++n;  // the room behind the rows, or the next tile, takes the surplus
         t.a = d.a + begin;
         t.c = out + begin * 16 * g.panels;
@@ -250,21 +251,21 @@ void RecurrentKernel::step(const Direction& d, int turn, size_t chunk_begin, siz
     const Chunk& chunk = chunks_[d.turned ? chunk_begin + chunk_end - 1 - i : i];
     const int64_t panel0 = chunk.block * gates;
     int most = max_tile_rows;
-    for (const Group& g : chunk.groups) most = std::min(most, isa_.max_rows[g.panels - 1]);
+    for (const Group& g : chunk.groups) most = std::min(most, step_isa_.max_rows[g.panels - 1]);
     const int64_t tiles = (d.active + most - 1) / most;
     for (int64_t tile = 0; tile < tiles; ++tile) {
-      const int64_t begin = begin_of(d.active, tile, tiles, most);
-      b.rows = int(begin_of(d.active, tile + 1, tiles, most) - begin);
+      const int64_t begin = begin_of(step_isa_, d.active, tile, tiles, most);
+      b.rows = int(begin_of(step_isa_, d.active, tile + 1, tiles, most) - begin);
       b.sequence = d.sequence + begin;
       b.y = d.y + begin;
       for (const Group& g : chunk.groups) {
         if (g.turn != turn) continue;
         int n = b.rows;
-        while (!isa_.tiles[g.panels - 1][n - 1]) ++n;
+        while (!step_isa_.tiles[g.panels - 1][n - 1]) ++n;
         t.a = (turn == 1 ? d.reset_state : d.state) + begin;
         t.b = d.r + (panel0 + g.panel) * t.panel_stride;
         t.c = product + max_tile_rows * 16 * g.panel;
-        isa_.tiles[g.panels - 1][n - 1](t);
+        step_isa_.tiles[g.panels - 1][n - 1](t);
       }
       for (int block = 0; block < chunk.blocks; ++block) {
         for (const Group& g : chunk.groups) {

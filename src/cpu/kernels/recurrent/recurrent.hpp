@@ -42,7 +42,8 @@ struct RecurrentSpec {
 class RecurrentKernel : public PreparedKernel {
  public:
   using GatesFn = void (*)(const GateRule&, const GateBlock&);
-  RecurrentKernel(RecurrentSpec spec, const DenseIsa& isa, GatesFn gates, int threads);
+  /// `step_isa`: for the products of a step, which have a row for each sequence; its packed form is that of `isa`.
+  RecurrentKernel(RecurrentSpec spec, const DenseIsa& isa, const DenseIsa& step_isa, GatesFn gates, int threads);
   size_t scratch_bytes() const override { return size_t(direction_bytes_ * spec_.directions); }
   void run(const KernelArgs& args) noexcept override;
 
@@ -64,7 +65,6 @@ class RecurrentKernel : public PreparedKernel {
   int64_t length(const KernelArgs& args, int64_t sequence) const;
   void start(const KernelArgs& args, const Direction& d) const;
   void gather_inputs(const KernelArgs& args, Direction& d, int64_t begin, int64_t end) const;
-  int64_t begin_of(int64_t rows, int64_t i, int64_t tiles, int64_t most) const;
   void project(const Direction& d, int64_t rows, size_t chunk_begin, size_t chunk_end) const;
   void begin_step(const KernelArgs& args, Direction& d, int64_t k) const;
   void step(const Direction& d, int turn, size_t chunk_begin, size_t chunk_end) const;
@@ -74,7 +74,7 @@ class RecurrentKernel : public PreparedKernel {
 
   RecurrentSpec spec_;
   PackedB w_, r_;
-  const DenseIsa& isa_;
+  const DenseIsa &isa_, &step_isa_;
   GatesFn gates_;
   std::vector<Chunk> chunks_;
   int parts_ = 1;                      ///< of a step of one direction

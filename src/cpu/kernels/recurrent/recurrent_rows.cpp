@@ -161,6 +161,15 @@ RecurrentKernel::GatesFn gates_of([[maybe_unused]] const DenseRow& r) {
 #endif
 }
 
+// One or two rows fill too little of a tile: a dot product of each lane reads as much of the weights at a time.
+const DenseIsa& step_isa_of(const DenseRow& r, [[maybe_unused]] int64_t batch) {
+#if defined(__x86_64__)
+  if (r.isa->row_block > 1 && r.kind == DenseKind::bf16 && batch <= 2 && features().avx512_bf16)
+    return avx512bf16::dense_bf16;
+#endif
+  return *r.isa;
+}
+
 RecurrentSpec spec_for(const KernelQuery& q, DenseKind kind) {
   const char* why = "";
   return *spec_of(q, kind, &why);
@@ -171,9 +180,13 @@ KernelPlan plan_row(const KernelQuery& q, const DenseRow& r) {
   KernelPlan plan;
   const std::string form = "gates" + std::to_string(s.gates()) + "_" + packed_form(r.kind);
   plan.packs = {{size_t(s.w), form}, {size_t(s.r), form}};
-  plan.cost =
-      1 + 2e-3 * double(s.directions * s.batch * s.time * s.gates() * s.hidden) *
-              (double(s.inputs) / r.rate(s.batch * s.time, s.inputs) + double(s.hidden) / r.rate(s.batch, s.hidden));
+  const DenseIsa& step_isa = step_isa_of(r, s.batch);
+  double step_rate = r.rate(s.batch, s.hidden);
+  for (const DenseRow& other : dense_rows) {
+    if (other.isa == &step_isa) step_rate = other.rate(s.batch, s.hidden);
+  }
+  plan.cost = 1 + 2e-3 * double(s.directions * s.batch * s.time * s.gates() * s.hidden) *
+                      (double(s.inputs) / r.rate(s.batch * s.time, s.inputs) + double(s.hidden) / step_rate);
   return plan;
 }
 
@@ -207,7 +220,9 @@ struct Row {
   static KernelPlan plan(const KernelQuery& q) { return plan_row(q, r); }
   static Tensor pack(const KernelQuery& q, const PackedInput& p) { return pack_weights(q, p, r.kind); }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
-    return std::make_unique<RecurrentKernel>(spec_for(q, r.kind), *r.isa, gates_of(r), q.threads);
+    RecurrentSpec s = spec_for(q, r.kind);
+    const DenseIsa& step_isa = step_isa_of(r, s.batch);
+    return std::make_unique<RecurrentKernel>(std::move(s), *r.isa, step_isa, gates_of(r), q.threads);
   }
 };
 
