@@ -61,6 +61,42 @@ TEST(HostileOnnx, lists_are_no_longer_than_any_tensor_has_axes) {
   EXPECT_EQ(refused(c, File::node("Col2Im", {"x", "size", "k"}, {"y"})), "");
 }
 
+TEST(HostileOnnx, names_of_values_are_given_once) {
+  const auto made_twice = [](File& f, const std::string& node) {
+    const std::string bytes = f.add(node).output("y").bytes();
+    try {
+      parse_onnx(bytes, nullptr, "");
+    } catch (const Error& e) {
+      return e.message() + " at " + e.where();
+    }
+    return std::string("was accepted");
+  };
+  File two;
+  two.input("x", ElementType::f32, {4}).add(File::node("Abs", {"x"}, {"y"}));
+  EXPECT_EQ(made_twice(two, File::node("Relu", {"x"}, {"y"})),
+            "[Relu] output 'y' is an input, a stored tensor or another output of the graph as well at node 'y_node'");
+  File same;
+  same.input("x", ElementType::f32, {4});
+  EXPECT_TRUE(made_twice(same, File::node("Split", {"x"}, {"y", "y"})).starts_with("[Split] output 'y' is"));
+  File input;
+  input.input("y", ElementType::f32, {4});
+  EXPECT_TRUE(made_twice(input, File::node("Relu", {"y"}, {"y"})).starts_with("[Relu] output 'y' is"));
+  File stored;
+  stored.input("x", ElementType::f32, {4}).constant("y", Tensor(ElementType::f32, {4}));
+  EXPECT_TRUE(made_twice(stored, File::node("Relu", {"x"}, {"y"})).starts_with("[Relu] output 'y' is"));
+  File inputs;
+  inputs.input("x", ElementType::f32, {4}).input("x", ElementType::f32, {4});
+  EXPECT_TRUE(made_twice(inputs, File::node("Relu", {"x"}, {"y"})).starts_with("[onnx] input 'x' is listed twice"));
+  // Results may be asked for twice, and constants be written twice.
+  File constants;
+  constants.input("x", ElementType::f32, {4});
+  for (int i = 0; i < 2; ++i) constants.add(File::node("Constant", {}, {"c"}, "", List().f("value_float", 2)));
+  EXPECT_EQ(made_twice(constants, File::node("Mul", {"x", "c"}, {"y"})), "was accepted");
+  File results;
+  results.input("x", ElementType::f32, {4}).output("y");
+  EXPECT_EQ(made_twice(results, File::node("Relu", {"x"}, {"y"})), "was accepted");
+}
+
 TEST(HostileOnnx, packed_weights_are_as_many_as_the_attributes_say) {
   for (int64_t rows : {int64_t{1}, huge}) {
     File f;

@@ -137,6 +137,8 @@ class Reader : public Importer {
         if (type.is_tensor() && type.element == ElementType::dynamic && !v.type.empty())
           type.element = parse_type_message(v.type).element;
       }
+      if (!types && names_.values.contains(v.name))
+        throw Error(ErrorCode::unreadable, "[onnx] input '" + std::string(v.name) + "' is listed twice");
       names_.values[v.name] = b.parameter(type, std::string(v.name));
     }
     if (types) {
@@ -192,8 +194,23 @@ class Reader : public Importer {
     for (const ValueMessage& v : g.outputs) wanted.insert(v.name);
   }
 
+  // Each name stands for one value of its graph. Only constants are written again under the same name by some
+  // exporters.
   void set_produced(const std::vector<NodeMessage>& list) {
-    for (const NodeMessage& n : list) produced_.insert(n.outputs.begin(), n.outputs.end());
+    std::set<Bytes> constants;
+    for (const NodeMessage& n : list) {
+      const bool constant = n.op == "Constant" && n.domain.empty();
+      for (Bytes o : n.outputs) {
+        const bool fresh = !names_.values.contains(o) && produced_.insert(o).second;
+        if (fresh && constant) constants.insert(o);
+        if (o.empty() || fresh || (constant && constants.contains(o))) continue;
+        throw Error(ErrorCode::unreadable,
+                    "[" + std::string(n.op) + "] output '" + std::string(o) +
+                        "' is an input, a stored tensor or another output of the graph as well",
+                    "node '" + std::string(n.name.empty() ? o : n.name) + "'",
+                    "give each value of a graph a name of its own");
+      }
+    }
   }
 
   [[noreturn]] void missing_input(const NodeMessage& n) {
