@@ -29,7 +29,8 @@ class Installed : public ::testing::Test {
     built() = shell(std::string(HONE_CMAKE) + " -S " HONE_SOURCE_DIR "/tests/install -B " + build +
                     " -G Ninja -DCMAKE_BUILD_TYPE=Release -DEXAMPLES=" HONE_SOURCE_DIR
                     "/examples -DCMAKE_CXX_COMPILER=" HONE_CXX " -DCMAKE_CXX_COMPILER_LAUNCHER=" HONE_LAUNCHER
-                    " -DCMAKE_CXX_FLAGS='-Wall -Wextra -Werror' -DCMAKE_PREFIX_PATH=" +
+                    " -DCMAKE_C_FLAGS='" HONE_SANITIZE "' -DCMAKE_CXX_FLAGS='-Wall -Wextra -Werror " HONE_SANITIZE
+                    "' -DCMAKE_PREFIX_PATH=" +
                     prefix().string() + " && " HONE_CMAKE " --build " + build);
   }
   static void TearDownTestSuite() { fs::remove_all(root()); }
