@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <type_traits>
@@ -45,13 +44,6 @@ static HostSpeed measure_aside(int threads) {
   return speed;
 }
 
-static void write_page(const std::string& path, const std::string& page) {
-  const std::string temporary = path + ".tmp";
-  if (std::ofstream file(temporary); !(file << page << std::flush))
-    throw Error(ErrorCode::failed, "[benchmark] cannot write the report", path, "choose another --report");
-  std::filesystem::rename(temporary, path);
-}
-
 Work setup_benchmark(CLI::App& app) {
   struct Options {
     BenchmarkOptions job;
@@ -87,7 +79,7 @@ Work setup_benchmark(CLI::App& app) {
     o->job.cache = !o->no_cache;
     o->job.peers = o->peers;
     for (const std::string& s : o->shapes) o->job.shapes.insert(parse_shape(s));
-    if (!o->report.empty()) check_overwrite(o->report, o->force);
+    if (!o->report.empty()) check_result_file(o->report, o->force);
     const bool layers_wanted = o->job.per_layer || !o->report.empty();
     o->job.per_layer = layers_wanted;
     const HostInfo host = host_info();
@@ -187,7 +179,7 @@ Work setup_benchmark(CLI::App& app) {
                         {"core_to_core_ns", speed.core_to_core_ns}});
     }
     if (!o->report.empty()) {
-      write_page(o->report, profile_html(o->job.model, r, host, speed));
+      write_text(o->report, profile_html(o->job.model, r, host, speed), "benchmark");
       j["report"] = o->report;
     }
     if (!r.peers.empty()) j["peers"] = peers;

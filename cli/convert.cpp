@@ -80,12 +80,12 @@ Work setup_convert(CLI::App& app) {
   app.add_option("--network", o->convert.network,
                  "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
   app.add_flag("--fp16", o->convert.fp16, "Store weights as f16");
-  app.add_option("--opset", o->convert.opset, "Operator set of the ONNX file")->check(CLI::Range(13, 28));
+  app.add_option("--opset", o->convert.opset, "Operator set of the ONNX file")->check(CLI::Range(13, 23));
   app.add_flag("--report", o->report, "Say node by node what was upgraded, fused, folded and removed");
   app.add_flag("--force", o->convert.force, "Overwrite an existing result");
   auto* reverse = app.get_option("--reverse-channels");
   return [o, reverse](Output& out) {
-    check_overwrite(o->out, o->convert.force);
+    check_result_file(o->out, o->convert.force);
     if (reverse->count() > 0) o->convert.reverse_channels.push_back(o->reverse);
     const ConvertReport r = convert(o->in, o->out, o->convert);
     out.line(r.out + ": " + std::to_string(r.nodes) + " nodes, " + std::to_string(r.fused) + " fused, " +

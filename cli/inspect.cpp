@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -42,7 +41,7 @@ Work setup_inspect(CLI::App& app) {
       return 0;
     }
     if (!o->key.empty()) setenv("HONE_KEY_FILE", o->key.c_str(), 1);
-    if (!o->svg.empty()) check_overwrite(o->svg, o->force);
+    if (!o->svg.empty()) check_result_file(o->svg, o->force);
     const Model model = Core().read_model(o->model, o->network);
     nlohmann::json j;
     for (const auto& [key, ports] : {std::pair{"inputs", model.inputs()}, std::pair{"outputs", model.outputs()}}) {
@@ -74,11 +73,7 @@ Work setup_inspect(CLI::App& app) {
       j["trainable"] = {{"ok", blocking.empty()}, {"blocking", blocking}};
     }
     if (!o->svg.empty()) {
-      std::ofstream f(o->svg + ".tmp");
-      f << to_svg(model);
-      f.close();
-      if (!f || std::rename((o->svg + ".tmp").c_str(), o->svg.c_str()) != 0)
-        throw Error(ErrorCode::failed, "[inspect] cannot write the drawing", o->svg, "check the path");
+      write_text(o->svg, to_svg(model), "inspect");
       j["svg"] = o->svg;
     }
     out.result(j);

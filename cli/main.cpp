@@ -12,17 +12,19 @@ namespace {
 
 constexpr Verb verbs[] = {
     {"auto", "Train, test, quantize, compile, measure and package a classifier from a folder of labelled pictures",
-     "  hone auto photos --out out\n  hone auto photos --model resnet20 --time-budget 10m --max-drop 0.3", setup_auto},
+     "  hone auto photos --out out\n  hone auto photos --model resnet20 --time-budget 10m --max-drop 0.3", setup_auto,
+     false, true},
     {"train", "Train or fine-tune a network on labelled pictures",
-     "  hone train photos --model resnet20 --epochs 8 --out run\n  hone train photos --resume run", setup_train},
+     "  hone train photos --model resnet20 --epochs 8 --out run\n  hone train photos --resume run", setup_train, false,
+     true},
     {"test", "Measure a model on labelled pictures",
      "  hone test run/model.hone --data photos\n  hone test run/model.hone --data photos --split val --precision bf16",
-     setup_test},
+     setup_test, false, true},
     {"predict", "Classify pictures", "  hone predict run/model.hone cat.jpg dog.png --top 3", setup_predict},
     {"quantize", "Make an INT8 model from a float model and some pictures",
      "  hone quantize run/model.hone --data photos --out int8.hone\n  hone quantize net.onnx --data photos --out "
      "net.int8.xml --max-drop 0.3",
-     setup_quantize},
+     setup_quantize, false, true},
     {"convert", "Read a model in one form and write it in another",
      "  hone convert net.onnx net.xml\n  hone convert net.xml net.onnx --opset 17\n"
      "  hone convert net.onnx camera.xml --input 0:u8 --layout 'NCHW->NHWC' --mean 123.7,116.3,103.5 --scale "
@@ -49,9 +51,9 @@ constexpr Verb verbs[] = {
     {"tune", "Measure which kernel is the fastest for each layer of a model on this machine",
      "  hone tune net.onnx --out records.json; hone benchmark net.onnx --records records.json\n  hone tune net.onnx "
      "--out tuned.hone --threads 2 --precision bf16",
-     setup_tune, true},
+     setup_tune, true, true},
     {"conformance", "Check models against their stored expected outputs", "  hone conformance cases", setup_conformance,
-     true},
+     true, true},
 };
 
 const Verb* find_verb(int argc, char** argv) {
@@ -105,7 +107,7 @@ int run(int argc, char** argv) {
     }
     return 2;
   }
-  catch_interrupts();
+  catch_interrupts(out, verb->stops_itself, {argv + 2, argv + argc});
   try {
     for (const std::string& library : extensions) load_extension(library);
     return work(out);
@@ -124,5 +126,6 @@ int run(int argc, char** argv) {
 }  // namespace hone::cli
 
 int main(int argc, char** argv) {
-  return hone::cli::run(argc, argv);
+  hone::cli::hold_standard_streams();
+  return hone::cli::after_printing(hone::cli::run(argc, argv));
 }

@@ -1,8 +1,12 @@
 #include "options.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "hone/error.hpp"
@@ -66,7 +70,19 @@ void check_choice(const std::string& option, const std::string& value, const std
 
 void check_overwrite(const std::string& path, bool force) {
   if (!force && std::filesystem::exists(path))
-    throw Error(ErrorCode::failed, "[out] the result exists already", path, "choose another --out or add --force");
+    throw Error(ErrorCode::failed, "[out] the result exists already", path, "choose another name or add --force");
+}
+
+void check_result_file(const std::string& path, bool force) {
+  namespace fs = std::filesystem;
+  check_overwrite(path, force);
+  // What takes minutes to compute shall not fail because of where it goes.
+  const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
+  if (!fs::is_directory(folder))
+    throw Error(ErrorCode::failed, "[out] there is no folder for the result", path, "make it first, or choose another");
+  if (access(folder.c_str(), W_OK) != 0)
+    throw Error(ErrorCode::failed, std::string("[out] cannot write into the folder (") + std::strerror(errno) + ")",
+                path, "choose another place");
 }
 
 }  // namespace hone::cli

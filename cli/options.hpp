@@ -19,7 +19,9 @@ std::pair<std::string, PartialShape> parse_shape(const std::string& text);
 std::pair<std::string, std::string> parse_assignment(const std::string& text);
 /// Throws `Error` (usage) unless `value` is one of `allowed`.
 void check_choice(const std::string& option, const std::string& value, const std::vector<std::string>& allowed);
-/// Throws `Error` (usage) where the result exists already and `force` is off.
+/// Throws `Error` (failed) where the result exists already and `force` is off.
 void check_overwrite(const std::string& path, bool force);
+/// Throws `Error` (failed) where the result exists already and `force` is off, or its folder does not take it.
+void check_result_file(const std::string& path, bool force);
 
 }  // namespace hone::cli

@@ -1,22 +1,50 @@
 #include "output.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 namespace hone::cli {
 namespace {
 
 volatile std::sig_atomic_t interrupts = 0;
+volatile std::sig_atomic_t stops_itself = 1;
+int wake[2] = {-1, -1};  // read by the thread that ends a verb which does not look
 
 void on_signal(int) {
   if (interrupts > 0) _exit(130);
   interrupts = 1;
+  if (stops_itself) return;
+  const int before = errno;
+  if (write(wake[1], "", 1) != 1) _exit(130);
+  errno = before;
+}
+
+// Files that this process has begun and not finished, beside or below what the command line names.
+void remove_unfinished(const std::vector<std::string>& arguments) {
+  namespace fs = std::filesystem;
+  const std::string suffix = ".tmp" + std::to_string(getpid());
+  std::error_code e;
+  for (const std::string& a : arguments) {
+    const fs::path path(a);
+    for (const fs::path& folder : {path, path.has_parent_path() ? path.parent_path() : fs::path(".")}) {
+      for (fs::directory_iterator it(folder, e), end; !e && it != end; it.increment(e)) {
+        std::error_code ignored;
+        if (it->path().native().ends_with(suffix)) fs::remove_all(it->path(), ignored);
+      }
+    }
+  }
 }
 
 std::string duration(double seconds) {
@@ -37,7 +65,19 @@ bool interrupted() {
   return interrupts > 0;
 }
 
-void catch_interrupts() {
+void catch_interrupts(Output& out, bool itself, std::vector<std::string> arguments) {
+  stops_itself = itself;
+  if (!itself && pipe2(wake, O_CLOEXEC) == 0) {
+    std::thread([&out, arguments = std::move(arguments)] {
+      char c;
+      while (read(wake[0], &c, 1) < 0) {
+      }
+      remove_unfinished(arguments);
+      const int code = out.error(Error(ErrorCode::interrupted, "[" + out.verb() + "] interrupted"));
+      std::fflush(stdout);
+      _exit(code);
+    }).detach();
+  }
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
@@ -45,6 +85,37 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write(), not the end
   std::signal(SIGPIPE, SIG_IGN);
+}
+
+void hold_standard_streams() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (fcntl(fd, F_GETFD) == -1 && errno == EBADF && open("/dev/null", O_RDWR) != fd) _exit(1);
+  }
+}
+
+int after_printing(int code) {
+  const bool good = std::ferror(stdout) == 0;
+  if (std::fflush(stdout) == 0 && good) return code;
+  const std::string why = good ? std::string(" (") + std::strerror(errno) + ")" : "";
+  pollfd reader{STDOUT_FILENO, 0, 0};
+  if (poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR) != 0) return code;
+  std::fprintf(stderr, "hone: [output] cannot write%s: standard output: free some space or print elsewhere\n",
+               why.c_str());
+  return code == 0 ? 1 : code;
+}
+
+void write_text(const std::string& path, const std::string& text, const char* what) {
+  const std::string temporary = path + ".tmp" + std::to_string(getpid());
+  std::FILE* f = std::fopen(temporary.c_str(), "wb");
+  bool good = f && std::fwrite(text.data(), 1, text.size(), f) == text.size();
+  if (f && std::fflush(f) != 0) good = false;
+  int e = errno;
+  if (f) std::fclose(f);
+  if (good && std::rename(temporary.c_str(), path.c_str()) == 0) return;
+  if (good) e = errno;
+  if (f) std::remove(temporary.c_str());
+  throw Error(ErrorCode::failed, std::string("[") + what + "] cannot write (" + std::strerror(e) + ")", path,
+              e == ENOSPC ? "free some space or choose another place" : "check the path and its permissions");
 }
 
 void Output::result(const nlohmann::json& object) {

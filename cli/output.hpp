@@ -39,8 +39,19 @@ class Output {
 
 /// Has the user pressed Ctrl-C (or was the process asked to end)?
 bool interrupted();
-/// Catches SIGINT and SIGTERM: the first asks for an orderly stop, the second ends the process at once.
-void catch_interrupts();
+/// Catches SIGINT and SIGTERM. The first asks a verb that `stops_itself` for an orderly stop, and ends any other in the
+/// middle of its work with one line and code 130; half-written files named after `arguments` go. The second ends the
+/// process at once.
+void catch_interrupts(Output& out, bool stops_itself, std::vector<std::string> arguments);
+
+/// Opens what the caller closed of standard input, output and error, lest a result file takes its place.
+void hold_standard_streams();
+/// `code`, or 1 with one line on stderr where standard output took not all that was printed. A reader that left early
+/// (`| head`) is no error.
+int after_printing(int code);
+
+/// Writes a file as a whole: where that fails nothing is left. `what` names it in the `Error`.
+void write_text(const std::string& path, const std::string& text, const char* what);
 
 /// `12.3`, `1,234`: short numbers for tables.
 std::string short_number(double v);

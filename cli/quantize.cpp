@@ -34,7 +34,7 @@ Work setup_quantize(CLI::App& app) {
     if (samples < 1) throw Error(ErrorCode::usage, "[options] --samples wants at least 1", "'" + o->samples + "'");
     o->job.samples = static_cast<size_t>(samples);
     if (o->max_drop >= 0) o->job.max_drop = o->max_drop / 100;
-    check_overwrite(o->job.out, o->job.force);
+    check_result_file(o->job.out, o->job.force);
     o->job.progress = out.progress();
     const QuantizeResult r = quantize(o->job);
     out.line(r.out + ": " + std::to_string(r.quantized_nodes) + " layers in int8 (" + short_number(r.mac_share * 100) +

@@ -1,6 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -79,6 +78,7 @@ Work setup_run(CLI::App& app) {
   app.add_option("--layout", o->picture.layout, "NCHW or NHWC, for pictures");
   return [o](Output& out) {
     if (!o->run.precision.empty()) check_choice("--precision", o->run.precision, {"f32", "bf16", "int8", "auto"});
+    if (!o->picture.layout.empty()) check_choice("--layout", o->picture.layout, {"NCHW", "NHWC"});
     std::map<std::string, Datum> inputs;
     std::optional<Model> model;  // read only where a picture has to become an input, or nothing is cached
     for (size_t i = 0; i < o->inputs.size(); ++i) {
@@ -117,8 +117,7 @@ Work setup_run(CLI::App& app) {
     }
     const nlohmann::json result{{"outputs", outputs}};
     const auto path = std::filesystem::path(o->dir) / "outputs.json";
-    std::ofstream(path.string() + ".tmp") << result.dump(1) << "\n";
-    std::filesystem::rename(path.string() + ".tmp", path);
+    write_text(path.string(), result.dump(1) + "\n", "run");
     out.result(result);
     return 0;
   };

@@ -25,7 +25,7 @@ Work setup_tune(CLI::App& app) {
   app.add_flag("--force", o->force, "Overwrite");
   return [o](Output& out) {
     check_choice("--precision", o->job.precision, {"f32", "bf16", "int8", "auto"});
-    check_overwrite(o->job.out, o->force);
+    check_result_file(o->job.out, o->force);
     o->job.time_budget = parse_seconds(o->budget);
     o->job.progress = out.progress();
     for (const std::string& s : o->shapes) o->job.shapes.insert(parse_shape(s));

@@ -20,7 +20,8 @@ struct Verb {
   const char* summary;
   const char* examples;  ///< shown by --help
   Work (*setup)(CLI::App& app);
-  bool extensions = false;  ///< reads any model, so it takes --extension
+  bool extensions = false;    ///< reads any model, so it takes --extension
+  bool stops_itself = false;  ///< looks at Ctrl-C while it works, since there is something to save or to stop
 };
 
 // One file a verb.

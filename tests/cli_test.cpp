@@ -262,6 +262,33 @@ TEST(Cli, stops_on_interrupt_with_everything_saved_and_goes_on) {
       hone_run("train " + at("photos") +
                " --model resnet8 --epochs 3 --batch 16 --precision f32 --threads 1 --resume " + at("stopped"));
   expect_refused(other, 2, "another run");
+  // What the refusal of the first call says to type goes on with its options.
+  const Outcome on = shell("timeout --preserve-status -s INT 4 " + std::string(HONE_BINARY) + " train " + at("photos") +
+                           " --resume " + at("stopped"));
+  EXPECT_EQ(on.code, 130) << on.err;
+  EXPECT_EQ(on.err.find("another run"), std::string::npos) << on.err;
+}
+
+TEST(Cli, ends_at_an_interrupt_where_there_is_nothing_to_save) {
+  const Outcome o = shell("timeout --preserve-status -s INT 2 " + std::string(HONE_BINARY) + " run " + model() +
+                          " --repeat 1000000 --json --output-dir " + at("endless"));
+  EXPECT_EQ(o.code, 130) << o.err;
+  EXPECT_EQ(o.parsed()["error"]["code"], "interrupted") << o.out;
+  EXPECT_FALSE(fs::exists(at("endless")));
+}
+
+TEST(Cli, says_that_nothing_could_be_printed_and_keeps_results_clear_of_closed_streams) {
+  const std::string inspect = std::string(HONE_BINARY) + " inspect " + model();
+  expect_refused(shell("( " + inspect + " >/dev/full )"), 1, "cannot write (No space left on device): standard output");
+  const std::string onnx = at("closed.onnx");
+  EXPECT_EQ(shell("( " + std::string(HONE_BINARY) + " convert " + model() + " " + onnx + " >&- 2>&- <&- )").code, 0);
+  EXPECT_EQ(hone_run("compare " + model() + " " + onnx).code, 0);
+}
+
+TEST(Cli, says_where_a_result_cannot_go_before_it_works) {
+  for (const std::string& verb : {std::string("tune "), "quantize --data " + at("photos") + " "})
+    expect_refused(hone_run(verb + model() + " --out " + at("none/result.hone")), 1, "there is no folder");
+  expect_refused(hone_run("convert " + model() + " " + at("net.tflite")), 2, ".onnx, .xml or .hone");
 }
 
 }  // namespace hone

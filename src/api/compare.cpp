@@ -213,11 +213,13 @@ void compare_sides(const Model& model, Side& b, const CompareOptions& o, Compare
   for (const auto& [k, v] : o.inputs) given[k] = v;
   for (const Port& p : model.outputs()) r.outputs.push_back({p.name, 0, 0, true});
   const auto names = a.input_names();
+  const std::string advice = advice_on_shapes(model.inputs(), given, o.shapes);
   for (int round = 0; round < o.random; ++round) {
     const auto values = feeds(model.graph(), given, o.shapes, o.seed + static_cast<uint64_t>(round) * 1000);
     std::vector<PeerTensor> inputs;
     for (size_t i = 0; i < values.size(); ++i) inputs.push_back({names[i], values[i]});
-    const auto out_a = a.run(inputs), out_b = b.run(inputs);
+    const auto out_a = with_advice(advice, [&] { return a.run(inputs); });
+    const auto out_b = with_advice(advice, [&] { return b.run(inputs); });
     if (out_a.size() != out_b.size()) {
       throw Error(ErrorCode::failed, "[compare] A has " + std::to_string(out_a.size()) + " outputs, B has " +
                                          std::to_string(out_b.size()));

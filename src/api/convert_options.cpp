@@ -51,6 +51,8 @@ InputSpec parse_input(const std::string& text) {
   } else if (rest.find('[') != std::string::npos && rest.find(']') == std::string::npos) {
     usage("--input wants NAME[SHAPE]:TYPE=VALUE", text);
   }
+  if (text.empty() || (rest.empty() && !s.shape && !s.type && s.value.empty()))
+    usage("--input wants NAME[SHAPE]:TYPE=VALUE", text);
   s.name = rest;
   return s;
 }
@@ -301,7 +303,17 @@ void apply_convert_options(Graph& g, const ConvertOptions& o) {
       freeze(g, v, s);
       continue;
     }
-    if (s.shape) g.reshape({{v.id, *s.shape}});
+    if (s.shape) {
+      const PartialShape before = v.shape();
+      try {
+        g.reshape({{v.id, *s.shape}});
+      } catch (const Error& e) {
+        throw Error(e.code() == ErrorCode::failed ? ErrorCode::usage : e.code(),
+                    "[convert] --input " + text + ": the model does not take that shape instead of " +
+                        to_string(before) + ": " + e.message(),
+                    e.where(), e.hint());
+      }
+    }
     if (s.type && *s.type != v.element_type()) wanted_for(wanted, v).process.element = s.type;
   }
   // Parameters that fed only what was cut off go with it.

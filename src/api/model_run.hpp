@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graph/graph.hpp"
+#include "hone/error.hpp"
 #include "hone/tools.hpp"
 
 namespace hone {
@@ -16,5 +17,19 @@ std::vector<Datum> feeds(const std::vector<Port>& inputs, const std::map<std::st
                          const std::map<std::string, PartialShape>& shapes, uint64_t seed);
 std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& named,
                          const std::map<std::string, PartialShape>& shapes, uint64_t seed);
+
+/// Which free sizes `feeds` chose by itself and how to choose others; empty where it chose none.
+std::string advice_on_shapes(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named,
+                             const std::map<std::string, PartialShape>& shapes);
+/// `f()`, whose errors say `advice` where they have none of their own.
+template <class F>
+auto with_advice(const std::string& advice, F&& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    if (advice.empty() || !e.hint().empty()) throw;
+    throw Error(e.code(), e.message(), e.where(), advice);
+  }
+}
 
 }  // namespace hone

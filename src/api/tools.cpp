@@ -97,6 +97,21 @@ std::vector<Datum> feeds(const Graph& g, const std::map<std::string, Datum>& nam
   return feeds(ports, named, shapes, seed);
 }
 
+std::string advice_on_shapes(const std::vector<Port>& inputs, const std::map<std::string, Datum>& named,
+                             const std::map<std::string, PartialShape>& shapes) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Port& p = inputs[i];
+    const auto has = [&](const auto& map) {
+      return map.contains(p.name) || map.contains(std::to_string(i)) ||
+             std::any_of(p.names.begin(), p.names.end(), [&](const std::string& n) { return map.contains(n); });
+    };
+    if (!p.partial_shape.rank_known() || p.partial_shape.is_static() || has(named) || has(shapes)) continue;
+    return "free sizes of input '" + p.name + "' " + to_string(p.partial_shape) +
+           " were taken as small as can be: give others with --shape '" + p.name + "[...]'";
+  }
+  return "";
+}
+
 Tensor load_npy(const std::string& path) {
   return read_npy(path);
 }
@@ -110,7 +125,7 @@ Tensor random_input(const Port& port, uint64_t seed) {
                 "give it with --input");
   if (!port.partial_shape.rank_known())
     throw Error(ErrorCode::usage, "[run] the shape of input '" + port.name + "' is not known", "",
-                "give it with --input");
+                "give it with --shape or --input");
   Shape shape;
   for (const Dimension& d : port.partial_shape)
     shape.push_back(d.is_static() ? d.min() : std::max<int64_t>(1, d.min()));
@@ -221,22 +236,26 @@ std::vector<NamedValue> run_file(const std::string& path, const std::map<std::st
   }
   for (const auto& [name, shape] : options.shapes) job.question += "shape " + name + " " + to_string(shape) + "\n";
   job.choose = [&](const Graph& g) { return choose_precision(job.precision, g, path); };
+  std::string advice;
   job.prepare = [&](Graph& g) {
     cut_at(g, inputs);
+    std::vector<Port> ports;
+    for (const Value& v : g.inputs()) ports.push_back(port_of(v, v.node().name()));
+    advice = advice_on_shapes(ports, inputs, options.shapes);
     in = feeds(g, inputs, options.shapes, seed);
     take_shapes(g, in);
   };
   job.options.threads = options.threads;
   job.options.exact_rest = job.precision.empty();
   job.cache_folder = cache_folder(options.cache);
-  LoadedModel m = load_model(job);
+  LoadedModel m = with_advice(advice, [&] { return load_model(job); });
   if (m.from_cache) {
     // The ports answer to the node's name as well.
     for (size_t i = 0; i < m.inputs.size(); ++i) m.inputs[i].names.push_back(m.compiled.inputs()[i].name);
     in = feeds(m.inputs, inputs, options.shapes, seed);
   }
   std::vector<Datum> out;
-  for (int i = 0; i < std::max(1, options.repeat); ++i) out = m.compiled.infer(in);
+  for (int i = 0; i < std::max(1, options.repeat); ++i) out = with_advice(advice, [&] { return m.compiled.infer(in); });
   std::vector<NamedValue> named;
   for (size_t i = 0; i < out.size(); ++i) named.push_back({m.outputs.at(i).name, out[i]});
   return named;

@@ -17,6 +17,53 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+// What makes a run the one that it is; how many threads compute it and for how long does not.
+template <class F>
+void each_option(F&& f) {
+  f("model", &TrainOptions::model);
+  f("epochs", &TrainOptions::epochs);
+  f("batch", &TrainOptions::batch);
+  f("learning_rate", &TrainOptions::learning_rate);
+  f("optimizer", &TrainOptions::optimizer);
+  f("weight_decay", &TrainOptions::weight_decay);
+  f("label_smoothing", &TrainOptions::label_smoothing);
+  f("ema_decay", &TrainOptions::ema_decay);
+  f("clip_norm", &TrainOptions::clip_norm);
+  f("warmup_epochs", &TrainOptions::warmup_epochs);
+  f("precision", &TrainOptions::precision);
+  f("seed", &TrainOptions::seed);
+  f("input_size", &TrainOptions::input_size);
+  f("augment", &TrainOptions::augment);
+  f("augmentation", &TrainOptions::augmentation);
+  f("patience", &TrainOptions::patience);
+  f("split_group", &TrainOptions::split_group);
+  f("split_time", &TrainOptions::split_time);
+  f("freeze", &TrainOptions::freeze);
+}
+constexpr const char* options_file = "options.json";
+
+std::string options_text(const TrainOptions& o) {
+  json j = json::object();
+  each_option([&](const char* name, auto member) { j[name] = o.*member; });
+  return j.dump(1) + "\n";
+}
+// A run that goes on takes the options of its first call where it is not told others.
+TrainOptions with_options_of_run(TrainOptions o) {
+  const fs::path path = fs::path(o.resume) / options_file;
+  if (o.resume.empty() || !fs::exists(path)) return o;
+  try {
+    const json j = json::parse(read_text_file(path.string()));
+    const TrainOptions plain;
+    each_option([&](const char* name, auto member) {
+      if (o.*member == plain.*member) j.at(name).get_to(o.*member);
+    });
+  } catch (const json::exception&) {
+    throw Error(ErrorCode::unreadable, "[train] the options of the run are damaged", path.string(),
+                "delete the file and give the options of the first call");
+  }
+  return o;
+}
+
 data::Split split_of(const data::Dataset& data, const TrainOptions& o) {
   if (!o.resume.empty() && fs::exists(fs::path(o.resume) / "split.json"))
     return data::load_split((fs::path(o.resume) / "split.json").string(), data);
@@ -92,7 +139,8 @@ std::string seconds_text(double v) {
 
 }  // namespace
 
-TrainedModel run_training(const TrainOptions& o, const data::Dataset& data) {
+TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) {
+  const TrainOptions o = with_options_of_run(given);
   if (!o.force && o.resume.empty() && fs::exists(fs::path(o.out) / "model.hone")) {
     throw Error(ErrorCode::failed, "[train] the result exists already", (fs::path(o.out) / "model.hone").string(),
                 "choose another --out or add --force");
@@ -112,6 +160,7 @@ TrainedModel run_training(const TrainOptions& o, const data::Dataset& data) {
   const Graph start = model_for(o, t.recipe, data);
   if (!find_network(t.recipe.network)) take_input_of(start, t.recipe);
   data::save_split(in_out("split.json"), t.split, data);
+  if (o.resume.empty()) write_file(in_out(options_file), options_text(o));
 
   TrainerOptions p;
   p.step.optimizer = o.optimizer == "adamw" ? OptimizerKind::adamw : OptimizerKind::sgd;

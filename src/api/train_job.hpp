@@ -16,8 +16,8 @@ struct TrainedModel {
   std::string file;
 };
 
-/// Writes model.hone, checkpoint.safetensors, split.json and log.jsonl into `o.out`. Throws `Error`; (interrupted)
-/// after saving.
+/// Writes model.hone, checkpoint.safetensors, split.json, options.json and log.jsonl into `o.out`. Throws `Error`;
+/// (interrupted) after saving.
 TrainedModel run_training(const TrainOptions& o, const data::Dataset& data);
 
 }  // namespace hone

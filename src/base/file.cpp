@@ -24,7 +24,7 @@ Error io_error(const std::string& path, const char* what) {
   const ErrorCode code = e == ENOSPC || e == EDQUOT || e == EFBIG ? ErrorCode::no_space : ErrorCode::failed;
   return Error(
       code, std::string("[file] cannot ") + what + " (" + std::strerror(e) + ")", path,
-      code == ErrorCode::no_space ? "free some space or choose another --out" : "check the path and its permissions");
+      code == ErrorCode::no_space ? "free some space or choose another place" : "check the path and its permissions");
 }
 
 // All live maps, by their last byte: only there may pages be given back.

@@ -127,9 +127,9 @@ Graph read_model(const std::string& path) {
 void write_model(const Graph& g, const std::string& path, const WriteOptions& options) {
   if (suffix_of(path) == ".onnx") return write_onnx(g, path, options);
   if (suffix_of(path) == ".xml") return write_openvino_ir(g, path, options);
-  throw Error(ErrorCode::unsupported,
+  throw Error(ErrorCode::usage,
               "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written", path,
-              "use .onnx or .xml");
+              "use .onnx, .xml or .hone");
 }
 
 }  // namespace hone

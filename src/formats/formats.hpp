@@ -10,7 +10,7 @@
 namespace hone {
 
 struct WriteOptions {
-  int64_t opset = 17;             ///< of an ONNX file, 13 to 23
+  int64_t opset = 0;              ///< of an ONNX file, 13 to 23; 0: 17, or the first that has what the model needs
   bool compress_to_fp16 = false;  ///< store f32 constants as f16 (IR: with a decompression Convert)
 };
 

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +89,7 @@ Child spawn(const RecordedCase& c, const ConformanceOptions& options, size_t ind
   if (child.pid < 0) throw Error(ErrorCode::failed, "[conformance] cannot fork");
   if (child.pid == 0) {
     ::close(ends[0]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     send(ends[1], run_here(c, options));
     _exit(0);
   }

@@ -63,6 +63,12 @@ class GraphWriter {
   std::unordered_map<uint64_t, std::vector<std::pair<Tensor, std::string>>> small_constants_;
 };
 
+/// An operator that is newer than the operator set written.
+struct NeedsOperatorSet : Error {
+  NeedsOperatorSet(Error e, int64_t least) : Error(std::move(e)), least(least) {}
+  int64_t least;
+};
+
 class EmitContext {
  public:
   EmitContext(GraphWriter& writer, const Graph& graph, NodeId id)
@@ -106,6 +112,8 @@ class EmitContext {
   std::string cast(const std::string& v, ElementType t);
 
   [[noreturn]] void refuse(const std::string& why) const;
+  /// Throws `NeedsOperatorSet` below this operator set; `what` stands in front ("with antialias ").
+  void needs(int64_t least, const std::string& what = {}) const;
 };
 
 struct EmitRow {

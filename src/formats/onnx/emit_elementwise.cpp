@@ -30,7 +30,7 @@ constexpr Renamed renamed[] = {
 void same(EmitContext& e) {
   for (const Renamed& r : renamed) {
     if (r.hone != e.node.op().name) continue;
-    if (e.opset < 18 && r.hone.starts_with("Bitwise")) e.refuse("needs operator set 18");
+    if (r.hone.starts_with("Bitwise")) e.needs(18);
     return e.result(r.onnx, e.ins());
   }
   e.refuse("has no counterpart in ONNX");

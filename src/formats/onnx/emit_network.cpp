@@ -190,9 +190,9 @@ void interpolate(EmitContext& e) {
       e.refuse("with pads has no counterpart in ONNX");
   }
   if (op.nearest_mode == NearestMode::simple) e.refuse("with nearest_mode simple has no counterpart in ONNX");
-  if (op.coordinate_transformation_mode == CoordinateMode::half_pixel_symmetric && e.opset < 19)
-    e.refuse("with half_pixel_symmetric needs operator set 19");
-  if (op.antialias && e.opset < 18) e.refuse("with antialias needs operator set 18");
+  if (op.coordinate_transformation_mode == CoordinateMode::half_pixel_symmetric)
+    e.needs(19, "with half_pixel_symmetric ");
+  if (op.antialias) e.needs(18, "with antialias ");
   a.s("coordinate_transformation_mode",
       std::string(
           enum_names(op.coordinate_transformation_mode)[static_cast<size_t>(op.coordinate_transformation_mode)]));
@@ -233,7 +233,7 @@ void interpolate(EmitContext& e) {
 void quantize(EmitContext& e) {
   const auto& op = e.as<Quantize>();
   const bool wide = op.output_type != ElementType::i8 && op.output_type != ElementType::u8;
-  if (wide && e.opset < 21) e.refuse(std::string("to ") + name_of(op.output_type) + " needs operator set 21");
+  if (wide) e.needs(21, std::string("to ") + name_of(op.output_type) + " ");
   AttributeList a;
   const bool vector = e.node.input(1).shape().rank_known() && e.node.input(1).shape().rank() == 1;
   if (vector) a.i("axis", op.axis);
@@ -267,8 +267,7 @@ void dequantize(EmitContext& e) {
   ElementType t = e.element(0);
   if (!zero.empty() && e.element(2) != t) zero = e.cast(zero, t);
   const bool plain = t == ElementType::i8 || t == ElementType::u8 || (t == ElementType::i32 && zero.empty());
-  if (!plain && t != ElementType::i32 && e.opset < 21)
-    e.refuse(std::string("of ") + name_of(t) + " needs operator set 21");
+  if (!plain && t != ElementType::i32) e.needs(21, std::string("of ") + name_of(t) + " ");
   std::vector<std::string> in{x, e.cast(e.in(1), ElementType::f32)};
   if (!zero.empty()) in.push_back(zero);
   if (op.output_type == ElementType::f32) return e.result("DequantizeLinear", in, a);

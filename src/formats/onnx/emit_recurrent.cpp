@@ -115,7 +115,7 @@ void einsum(EmitContext& e) {
 
 void grid_sample(EmitContext& e) {
   const auto& op = e.as<GridSample>();
-  if (e.opset < 16) e.refuse("needs operator set 16");
+  e.needs(16);
   const bool renamed = e.opset >= 20;
   const char* mode = op.mode == GridMode::nearest    ? "nearest"
                      : op.mode == GridMode::bilinear ? (renamed ? "linear" : "bilinear")
@@ -130,7 +130,7 @@ void grid_sample(EmitContext& e) {
 
 // Inputs of Hone: signal [N, length], window, frame size, frame step.
 void stft(EmitContext& e) {
-  if (e.opset < 17) e.refuse("needs operator set 17");
+  e.needs(17);
   if (e.as<STFT>().transpose_frames || e.rank(0) != 2)
     e.refuse("with transposed frames or without a batch has no counterpart in ONNX");
   e.result("STFT",

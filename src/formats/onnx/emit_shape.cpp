@@ -222,8 +222,8 @@ AttributeList reduction(EmitContext& e, ScatterReduction r) {
     default:
       e.refuse("by mean has no counterpart in ONNX");
   }
-  if (r != ScatterReduction::none && e.opset < (r == ScatterReduction::min || r == ScatterReduction::max ? 18 : 16))
-    e.refuse("with a reduction needs a newer operator set");
+  if (r != ScatterReduction::none)
+    e.needs(r == ScatterReduction::min || r == ScatterReduction::max ? 18 : 16, "with a reduction ");
   return a;
 }
 void scatter_elements(EmitContext& e) {

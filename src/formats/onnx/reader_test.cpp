@@ -23,6 +23,7 @@
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "ops/random.hpp"
+#include "ops/unary.hpp"
 
 namespace hone {
 namespace {
@@ -233,6 +234,24 @@ TEST(OnnxWriter, gives_back_names_weights_and_results) {
     for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got.data<float>()[i], expected.data<float>()[i], 1e-5) << opset;
   }
   EXPECT_THROW(to_onnx(g, WriteOptions{.opset = 5}), Error);
+}
+
+TEST(OnnxWriter, takes_the_first_operator_set_that_has_what_the_model_needs) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::i32, {2}, "x");
+  b.result(b(BitwiseNot{}, x), "y");
+  for (const auto& [asked, written] : {std::pair{0, 18}, std::pair{20, 20}}) {
+    auto owner = std::make_shared<std::string>(to_onnx(g, WriteOptions{.opset = asked}));
+    EXPECT_NE(owner->find(std::string("\x0a\0\x10", 3) + static_cast<char>(written)), std::string::npos) << asked;
+    EXPECT_EQ(parse_onnx(*owner, owner).results().size(), 1u);
+  }
+  try {
+    to_onnx(g, WriteOptions{.opset = 17});
+    FAIL() << "an operator of operator set 18 was written in 17";
+  } catch (const Error& e) {
+    EXPECT_NE(e.message().find("needs operator set 18"), std::string::npos) << e.message();
+  }
 }
 
 TEST(OnnxWriter, writes_fake_quantize_as_quantize_and_dequantize) {

@@ -10,6 +10,7 @@
 #include "formats/protobuf.hpp"
 #include "ops/basic.hpp"
 #include "ops/custom.hpp"
+#include "ops/movement.hpp"
 
 namespace hone::onnx {
 
@@ -367,6 +368,14 @@ std::string EmitContext::cast(const std::string& v, ElementType t) {
   }
   return op("Cast", {v}, AttributeList().i("to", onnx_data_type(t)));
 }
+void EmitContext::needs(int64_t least, const std::string& what) const {
+  if (opset >= least) return;
+  throw NeedsOperatorSet(
+      Error(ErrorCode::unsupported,
+            "[" + std::string(node.op().name) + "] " + what + "needs operator set " + std::to_string(least),
+            node.name().empty() ? "" : "node '" + node.name() + "'", "leave --opset away, or write OpenVINO IR"),
+      least);
+}
 void EmitContext::refuse(const std::string& why) const {
   throw Error(ErrorCode::unsupported, "[" + std::string(node.op().name) + "] " + why,
               node.name().empty() ? "" : "node '" + node.name() + "'",
@@ -434,7 +443,14 @@ Graph with_state_as_ports(const Graph& whole, std::vector<State>& states) {
       }
       g.replace_uses(node.output(0).id, state.id);
     }
-    if (state) b.result(g.handle(id).input(0), name + "/next");
+    if (state) {
+      Value next = g.handle(id).input(0);
+      // ONNX wants outputs of a known rank.
+      const Shape& shape = states.back().first.shape();
+      if (!next.shape().rank_known())
+        next = b(Reshape{}, next, b.constant(Tensor::of<int64_t>({static_cast<int64_t>(shape.size())}, shape)));
+      b.result(next, name + "/next");
+    }
     g.remove(id);
   }
   g.remove_dead();
@@ -459,6 +475,18 @@ int64_t ir_version(int64_t opset) {
 namespace hone {
 
 std::string to_onnx(const Graph& g, const WriteOptions& options) {
+  if (options.opset == 0) {
+    WriteOptions chosen = options;
+    // Each operator that is too new says which operator set has it.
+    for (chosen.opset = 17;;) {
+      try {
+        return to_onnx(g, chosen);
+      } catch (const onnx::NeedsOperatorSet& e) {
+        if (e.least <= chosen.opset) throw;
+        chosen.opset = e.least;
+      }
+    }
+  }
   if (options.opset < 13 || options.opset > 23)
     throw Error(ErrorCode::usage, "[onnx] operator set " + std::to_string(options.opset) + " cannot be written", "",
                 "choose 13 to 23");
