@@ -53,6 +53,12 @@ TEST(Cli, converts_and_compares) {
     const Outcome d = hone_run("compare " + model() + " " + at(form) + " --random 2 --json");
     EXPECT_EQ(d.code, 0) << form << ": " << d.err << d.out;
     EXPECT_TRUE(d.parsed()["equal"].get<bool>());
+    // Labels, preprocessing and split go along.
+    const Outcome t = hone_run("test " + at(form) + " --data " + at("photos") + " --json"),
+                  own = hone_run("test " + model() + " --data " + at("photos") + " --json");
+    ASSERT_EQ(t.code, 0) << form << ": " << t.err;
+    EXPECT_EQ(t.parsed()["samples"], own.parsed()["samples"]) << form;
+    EXPECT_EQ(t.parsed()["metrics"], own.parsed()["metrics"]) << form;
   }
   const Outcome other = hone_run("train " + at("photos") +
                                  " --model resnet8 --epochs 1 --batch 16 --seed 5 --threads 1 --precision f32 --out " +

@@ -116,7 +116,7 @@ Graph read_model(const std::string& path) {
     const auto file = MappedFile::open(path);
     const auto b = file->bytes();
     head.assign(reinterpret_cast<const char*>(b.data()), std::min<size_t>(b.size(), 4096));
-    if (b.empty()) throw Error(ErrorCode::unreadable, "[read] the file is empty", path);
+    if (b.empty()) throw Error(ErrorCode::unreadable, "[read] the file is empty", path, "fetch or export the model again");
   }
   for (const ReaderRow& r : reader_rows()) {
     if (r.matches(head, path)) return r.read(path);

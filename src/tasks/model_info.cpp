@@ -40,8 +40,10 @@ std::string label_list(const std::vector<std::string>& labels) {
   return s;
 }
 
+// An ONNX file carries them as its own metadata, which its reader keeps apart.
 const std::string* find(const Graph& g, const char* key) {
-  const auto it = g.info.find(key);
+  auto it = g.info.find(key);
+  if (it == g.info.end()) it = g.info.find(std::string("onnx/") + key);
   return it == g.info.end() ? nullptr : &it->second;
 }
 
