@@ -8,8 +8,10 @@
 #include "base/pool_use.hpp"
 #include "compile/buffer_pool.hpp"
 #include "compile/node_plan.hpp"
+#include "cpu/kernels/search/non_zero.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/region_context.hpp"
 #include "runtime/executor.hpp"
@@ -269,6 +271,19 @@ struct StepwiseGraph::Impl {
     return true;
   }
 
+  // False: left to the reference.
+  bool run_non_zero(const NodeData& n, ElementType index) {
+    HeldValue& held = values[n.inputs[0]];
+    if (!held.is_tensor() || (index != ElementType::i64 && index != ElementType::i32)) return false;
+    const Tensor& x = plain(held).tensor();
+    if (!cpu::NonZeroPlaces::takes(x) || x.size() < shared->worthwhile_elements) return false;
+    const cpu::NonZeroPlaces found(x, *shared->options.pool);
+    Tensor places = shared->buffers->tensor(index, {static_cast<int64_t>(x.rank()), found.count()});
+    found.write(places);
+    values[n.outputs[0]] = {places, {}};
+    return true;
+  }
+
   std::vector<Datum> plain_inputs(const NodeData& n) {
     std::vector<Datum> in;
     for (ValueId v : n.inputs) in.push_back(v == no_id ? Datum() : plain(values[v]));
@@ -296,6 +311,9 @@ struct StepwiseGraph::Impl {
       out = evaluate_node(graph, step.id, {values[n.inputs[0]].any()});  // the layout is no matter
     } else if (step.grows && run_grown(n, node.as<Concat>()->axis)) {
       step.kernel = "append";
+      return;
+    } else if (const auto* search = node.as<NonZero>(); search && run_non_zero(n, search->output_type)) {
+      step.kernel = "non_zero";
       return;
     } else if (step.plannable && run_planned(step, n)) {
       return;

@@ -67,9 +67,9 @@ HONE_INLINE vf two_operands(EpilogueOp op, vf a, vf b) {
     case EpilogueOp::divide:
       return a / b;
     case EpilogueOp::maximum:
-      return maximum(a, b);
+      return select(a != a, a, maximum(a, b));  // what is not a number stays
     case EpilogueOp::minimum:
-      return minimum(a, b);
+      return select(a != a, a, minimum(a, b));
     case EpilogueOp::prelu:
       return select(a >= 0.0f, a, a * b);
     default:
