@@ -116,7 +116,8 @@ Graph read_model(const std::string& path) {
     const auto file = MappedFile::open(path);
     const auto b = file->bytes();
     head.assign(reinterpret_cast<const char*>(b.data()), std::min<size_t>(b.size(), 4096));
-    if (b.empty()) throw Error(ErrorCode::unreadable, "[read] the file is empty", path, "fetch or export the model again");
+    if (b.empty())
+      throw Error(ErrorCode::unreadable, "[read] the file is empty", path, "fetch or export the model again");
   }
   for (const ReaderRow& r : reader_rows()) {
     if (r.matches(head, path)) return r.read(path);
@@ -127,9 +128,8 @@ Graph read_model(const std::string& path) {
 void write_model(const Graph& g, const std::string& path, const WriteOptions& options) {
   if (suffix_of(path) == ".onnx") return write_onnx(g, path, options);
   if (suffix_of(path) == ".xml") return write_openvino_ir(g, path, options);
-  throw Error(ErrorCode::usage,
-              "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written", path,
-              "use .onnx, .xml or .hone");
+  throw Error(ErrorCode::usage, "[write] the suffix '" + suffix_of(path) + "' stands for no format that can be written",
+              path, "use .onnx, .xml or .hone");
 }
 
 }  // namespace hone

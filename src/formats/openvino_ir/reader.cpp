@@ -187,6 +187,10 @@ class Reader : public LayerImporter {
     const ElementType type = parse_type(data.attribute("element_type").value());
     const Shape shape = parse_shape(data.attribute("shape").value()).to_shape();
     const uint64_t offset = data.attribute("offset").as_ullong(), size = data.attribute("size").as_ullong();
+    if (weights_.bytes.empty() && size > 0) {
+      throw Error(ErrorCode::unreadable, "[openvino_ir] the weights are missing: there is no .bin file, or it is empty",
+                  "", "put the .bin file beside the .xml file, under the same name");
+    }
     if (offset > weights_.bytes.size() || size > weights_.bytes.size() - offset) {
       throw Error(ErrorCode::unreadable, "[openvino_ir] a constant lies outside of the .bin file", "",
                   "check that the .bin file belongs to the .xml file and is whole");
@@ -381,7 +385,7 @@ Graph parse_openvino_ir(std::string_view xml, std::span<const uint8_t> weights, 
   const auto parsed = document.load_buffer(xml.data(), xml.size(), pugi::parse_default, pugi::encoding_utf8);
   if (!parsed)
     throw Error(ErrorCode::unreadable, std::string("[openvino_ir] malformed xml (") + parsed.description() + ")",
-                "byte " + std::to_string(parsed.offset));
+                "byte " + std::to_string(parsed.offset), "check that the file is whole");
   const auto net = document.child("net");
   if (!net) throw Error(ErrorCode::unreadable, "[openvino_ir] the xml is not an OpenVINO network");
   const int version = net.attribute("version").as_int();

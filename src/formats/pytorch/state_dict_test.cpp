@@ -73,6 +73,10 @@ TEST(StateDict, refuses_torchscript_by_name) {
   const Error e = error_of(zip({{"m/data.pkl", "\x80\x02}."}, {"m/constants.pkl", "\x80\x02)."}, {"m/code/a.py", ""}}));
   EXPECT_EQ(e.code(), ErrorCode::unsupported);
   EXPECT_NE(std::string(e.what()).find("TorchScript"), std::string::npos);
+  // torch.jit.save packs the code.
+  std::string packed = zip({{"m/code/a.py", "def f(): pass"}});
+  packed[packed.find("PK\x01\x02") + 10] = 8;
+  EXPECT_NE(std::string(error_of(packed).what()).find("TorchScript"), std::string::npos);
 }
 
 TEST(StateDict, refuses_tensors_outside_of_their_storage) {

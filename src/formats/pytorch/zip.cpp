@@ -82,6 +82,10 @@ ZipArchive::ZipArchive(Blob file) : owner_(std::move(file.owner)) {
     const std::string name(part(bytes, at + 46, name_size));
     take_wide(part(bytes, at + 46 + name_size, extra_size), size, packed, offset);
     at += 46 + name_size + extra_size + comment_size;
+    if (method != 0 && (name.starts_with("code/") || name.find("/code/") != name.npos)) {
+      throw Error(ErrorCode::unsupported, "[read] TorchScript archives are not supported", "",
+                  "export the network with torch.export.save (.pt2) or to ONNX");
+    }
     if (method != 0 || (flags & 1)) {
       throw Error(ErrorCode::unsupported,
                   std::string("[zip] ") + (flags & 1 ? "encrypted" : "compressed") + " entries are not read",
