@@ -262,6 +262,12 @@ TEST(Stepwise, places_that_are_not_zero) {
         EXPECT_TRUE(s.run({values})[0].tensor().identical(evaluate(g, {values})[0].tensor()))
             << name_of(type) << to_string(shape);
       }
+      StepwiseOptions measured = options();
+      measured.profile = true;
+      StepwiseGraph p(g, measured);
+      p.run({Tensor(type, shape)});
+      const bool taken = type != ElementType::f16 && !shape.empty();
+      EXPECT_EQ(kernel_of(p, "NonZero"), taken ? "non_zero" : "reference") << name_of(type) << to_string(shape);
     }
   }
 }

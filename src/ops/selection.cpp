@@ -160,7 +160,7 @@ void NonZero::eval(EvalCtx& ctx) const {
     scan([v = x.data<float>()](size_t i) { return v[i] != 0; });
   } else if (e == ElementType::i64) {
     scan([v = x.data<int64_t>()](size_t i) { return v[i] != 0; });
-  } else if (bit_width(e) == 8 && is_integer(e)) {
+  } else if (bit_width(e) == 8 && (is_integer(e) || e == ElementType::boolean)) {
     scan([v = static_cast<const uint8_t*>(x.raw())](size_t i) { return v[i] != 0; });
   } else {
     scan([&](size_t i) { return is_integer(e) ? get_integer(x, i) != 0 : get_element(x, i) != 0; });

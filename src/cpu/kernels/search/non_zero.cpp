@@ -72,7 +72,8 @@ bool NonZeroPlaces::takes(const Tensor& x) {
   const ElementType e = x.element_type();
   const int bits = bit_width(e);
   if (x.rank() < 1 || x.rank() > most_axes) return false;
-  return e == ElementType::f32 || (is_integer(e) && (bits == 8 || bits == 32 || bits == 64));
+  return e == ElementType::f32 || e == ElementType::boolean ||
+         (is_integer(e) && (bits == 8 || bits == 32 || bits == 64));
 }
 
 NonZeroPlaces::NonZeroPlaces(const Tensor& x, ThreadPool& pool) : x_(x), pool_(pool) {
