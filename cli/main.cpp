@@ -23,7 +23,7 @@ constexpr Verb verbs[] = {
     {"predict", "Classify pictures", "  hone predict run/model.hone cat.jpg dog.png --top 3", setup_predict},
     {"quantize", "Make an INT8 model from a float model and some pictures",
      "  hone quantize run/model.hone --data photos --out int8.hone\n  hone quantize net.onnx --data photos --out "
-     "net.int8.xml --max-drop 0.3",
+     "net.int8.xml --mean 123.7,116.3,103.5 --scale 58.4,57.1,57.4",
      setup_quantize, false, true},
     {"convert", "Read a model in one form and write it in another",
      "  hone convert net.onnx net.xml\n  hone convert net.xml net.onnx --opset 17\n"

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "hone/error.hpp"
 
@@ -59,6 +60,21 @@ std::pair<std::string, std::string> parse_assignment(const std::string& text) {
   if (at == std::string::npos) return {"", text};
   if (at + 1 == text.size()) usage("NAME=VALUE is expected", text);
   return {text.substr(0, at), text.substr(at + 1)};
+}
+
+std::vector<std::string> read_lines(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!line.empty()) lines.push_back(line);
+    if (lines.size() > 1000000 || line.size() > 65536)
+      throw Error(ErrorCode::unreadable, "[options] the file is no list of names", path, "write one name a line");
+  }
+  if (lines.empty())
+    throw Error(ErrorCode::unreadable, "[options] the list of names is empty or cannot be read", path,
+                "write one name a line");
+  return lines;
 }
 
 void check_choice(const std::string& option, const std::string& value, const std::vector<std::string>& allowed) {

@@ -17,6 +17,8 @@ int64_t parse_size(const std::string& text);
 std::pair<std::string, PartialShape> parse_shape(const std::string& text);
 /// "name=value"; without '=' the name is empty. Throws `Error` (usage) where there is nothing behind the '='.
 std::pair<std::string, std::string> parse_assignment(const std::string& text);
+/// The lines of a text file that are not empty. Throws `Error` (unreadable).
+std::vector<std::string> read_lines(const std::string& path);
 /// Throws `Error` (usage) unless `value` is one of `allowed`.
 void check_choice(const std::string& option, const std::string& value, const std::vector<std::string>& allowed);
 /// Throws `Error` (failed) where the result exists already and `force` is off.

@@ -11,7 +11,7 @@ Work setup_quantize(CLI::App& app) {
   struct Options {
     QuantizeJob job;
     double max_drop = -1;
-    std::string samples = "300";
+    std::string samples = "300", labels;
   };
   auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->job.model, "Float model")->required();
@@ -25,6 +25,11 @@ Work setup_quantize(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   app.add_option("--preset", o->job.preset, "performance (symmetric activations) or mixed (asymmetric)");
   app.add_option("--ignore", o->job.ignore, "Regular expression on node names to leave out; may be repeated");
+  app.add_option("--mean", o->job.mean, "V,V,V a channel of samples 0..255, for a file that does not say it")
+      ->delimiter(',');
+  app.add_option("--scale", o->job.scale, "V,V,V: (sample - mean) / scale")->delimiter(',');
+  app.add_option("--layout", o->job.layout, "NCHW or NHWC (default: by the shape of the input)");
+  app.add_option("--labels", o->labels, "File with the name of a class a line, in the order of the scores");
   app.add_option("--threads", o->job.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_option("--seed", o->job.seed, "Seed of the choice of calibration pictures");
   app.add_flag("--force", o->job.force, "Overwrite an existing result");
@@ -34,6 +39,8 @@ Work setup_quantize(CLI::App& app) {
     if (samples < 1) throw Error(ErrorCode::usage, "[options] --samples wants at least 1", "'" + o->samples + "'");
     o->job.samples = static_cast<size_t>(samples);
     if (o->max_drop >= 0) o->job.max_drop = o->max_drop / 100;
+    if (!o->job.layout.empty()) check_choice("--layout", o->job.layout, {"NCHW", "NHWC"});
+    if (!o->labels.empty()) o->job.labels = read_lines(o->labels);
     check_result_file(o->job.out, o->job.force);
     o->job.progress = out.progress();
     const QuantizeResult r = quantize(o->job);

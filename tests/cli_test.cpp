@@ -45,6 +45,33 @@ TEST(Cli, quantizes_within_the_accepted_drop) {
   EXPECT_FALSE(fs::exists(at("twice.hone")));
 }
 
+// A classifier that another framework wrote: it says nothing about pictures or labels.
+TEST(Cli, quantizes_what_does_not_say_how_pictures_become_its_input) {
+  ASSERT_EQ(hone_run("convert " + model() + " " + at("own.onnx") + " --force").code, 0);
+  std::string bytes = read_text_file(at("own.onnx"));
+  for (const std::string key : {"hone/preprocessing", "model_info/labels"}) {
+    const size_t place = bytes.find(key);
+    ASSERT_NE(place, bytes.npos) << key;
+    bytes[place] = 'X';
+  }
+  write_file(at("foreign.onnx"), bytes);
+  const std::string quantize = "quantize " + at("foreign.onnx") + " --data " + at("photos") +
+                               " --samples 8 --force --out " + at("foreign8.onnx");
+  expect_refused(hone_run(quantize), 2, "say it with --mean");
+  expect_refused(hone_run(quantize + " --mean 1,2"), 2, "2 values for 3 channels");
+  expect_refused(hone_run(quantize + " --mean 1 --labels " + at("none.txt")), 3, "list of names");
+  ASSERT_EQ(hone_run(quantize + " --mean 128 --scale 64").code, 0);
+  expect_refused(hone_run("test " + at("foreign8.onnx") + " --data " + at("photos")), 1, "in the model");
+  std::string names;
+  const json own = hone_run("test " + model() + " --data " + at("photos") + " --json").parsed();
+  for (const json& c : own["classes"]) names += c["label"].get<std::string>() + "\n";
+  write_file(at("labels.txt"), names);
+  ASSERT_EQ(hone_run(quantize + " --mean 128 --scale 64 --labels " + at("labels.txt")).code, 0);
+  const Outcome t = hone_run("test " + at("foreign8.onnx") + " --data " + at("photos") + " --json");
+  ASSERT_EQ(t.code, 0) << t.err;
+  EXPECT_GT(t.parsed()["samples"].get<int>(), 0);
+}
+
 TEST(Cli, converts_and_compares) {
   for (const char* form : {"model.onnx", "model.xml"}) {
     const Outcome c = hone_run("convert " + model() + " " + at(form) + " --force --json");

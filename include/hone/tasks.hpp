@@ -151,6 +151,11 @@ struct QuantizeJob {
   uint64_t seed = 0;                   ///< of the choice of pictures
   bool force = false;                  ///< overwrite the result
   ProgressCallback progress;           ///< may be empty
+  // How pictures become the input of a model that does not say; kept with the result.
+  std::vector<double> mean;         ///< one a channel, of samples 0..255; empty: the model's
+  std::vector<double> scale;        ///< (sample - mean) / scale; empty: the model's
+  std::string layout;               ///< "NCHW" | "NHWC"; empty: the model's
+  std::vector<std::string> labels;  ///< names of the classes; empty: the model's, else their numbers
 };
 /// What `quantize` made.
 struct QuantizeResult {

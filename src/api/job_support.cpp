@@ -44,8 +44,25 @@ ModelInfo require_info(const Graph& g, const std::string& path) {
   auto info = load_info(g);
   if (!info)
     throw Error(ErrorCode::usage, "[model] the file carries no labels and no preprocessing", path,
-                "use a model made by hone train, auto or quantize");
+                "use a model made by hone train or auto, or by hone quantize with --mean and --scale");
   return *info;
+}
+
+std::optional<data::Preprocessing> picture_preprocessing(const PartialShape& s, const std::string& layout) {
+  if (!s.rank_known() || s.rank() != 4) return std::nullopt;
+  data::Preprocessing p;
+  const bool nhwc = layout == "NHWC" || (layout.empty() && (s[3] == Dimension(3) || s[3] == Dimension(1)) &&
+                                         s[1] != Dimension(3) && s[1] != Dimension(1));
+  p.layout = nhwc ? data::PixelLayout::nhwc : data::PixelLayout::nchw;
+  const Dimension h = s[nhwc ? 1 : 2], w = s[nhwc ? 2 : 3], c = s[nhwc ? 3 : 1];
+  if (h.is_static() && w.is_static()) {
+    p.height = h.min();
+    p.width = w.min();
+  } else {
+    p.resize = data::ResizeRule::exact;
+  }
+  if (c == Dimension(1)) p.color = data::ColorOrder::grey;
+  return p;
 }
 
 std::vector<uint32_t> part_samples(const data::Dataset& data, const std::string& part, const ModelInfo* info) {

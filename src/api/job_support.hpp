@@ -25,6 +25,10 @@ Precision training_precision(const std::string& name);
 /// The model's information. Throws `Error` (usage) where the file carries none.
 ModelInfo require_info(const Graph& g, const std::string& path);
 
+/// How a picture becomes an input of this shape that says nothing else: its size and channels, samples as they are.
+/// Nothing where the shape is none of pictures. `layout` is "NCHW", "NHWC" or empty (from the shape).
+std::optional<data::Preprocessing> picture_preprocessing(const PartialShape& shape, const std::string& layout);
+
 /// Samples of a part. The model's own split is used where it was made for these data, else the data's parts; "all"
 /// takes everything. Throws `Error` where the part is empty.
 std::vector<uint32_t> part_samples(const data::Dataset& data, const std::string& part, const ModelInfo* info);

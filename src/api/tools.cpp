@@ -143,18 +143,8 @@ Tensor load_input(const Model& model, size_t index, const std::string& path, con
   const PartialShape& s = inputs[index].partial_shape;
   if (const auto info = load_info(model.graph())) {
     p = info->preprocessing;
-  } else if (s.rank_known() && s.rank() == 4) {
-    const bool nhwc = o.layout == "NHWC" || (o.layout.empty() && (s[3] == Dimension(3) || s[3] == Dimension(1)) &&
-                                             s[1] != Dimension(3) && s[1] != Dimension(1));
-    p.layout = nhwc ? data::PixelLayout::nhwc : data::PixelLayout::nchw;
-    const Dimension h = s[nhwc ? 1 : 2], w = s[nhwc ? 2 : 3], c = s[nhwc ? 3 : 1];
-    if (h.is_static() && w.is_static()) {
-      p.height = h.min();
-      p.width = w.min();
-    } else {
-      p.resize = data::ResizeRule::exact;
-    }
-    if (c == Dimension(1)) p.color = data::ColorOrder::grey;
+  } else if (const auto own = picture_preprocessing(s, o.layout)) {
+    p = *own;
   } else {
     throw Error(ErrorCode::usage, "[run] input '" + inputs[index].name + "' takes no picture: it is " + to_string(s),
                 path, "give a .npy file");
