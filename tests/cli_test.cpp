@@ -302,6 +302,21 @@ TEST(Cli, stops_on_interrupt_with_everything_saved_and_goes_on) {
   EXPECT_EQ(on.err.find("another run"), std::string::npos) << on.err;
 }
 
+TEST(Cli, says_what_options_and_variables_name_in_vain) {
+  const std::string train = "train " + at("photos") + " --model resnet8 --out " + at("vain");
+  expect_refused(hone_run(train + " --freeze nosuch"), 2,
+                 "--freeze 'nosuch' begins the name of no weight: weights are");
+  const Outcome zero = hone_run(train + " --lr 0");
+  expect_refused(zero, 2, "--lr: Value 0 is too small");
+  EXPECT_FALSE(fs::exists(at("vain/model.hone")));
+  for (const std::string value : {"abc", "-5", "1000000000"}) {
+    const Outcome o =
+        shell("HONE_NUM_THREADS=" + value + " " + HONE_BINARY + " run " + model() + " --output-dir " + at("vain_out"));
+    EXPECT_EQ(o.code, 0) << o.err;
+    EXPECT_NE(o.err.find("HONE_NUM_THREADS is '" + value + "'"), std::string::npos) << o.err;
+  }
+}
+
 TEST(Cli, ends_at_an_interrupt_where_there_is_nothing_to_save) {
   const Outcome o = shell("timeout --preserve-status -s INT 2 " + std::string(HONE_BINARY) + " run " + model() +
                           " --repeat 1000000 --json --output-dir " + at("endless"));

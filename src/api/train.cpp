@@ -7,6 +7,7 @@
 #include "api/job_support.hpp"
 #include "api/train_job.hpp"
 #include "base/file.hpp"
+#include "grad/training_form.hpp"
 #include "hone/error.hpp"
 #include "train/trainer.hpp"
 #include "zoo/zoo.hpp"
@@ -172,6 +173,18 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
     p.form.frozen = [prefixes = o.freeze](const std::string& name) {
       return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& f) { return name.starts_with(f); });
     };
+    std::vector<std::string> names;
+    TrainingFormOptions all;
+    all.frozen = [&](const std::string& name) {
+      names.push_back(name);
+      return true;
+    };
+    to_training_form(start, all);
+    for (const std::string& f : o.freeze) {
+      if (std::none_of(names.begin(), names.end(), [&](const std::string& n) { return n.starts_with(f); }))
+        throw Error(ErrorCode::usage, "[train] --freeze '" + f + "' begins the name of no weight", "",
+                    names.empty() ? "" : "weights are called " + names.front() + " ... " + names.back());
+    }
   }
   p.batch = t.recipe.batch;
   p.epochs = t.recipe.epochs;

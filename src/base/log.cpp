@@ -13,6 +13,8 @@ static LogLevel threshold() {
     if (s == "error") return LogLevel::error;
     if (s == "info") return LogLevel::info;
     if (s == "debug") return LogLevel::debug;
+    if (!s.empty() && s != "warning")
+      std::fprintf(stderr, "hone warning: HONE_LOG is '%s', it takes error, warning, info or debug\n", env);
     return LogLevel::warning;
   }();
   return level;

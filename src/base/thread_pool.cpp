@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/log.hpp"
 #include "base/pool_use.hpp"
 
 #if defined(__x86_64__)
@@ -196,11 +197,22 @@ struct ThreadPool::Impl {
   }
 };
 
+static int default_threads() {
+  const char* env = std::getenv("HONE_NUM_THREADS");
+  if (!env || *env == '\0') return available_cores();
+  char* end = nullptr;
+  const long n = std::strtol(env, &end, 10);
+  if (*end == '\0' && n >= 1 && n <= 1024) return static_cast<int>(n);
+  static std::once_flag said;
+  std::call_once(said, [env] {
+    log(LogLevel::warning,
+        std::string("HONE_NUM_THREADS is '") + env + "', no number from 1 to 1024: all cores are used");
+  });
+  return available_cores();
+}
+
 ThreadPool::ThreadPool(int threads) : size_(threads), impl_(std::make_unique<Impl>()) {
-  if (size_ <= 0) {
-    const char* env = std::getenv("HONE_NUM_THREADS");
-    size_ = env && std::atoi(env) > 0 ? std::atoi(env) : available_cores();
-  }
+  if (size_ <= 0) size_ = default_threads();
   impl_->slots = std::vector<Impl::Slot>(size_t(size_));
   impl_->crowded = size_ > available_cores();
   for (int t = 1; t < size_; ++t) impl_->workers.emplace_back([this, t] { impl_->loop(t); });
