@@ -28,13 +28,20 @@ uint64_t xcr0() {
   return (uint64_t(hi) << 32) | lo;
 }
 
-bool amx_granted() {
-  // Linux: a process must ask for the 8 KiB of tile data once before its first tile instruction.
+#endif
+
+bool has_tiles(const Features& f) {
+  return f.amx_int8 || f.amx_bf16;
+}
+// Linux: a process must ask for the 8 KiB of tile data once before its first tile instruction. It then cannot have
+// signal stacks too small for them, so nothing is asked for that is not used.
+void ask_for_tiles([[maybe_unused]] Features& f) {
+#if defined(__x86_64__)
   constexpr long arch_req_xcomp_perm = 0x1023;
   constexpr long xtile_data = 18;
-  return syscall(SYS_arch_prctl, arch_req_xcomp_perm, xtile_data) == 0;
-}
+  if (has_tiles(f) && syscall(SYS_arch_prctl, arch_req_xcomp_perm, xtile_data) != 0) f.amx_int8 = f.amx_bf16 = false;
 #endif
+}
 
 /// A value of HONE_ISA and what it has beyond the one before it.
 struct Level {
@@ -49,11 +56,8 @@ struct Level {
   }
 };
 
-}  // namespace
-
-bool native_bf16 = false;
-
-Features detect_features() {
+// As the CPU and the state that the kernel saves have it.
+Features present_features() {
   Features f;
 #if defined(__x86_64__)
   uint32_t a, b, c, d;
@@ -74,10 +78,8 @@ Features detect_features() {
   f.avx512_vnni = f.avx512 && (c7 & (1u << 11));
   f.avx512_bf16 = f.avx512 && (a71 & (1u << 5));
   const bool amx_tile = f.avx512 && tiles && (d7 & (1u << 24));
-  if (amx_tile && (d7 & ((1u << 22) | (1u << 25))) && amx_granted()) {
-    f.amx_bf16 = d7 & (1u << 22);
-    f.amx_int8 = d7 & (1u << 25);
-  }
+  f.amx_bf16 = amx_tile && (d7 & (1u << 22));
+  f.amx_int8 = amx_tile && (d7 & (1u << 25));
 #elif defined(__aarch64__)
   const unsigned long cap = getauxval(AT_HWCAP), cap2 = getauxval(AT_HWCAP2);
   f.neon = cap & (1ul << 1);
@@ -85,6 +87,16 @@ Features detect_features() {
   f.i8mm = cap2 & (1ul << 13);
   f.neon_bf16 = cap2 & (1ul << 14);
 #endif
+  return f;
+}
+
+}  // namespace
+
+bool native_bf16 = false;
+
+Features detect_features() {
+  Features f = present_features();
+  ask_for_tiles(f);
   return f;
 }
 
@@ -117,8 +129,10 @@ Features capped(Features f, std::string_view level, std::string* warning) {
 const Features& features() {
   if (const Features* f = replaced.load(std::memory_order_acquire)) return *f;
   static const Features found = [] {
-    Features f = detect_features();
-    if (const char* cap = std::getenv("HONE_ISA"); cap && *cap) {
+    Features f = present_features();
+    const char* cap = std::getenv("HONE_ISA");
+    if (!cap || !*cap || has_tiles(capped(f, cap, nullptr))) ask_for_tiles(f);
+    if (cap && *cap) {
       std::string warning;
       f = capped(f, cap, &warning);
       if (!warning.empty()) log(LogLevel::warning, warning);
