@@ -185,7 +185,7 @@ EpiloguePlan::EpiloguePlan(const KernelQuery& q, int64_t columns, int64_t rows_p
     find_gated_form(q.epilogue);
   }
   if (base_.out_type == Num::u8 || base_.out_type == Num::s8) find_bytes_form(q.epilogue);
-  if (base_.out_type == Num::u8 || base_.out_type == Num::s8) find_table_form(q.epilogue);
+  if (base_.out_type == Num::u8 || base_.out_type == Num::s8) find_curve_form(q.epilogue);
   base_.fast = fast_;
   base_.num_steps = int(steps_.size());
 }
@@ -362,7 +362,7 @@ EpilogueView EpiloguePlan::bind(const KernelArgs& args, OperandView* operands, c
   if (bias_operand_ >= 0) v.bias = static_cast<const float*>(operands[bias_operand_].data);
   if (residual_operand_ >= 0) v.residual = operands[residual_operand_];
   if (v.gate.on && gate_factor_ >= 0) v.gate.factor = static_cast<const float*>(operands[gate_factor_].data);
-  if (!table_.empty()) v.table.bytes = table_.data();
+  v.curve.coefficients = coefficients_.data();
   if (v.gate.on && gate_residual_ >= 0) v.gate.residual = operands[gate_residual_];
   v.out = args.outputs[0];
   return v;

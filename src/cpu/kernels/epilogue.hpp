@@ -66,9 +66,9 @@ class EpiloguePlan {
   /// Scales of integer accumulators, one per column; `comp` may be set later through `bind`.
   /// An accumulator is a sum of at most `products` products of bytes.
   void set_dequant(std::vector<float> dequant, int64_t products);
-  /// Chains to bytes that are a function of the biased result become tables or curves, where the CPU and what runs the
-  /// epilogue allow for it.
-  void tabulate(EpilogueFn run);
+  /// Chains to bytes that are a smooth function of the biased result become curves, where the CPU and what runs the
+  /// epilogue allow for it and nothing is lost.
+  void make_curve(EpilogueFn run);
   /// A view for one run. `comp` holds the zero-point corrections of integer accumulators (readable to a multiple of
   /// 16).
   EpilogueView bind(const KernelArgs& args, OperandView* operands, const int32_t* comp = nullptr) const;
@@ -83,10 +83,9 @@ class EpiloguePlan {
   void find_general_form(const Epilogue& e);
   void find_bytes_form(const Epilogue& e);
   void find_gated_form(const Epilogue& e);
-  void find_table_form(const Epilogue& e);
-  void make_table(EpilogueFn run);
-  void make_gate_table(EpilogueFn run);
-  void make_curve(EpilogueFn run);
+  void find_curve_form(const Epilogue& e);
+  void make_gate_curve();
+  void make_result_curve(EpilogueFn run);
 
   EpilogueView base_{};
   bool fast_ = false, requantizes_ = false;
@@ -95,9 +94,8 @@ class EpiloguePlan {
   std::vector<uint32_t> operand_inputs_;
   std::vector<SlotStep> steps_;
   std::vector<float> dequant_;
-  enum class Lookup { none, gate, table, curve } lookup_ = Lookup::none;
-  SlotStep grid_{};  ///< levels_step of the biased result
-  std::vector<uint8_t> table_;
+  enum class Curve { none, gate, result } curve_ = Curve::none;
+  std::vector<float> coefficients_;
   QuantizationPtr columns_;  ///< of bytes with a scale for each column
   struct BytesForm {
     bool fits = false, levels = false;

@@ -545,7 +545,7 @@ void epilogue_tile(const EpilogueView& e, const TileView& t) {
 #else
   if (e.requant.scale) return requantized_tile(e, t);
 #if HONE_LANES == 16
-  if (e.table.bytes) return e.table.run(e, t);
+  if (e.curve.run) return e.curve.run(e, t);
 #endif
 #endif
   if (e.gate.on) return gated_form(e, t);

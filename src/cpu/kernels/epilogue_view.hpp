@@ -57,18 +57,17 @@ struct EpilogueView;
 struct TileView;
 using EpilogueFn = void (*)(const EpilogueView&, const TileView&);
 
-/// Bytes of results by the biased result, which the chain rounds to levels: each level has two entries or more, one for
-/// each part of what is rounded to it. A value more than `table_margin` entries outside goes through `exact`.
-struct TableView {
-  const uint8_t* bytes;  ///< table_entries of them; null: another form
-  float scale, offset;   ///< entry + table_margin = scale * v + offset
-  EpilogueFn run, exact;
+/// Smooth functions of the biased result v, in levels: 32 polynomials of degree 3 or 4. Piece p is where x = scale * v
+/// + offset rounds to p, from 1 on, in terms of x - p; beyond the first and the last piece their ends go on.
+struct CurveView {
+  const float* coefficients;  ///< from the constant on: curve_pieces of each, that of piece 32 first
+  float scale, offset;
+  int degree;
+  EpilogueFn run;  ///< null: another form
 };
-constexpr int table_entries = 512, table_margin = 4;
-/// Curves instead: bytes of a smooth function of the biased result v, as parabolas on 64 pieces of x = scale * v +
-/// offset, x of 16 bits. `bytes` holds 3 x 64 i16: in terms of t, which goes from -1 to 1 in each piece, the constant,
-/// linear and quadratic coefficients of (result - 128 or 0) * 2^curve_bits + half. Places of piece p: (x >> 10) & 63.
-constexpr int curve_pieces = 64, curve_bits = 7;
+constexpr int curve_pieces = 32;
+/// Levels of values times their gates, which lie between +-gate_reach.
+constexpr float gate_reach = 256;
 
 /// How a tile of results becomes output: accumulators to real numbers, the epilogue, conversion to the output type.
 struct EpilogueView {
@@ -99,7 +98,7 @@ struct EpilogueView {
   float out_inv_scale, out_zero, out_low, out_high;
   int64_t rows_per_image;  ///< rows of one n, for operands spread per row
   int64_t channels;
-  TableView table;
+  CurveView curve;
 };
 
 /// A tile of at most `tile_capacity` accumulators, f32 or i32, rows `ld` apart (a multiple of 16); it may be
@@ -129,15 +128,10 @@ HONE_EPILOGUE_ISA(neon)
 #undef HONE_EPILOGUE_ISA
 
 namespace avx512 {
-/// The form with curves.
+/// Bytes of a curve.
 void curve_tile(const EpilogueView& e, const TileView& t);
-}  // namespace avx512
-namespace avx512vbmi {
-/// The form with a table.
-void table_tile(const EpilogueView& e, const TileView& t);
-/// The same for a gate whose value has levels: `bytes` are levels of the gate, and `scale` goes with the level of the
-/// value before it is rounded.
+/// Bytes of a gate whose value has levels: the curve gives those of its sigmoid.
 void gate_tile(const EpilogueView& e, const TileView& t);
-}  // namespace avx512vbmi
+}  // namespace avx512
 
 }  // namespace hone::cpu

@@ -284,18 +284,12 @@ void check(const Case& k, int* rows_run) {
                               : rounds && (k.x == ElementType::f32 || k.wt == ElementType::f32) ? 6e-3
                                                                                                 : 2e-6;
       const double tolerance = coarse + products;
-      // Tables of bytes: the gate of the middle of a part of a level is another than that of the value, of two levels
-      // where it lies near half-way between them; of the levels behind it (2.5 of the result in chain 9) then as well.
-      // Curves keep to a tenth of a level.
-      constexpr double slack_of_chain[] = {0, 0, 0, 0, 0, 0.05, 0, 0, 0, 2.5, 0.5, 0.1, 0.1, 0.1, 0};
-      const double looked_up = integer && is_integer(k.y) ? slack_of_chain[k.chain] : 0;
       const std::string where = std::string(row->name) + " (" + level + ") " + k.text();
       Buffer first = run_row(*row, q, inputs, 1);
       for (size_t i = 0; i < want.size(); ++i) {
         const double size = winograd ? magnitude_of_tile[i] : magnitude[i];
         if (to_tie[i] < (k.chain >= 7 ? 64 : 4) * tolerance * size) continue;
-        const double slack = looked_up > 0 ? looked_up * double(y.quantization->scale(0)) / size : 0;
-        expect_close(y, first, i, want[i], size * (k.chain == 4 ? 4 : 1), tolerance + slack, where);
+        expect_close(y, first, i, want[i], size * (k.chain == 4 ? 4 : 1), tolerance, where);
         if (testing::Test::HasFatalFailure()) return;
       }
       for (int threads : {2, 3}) {

@@ -78,7 +78,7 @@ class DepthwiseKernel : public PreparedKernel {
         dequant[c] = x.scale * (k ? k->scale(std::min(c, size_t(w_.channels - 1))) : 1.0f);
       }
       epilogue_.set_dequant(std::move(dequant), w_.kernel_h * w_.kernel_w);
-      epilogue_.tabulate(isa_.epilogue);
+      epilogue_.make_curve(isa_.epilogue);
       comp_.assign(size_t(w_.channels) + 32, 0);
     }
   }

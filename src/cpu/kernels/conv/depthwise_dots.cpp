@@ -95,7 +95,7 @@ class DotsKernel : public PreparedKernel {
     for (size_t c = 0; c < dequant.size(); ++c)
       dequant[c] = x.scale * q.inputs[1].quantization->scale(std::min(c, size_t(w_.channels - 1)));
     epilogue_.set_dequant(std::move(dequant), w_.kernel_h * w_.kernel_w);
-    epilogue_.tabulate(view_.finish);
+    epilogue_.make_curve(view_.finish);
     packed_bytes(w_, dots, &blocks_);
     // Factors that no input changes are computed by the first run: a thread that writes them anew would take them from
     // the caches of the others.

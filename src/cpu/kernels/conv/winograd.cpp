@@ -112,7 +112,7 @@ class WinogradKernel : public PreparedKernel {
     for (size_t c = 0; c < dequant.size(); ++c)
       dequant[c] = x.scale(0) * k.scale(std::min(c, size_t(packed_.columns - 1)));
     epilogue_.set_dequant(std::move(dequant), w_.channels * 9);
-    epilogue_.tabulate(finish_);
+    epilogue_.make_curve(finish_);
     no_correction_.assign(size_t(packed_.columns) + 32, 0);
     if (epilogue_.requantizes()) requant_floats_ = round_up(packed_.columns, 16) + 16;
   }

@@ -72,7 +72,7 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
       epilogue_(std::move(epilogue)),
       threads_(std::max(1, threads)),
       loose_(std::move(loose_b)) {
-  if (spec_.kind == DenseKind::int8) epilogue_.tabulate(finish_);
+  if (spec_.kind == DenseKind::int8) epilogue_.make_curve(finish_);
   no_bias_.assign(size_t(round_up(packed_.groups * packed_.columns, 16)) + 64, 0.0f);
   a_bytes_ = spec_.kind == DenseKind::f32 ? 4 : spec_.kind == DenseKind::bf16 ? 2 : 1;
   plan_input();

@@ -112,9 +112,7 @@ void check(const Case& c, ElementType ta, ElementType tb, ElementType ty, bool c
     }
   }
   const bool rounded = !integer && (bf16_compute || ta == bf16) && (ta == f32 || tb == f32);
-  // Activations of integer products to bytes keep to a tenth of a level.
-  const double curve = integer && is_integer(ty) && chain == 1 ? 0.1 * 0.1 / magnitude : 0;
-  *rows_run += node.expect(want, curve + (integer ? 1e-6 : rounded ? 6e-3 : 2e-6), magnitude);
+  *rows_run += node.expect(want, integer ? 1e-6 : rounded ? 6e-3 : 2e-6, magnitude);
 }
 
 TEST(MatMul, matches_the_plain_loop_in_f32_and_bf16) {
