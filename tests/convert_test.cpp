@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include "formats/npy/npy.hpp"
+#include "hone/core.hpp"
 #include "workspace.hpp"
 
 namespace hone {
@@ -202,6 +203,21 @@ TEST(Convert, reports_what_it_did_node_by_node) {
        {"upgraded (1):\n  norm: ", "folded (1):\n  doubled: ", "(Convolution) <- conv norm", "passes:"}) {
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in\n" << text.out;
   }
+}
+
+// As torch.onnx writes `x.view(1, -1)`: sizes that stay open would hide that only one of them works.
+TEST(Convert, refuses_a_batch_that_some_of_its_sizes_contradict) {
+  ModelBuilder b("net");
+  const auto x = b.parameter("x", ElementType::f32, {1, 2, 3});
+  const auto flat = b.constant(Tensor::of<int64_t>({2}, {1, 6}));
+  b.result("y", b.add("Reshape", {x, flat}, {{"special_zero", "false"}}));
+  Core().save_model(b.build(), at("view.onnx"));
+  for (const std::string batch : {"2", "1..4", "?"}) {
+    const Outcome o = hone_run("convert " + at("view.onnx") + " " + at("batch.onnx") + " --batch '" + batch + "'");
+    expect_refused(o, 2, "the model does not take another batch: [Reshape]");
+    EXPECT_FALSE(fs::exists(at("batch.onnx"))) << batch;
+  }
+  EXPECT_EQ(hone_run("convert " + at("view.onnx") + " " + at("batch.onnx") + " --batch 1").code, 0);
 }
 
 TEST(Convert, refuses_wrong_switches_with_one_line_and_writes_nothing) {

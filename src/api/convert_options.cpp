@@ -326,9 +326,13 @@ void apply_convert_options(Graph& g, const ConvertOptions& o) {
   if (!o.batch.empty()) {
     const PartialShape batch = PartialShape::parse("[" + o.batch + "]");
     if (batch.rank() != 1 || batch[0].max() == 0) usage("--batch wants a number, an interval like 1..8, or ?", o.batch);
-    auto shared = std::make_shared<Graph>(std::move(g));
+    const auto shared = std::make_shared<Graph>(std::move(g));
     Model m(shared);
     try {
+      if (batch[0].is_dynamic()) {  // a size that stays open hides what one of its numbers would show
+        const bool bounded = batch[0].max() < int64_t{1} << 20;
+        Model(std::make_shared<Graph>(*shared)).set_batch(bounded ? batch[0].max() : batch[0].min() + 2);
+      }
       m.set_batch(batch[0]);
     } catch (const Error& e) {
       throw Error(ErrorCode::usage,
