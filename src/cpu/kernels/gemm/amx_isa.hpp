@@ -37,7 +37,7 @@ template <bool BF16, int GROUPS, int PANELS>
 static void amx_tile(const TileArgs& t) {
   static_assert(GROUPS * PANELS <= 4 && GROUPS <= 2);
   constexpr int64_t pitch = tiles_ahead * tile_bytes;
-  TileRows rows[GROUPS];
+  TileRows rows[GROUPS] = {};
   int64_t rows_of = -1;
   alignas(64) uint8_t gathered[GROUPS][16 * pitch];
   Tiles tiles;
