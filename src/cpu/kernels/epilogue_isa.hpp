@@ -427,7 +427,8 @@ static void requantized_rows(const EpilogueView& e, const TileView& t) {
   const uint8_t* residual = has_residual ? e.requant.residual + first : nullptr;
   for (int r = 0; r < rows; ++r, acc += ld, to += ld_out, residual += has_residual ? ld_out : 0) {
     for (int j = 0; j < cols; j += lanes) {
-      const vi level = q.level(load_i32(acc + j), load(scale + j), load(offset + j), residual + j);
+      const vi level =
+          q.level(load_i32(acc + j), load(scale + j), load(offset + j), has_residual ? residual + j : nullptr);
       store_bytes(to + j, q.bytes(level), cols - j < lanes ? cols - j : lanes);
     }
   }

@@ -41,6 +41,12 @@ void add_sums(float* tile, float* sums, int64_t ld, int rows, int64_t cols, bool
   }
 }
 
+// Where column 0 would lie, of an array that begins at a later column: by number, since no pointer may leave its array.
+template <class T>
+T* counted_from(T* array, int64_t first) {
+  return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(array) - size_t(first) * sizeof(T));
+}
+
 // Rows of the next tile, of `n` that are left: as many as meet the same taps, cut evenly.
 int rows_alike(const uint64_t* seen, int64_t n, int most) {
   int64_t alike = 1;
@@ -426,8 +432,8 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
           if (leaves_out_ && (begin == 0 || meets != last_meets)) {
             finish_waiting(epilogue);
             correct(job, meets, view, comp, offset);
-            epilogue.comp = comp - view.col0;
-            epilogue.requant.offset = offset - view.col0;
+            epilogue.comp = counted_from(comp, view.col0);
+            epilogue.requant.offset = counted_from(offset, view.col0);
             last_meets = meets;
           }
           t.runs = 0;

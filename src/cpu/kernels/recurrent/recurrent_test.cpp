@@ -79,7 +79,8 @@ Want expected(Cell cell, const Case& k, const std::vector<std::string>& f, const
     for (size_t d = 0; d < all; ++d) {
       const bool backward = d == 1 || k.direction == RecurrentDirection::reverse;
       const size_t length = k.lengths.empty() ? t : size_t(k.lengths[s]);
-      double *h = w.h.data() + (s * all + d) * n, *c = w.c.data() + (s * all + d) * n;
+      double* h = w.h.data() + (s * all + d) * n;
+      double* c = w.c.empty() ? nullptr : w.c.data() + (s * all + d) * n;
       for (size_t step = 0; step < length; ++step) {
         const size_t at = backward ? length - 1 - step : step;
         const auto b = [&](size_t g, size_t i) {
