@@ -53,7 +53,7 @@ std::string message_of(const std::string& network, const StateDict& weights) {
 
 std::string data_folder() {
   const char* given = std::getenv("HONE_DATA");
-  return given ? given : std::string(HONE_SOURCE_DIR) + "/../shared/data";
+  return given ? given : std::string(HONE_SOURCE_DIR "/../shared/data");
 }
 
 }  // namespace

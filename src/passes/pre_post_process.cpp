@@ -241,7 +241,7 @@ PartialShape tensor_shape(const InputProcess& p, const PartialShape& model, cons
     if (!shape.rank_known()) refuse("a size of the picture wants a known number of dimensions", "set the shape");
     const auto at = layout.axis(name, shape.rank());
     if (!at)
-      refuse(std::string("a size of the picture wants to know which dimension is ") + name,
+      refuse(std::string("a size of the picture wants to know which dimension is ").append(1, name),
              "set the layout, as in NHWC");
     shape[*at] = d;
   };

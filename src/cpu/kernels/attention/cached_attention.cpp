@@ -325,7 +325,7 @@ struct UpdateRow {
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
-  (rows.add<AttentionRow<I>>(std::string("cached_attention_int8__") + isas[I].suffix, "CachedAttention"), ...);
+  (rows.add<AttentionRow<I>>(std::string("cached_attention_int8__").append(isas[I].suffix), "CachedAttention"), ...);
   rows.add<UpdateRow>("cache_update_int8", "CacheUpdate");
   return rows;
 }

@@ -62,7 +62,7 @@ template <size_t I>
 struct Row {
   static constexpr const DenseRow& r = dense_rows[I];
   static Support supports(const KernelQuery& q) {
-    if (!(features().*r.has)) return Support::no(std::string("the CPU has no ") + r.needs);
+    if (!(features().*r.has)) return Support::no(std::string("the CPU has no ").append(r.needs));
     const TensorDesc &x = q.inputs[0], &w = q.inputs[1], &y = q.outputs[0];
     const char* why = nullptr;
     if (!problem_of(q, &why)) return Support::no(why);
