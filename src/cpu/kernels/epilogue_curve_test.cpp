@@ -1,6 +1,5 @@
 // Bytes of activations, swept over accumulators as close as they come, against double precision.
 #include "cpu/kernels/epilogue.hpp"
-
 #include "cpu/kernels/kernel_test.hpp"
 
 namespace hone::cpu::test {

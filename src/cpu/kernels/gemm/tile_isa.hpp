@@ -51,9 +51,7 @@ struct DotBf16Wide {
   };
   using B = A;
   HONE_INLINE A split(vu u) { return {(vf)(u << 16), (vf)(u & 0xffff0000u)}; }
-  HONE_INLINE A load_a(const uint8_t* p) {
-    return split((vu)set1i(*reinterpret_cast<const LooseWord*>(p)));
-  }
+  HONE_INLINE A load_a(const uint8_t* p) { return split((vu)set1i(*reinterpret_cast<const LooseWord*>(p))); }
   HONE_INLINE B load_b(const uint8_t* p) { return split((vu)load_i32(reinterpret_cast<const int32_t*>(p))); }
   HONE_INLINE Acc step(Acc c, A a, B b) { return (c + a.even * b.even) + a.odd * b.odd; }
   HONE_INLINE void keep(A&) {}
@@ -65,16 +63,12 @@ struct DotBf16Wide {
 struct LaneDot {
   using A = vi;
   using B = vi;
-  HONE_INLINE A load_a(const uint8_t* p) {
-    return set1i(*reinterpret_cast<const LooseWord*>(p));
-  }
+  HONE_INLINE A load_a(const uint8_t* p) { return set1i(*reinterpret_cast<const LooseWord*>(p)); }
   HONE_INLINE B load_b(const uint8_t* p) { return load_i32(reinterpret_cast<const int32_t*>(p)); }
   HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
   HONE_INLINE __m256i load_half(const uint8_t* b) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)); }
   HONE_INLINE __m256i half_a(A a) { return _mm512_castsi512_si256((__m512i)a); }
-  HONE_INLINE __m256i half_a(const uint8_t* p) {
-    return _mm256_set1_epi32(*reinterpret_cast<const LooseWord*>(p));
-  }
+  HONE_INLINE __m256i half_a(const uint8_t* p) { return _mm256_set1_epi32(*reinterpret_cast<const LooseWord*>(p)); }
 };
 // Those with exact sums.
 struct IntegerDot : LaneDot {
