@@ -104,10 +104,14 @@ bool transforms(const Kernel& row) {
 
 /// f32: sums of some thousand terms lose less than 2^-18 of the sum of absolute products. bf16 weights: 2^-9 of each
 /// product.
-class TrainingConvolution : public testing::TestWithParam<ElementType> {};
+/// Second: with rows for AMX on the scalar stand-in for its tiles, beside those of AVX2.
+class TrainingConvolution : public testing::TestWithParam<std::tuple<ElementType, bool>> {};
 
 TEST_P(TrainingConvolution, matches_plain_loops_forward_and_backward) {
-  const ElementType type = GetParam();
+  const auto [type, stand_in] = GetParam();
+  Features f = stand_in ? capped(detect_features(), "avx2") : features();
+  f.amx_stand_in = stand_in;
+  ScopedFeatures scoped(f);
   std::mt19937 rng(7);
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.text());
@@ -189,15 +193,52 @@ TEST_P(TrainingConvolution, matches_plain_loops_forward_and_backward) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, TrainingConvolution, testing::Values(ElementType::f32, ElementType::bf16),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+INSTANTIATE_TEST_SUITE_P(Types, TrainingConvolution,
+                         testing::Values(std::tuple{ElementType::f32, false}, std::tuple{ElementType::bf16, false},
+                                         std::tuple{ElementType::bf16, true}),
+                         [](const auto& info) {
+                           return std::string(name_of(std::get<0>(info.param))) +
+                                  (std::get<1>(info.param) ? "_on_the_stand_in_for_amx" : "");
+                         });
+
+/// The row that the compiler takes.
+const Kernel* cheapest(const KernelQuery& q) {
+  const Kernel* best = nullptr;
+  for (const Kernel* row : kernels_for(q.op))
+    if (row->supports(q) && (!best || row->plan(q).cost < best->plan(q).cost)) best = row;
+  return best;
+}
+
+TEST(TrainingConvolutionRows, go_to_tiles_where_these_pay) {
+  if (!features().amx_bf16) GTEST_SKIP() << "the CPU has no AMX BF16: its rows ran on the stand-in alone";
+  struct {
+    int64_t in, out, size, kernel, stride;
+    bool data, weights;
+  } layers[] = {
+      {16, 16, 28, 3, 1, true, true},  {32, 32, 14, 3, 1, true, true},
+      {64, 64, 7, 3, 1, true, true},   {16, 32, 28, 3, 2, false, true},
+      {64, 256, 56, 1, 1, true, true}, {1, 16, 28, 3, 1, true, false},  // of x, one of 16 columns would be used
+      {3, 5, 4, 3, 1, true, false},
+  };
+  for (const auto& l : layers) {
+    const int64_t pad = l.kernel / 2, result = (l.size + 2 * pad - l.kernel) / l.stride + 1;
+    const TensorDesc x = desc(ElementType::bf16, {128, l.in, l.size, l.size}),
+                     y = desc(ElementType::bf16, {128, l.out, result, result}),
+                     w = desc(ElementType::f32, {l.out, l.in, l.kernel, l.kernel}, false);
+    const std::vector<int64_t> s = {l.stride, l.stride}, p = {pad, pad};
+    const std::string layer = std::to_string(l.in) + " -> " + std::to_string(l.out);
+    const auto on_tiles = [](const Kernel* k) { return k && std::string(k->name).ends_with("amx"); };
+    Asked data(ConvolutionBackpropData{s, p, p, {}, AutoPad::explicit_, {}}, {y, w, desc(ElementType::i64, {2})}, {x});
+    EXPECT_EQ(l.data, on_tiles(cheapest(data.q))) << layer;
+    Asked weights(ConvolutionBackpropWeights{s, p, p, {}, {l.kernel, l.kernel}, 1, false}, {x, y}, {w});
+    EXPECT_EQ(l.weights, on_tiles(cheapest(weights.q))) << layer;
+  }
+}
 
 TEST(TrainingConvolutionRows, offer_winograd_where_it_pays) {
   const TensorDesc x = desc(ElementType::f32, {8, 32, 14, 14}), w = desc(ElementType::f32, {32, 32, 3, 3}, false);
   Asked asked(Convolution{{1, 1}, {1, 1}, {1, 1}, {}, AutoPad::explicit_}, {x, w}, {x});
-  const Kernel* best = nullptr;
-  for (const Kernel* row : kernels_for(Convolution::name))
-    if (row->supports(asked.q) && (!best || row->plan(asked.q).cost < best->plan(asked.q).cost)) best = row;
+  const Kernel* best = cheapest(asked.q);
   if (!features().avx2) GTEST_SKIP() << "no AVX2";
   ASSERT_TRUE(best);
   EXPECT_TRUE(transforms(*best)) << best->name;

@@ -1,0 +1,10 @@
+// The training kernels on AMX tiles; the flags are in training.cmake.
+#define HONE_NS amx
+#define HONE_TILES tiles_amx
+#include "cpu/kernels/gemm/amx_tiles.hpp"
+#include "cpu/kernels/training/tile_gradient.isa.hpp"
+
+namespace hone::cpu::training::tiles_amx {
+extern const TileGradientIsa table;
+const TileGradientIsa table = make_table();
+}  // namespace hone::cpu::training::tiles_amx
