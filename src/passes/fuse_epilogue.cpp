@@ -9,6 +9,7 @@
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/convolution.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "ops/unary.hpp"
@@ -59,7 +60,7 @@ class Fuser {
     if (options_.accepts) {  // pooling and reductions, where a kernel says so
       static const Names others{"AvgPool", "MaxPool", "ReduceMean", "ReduceSum", "AdaptiveAvgPool"};
       for (NodeId id : order) {
-        if (g_.alive(id) && others.contains(g_.node(id).op->name)) fuse(id);
+        if (g_.alive(id) && (others.contains(g_.node(id).op->name) || normalizes_channels(id))) fuse(id);
       }
     }
     if (options_.elementwise_roots) {
@@ -72,6 +73,21 @@ class Fuser {
   }
 
  private:
+  // A norm of each channel of an image that lies channels-last: pixels as an image, or what a convolution gives.
+  bool normalizes_channels(NodeId id) const {
+    if (g_.node(id).op->name != "MVN") return false;
+    Node n = g_.handle(id);
+    constexpr int far = 8;
+    for (int steps = 0; steps < far && n.num_inputs() > 0 && n.input(0); ++steps) {
+      n = n.input(0).node();
+      if (n.is<Convolution>() || n.is<GroupConvolution>()) return true;
+      if (n.is<Transpose>()) return known_ints(n.input(1)) == std::vector<int64_t>{0, 3, 1, 2};
+      if (!is_elementwise(n.op()) && !n.is<Quantize>() && !n.is<FakeQuantize>() && !n.is<PRelu>() && !n.is<Pad>())
+        return false;
+    }
+    return false;
+  }
+
   // What grows behind one root. Nodes are in order of computation.
   struct Cluster {
     std::vector<NodeId> nodes;

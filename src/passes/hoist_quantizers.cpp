@@ -113,7 +113,13 @@ class Hoister {
     Builder b(g_);
     b.set_name(q.name());
     b.set_provenance(g_.node(like).provenance);
-    return b(*q.as<FakeQuantize>(), g_.value_handle(v), q.input(1), q.input(2), q.input(3), q.input(4)).id;
+    // Single numbers, whose shape may have more axes than the value.
+    Values in{g_.value_handle(v)};
+    for (size_t i = 1; i < 5; ++i) {
+      const bool fits = in[0].shape().rank_known() && q.input(i).shape().rank() <= in[0].shape().rank();
+      in.push_back(fits ? q.input(i) : b.constant(Tensor::scalar<float>(static_cast<float>(*splat_value(q.input(i))))));
+    }
+    return b(FakeQuantize(*q.as<FakeQuantize>()), in).id;
   }
 
   Graph& g_;

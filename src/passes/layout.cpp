@@ -197,7 +197,7 @@ class Assigner {
     state_.assign(g_.node_capacity(), State::unknown);
     std::deque<NodeId> work;
     for (NodeId id : order) {
-      if (starts_a_region(*g_.node(id).op) && can_join(id)) {
+      if ((starts_a_region(*g_.node(id).op) || works_on_pixels(id)) && can_join(id)) {
         state_[id] = State::inside;
         work.push_back(id);
       }
@@ -226,6 +226,13 @@ class Assigner {
 
  private:
   enum class State : uint8_t { unknown, inside, outside };
+
+  // Pools and norms of pixels that a Transpose makes an image of: their channels-last side is there for free.
+  bool works_on_pixels(NodeId id) const {
+    static const Names names{"MaxPool", "AvgPool", "MVN"};
+    const NodeData& n = g_.node(id);
+    return names.contains(n.op->name) && channel_move(g_, g_.value(n.inputs[0]).producer) < 0;
+  }
 
   bool can_join(NodeId id) {
     const auto images = images_of(g_, id);

@@ -170,6 +170,79 @@ std::optional<IntegerWeights> from_decompression(Node last, const Shape& scale_s
   return integers ? from_integers(integers, scale, zero, scale_shape) : std::nullopt;
 }
 
+// Weights as the quantizer in front of them has them.
+std::optional<IntegerWeights> quantized_weights(Node last, const Shape& scale_shape, Evaluator& evaluator) {
+  if (last.is<FakeQuantize>()) return from_fake_quantize(last, scale_shape, evaluator);
+  if (last.is<Dequantize>()) return from_dequantize(last, scale_shape, evaluator);
+  return last.is<Multiply>() || last.is<Convert>() ? from_decompression(last, scale_shape) : std::nullopt;
+}
+
+// The shape in which the scales of a quantizer broadcast against its weights.
+std::optional<Shape> own_scale_shape(Node last) {
+  if (!last.output().shape().is_static()) return std::nullopt;
+  const size_t rank = last.output().shape().rank();
+  Value scale;
+  if (last.is<FakeQuantize>()) {
+    scale = last.input(4);
+  } else if (last.is<Dequantize>()) {
+    scale = last.input(1);
+  } else {
+    if (last.is<Convert>()) last = last.input(0).node();
+    if (last.is<Multiply>()) scale = last.input(constant_of(last.input(1)) ? 1 : 0);
+  }
+  const Tensor t = constant_of(scale);
+  if (!t || t.rank() > rank) return std::nullopt;
+  Shape shape = t.shape();
+  if (last.is<Dequantize>() && shape.size() == 1 && shape[0] > 1) {
+    const int64_t axis = last.as<Dequantize>()->axis;
+    Shape along(rank, 1);
+    along[static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis)] = shape[0];
+    return along;
+  }
+  shape.insert(shape.begin(), rank - shape.size(), 1);
+  return shape;
+}
+
+// Weights that are moved behind their quantizer, as taps of a volume become channels and those of a transposed
+// convolution blocks. The scales move along; those of one output channel must still be equal. Padding has none.
+std::optional<IntegerWeights> moved_weights(Node last, const Shape& scale_shape, Evaluator& evaluator) {
+  std::vector<Node> moves;
+  for (; last.is<Reshape>() || last.is<Transpose>() || last.is<Slice>() || last.is<Pad>();
+       last = last.input(0).node()) {
+    if (last.is<Pad>() && last.input(3) && splat_value(last.input(3)) != 0.0) return std::nullopt;
+    moves.push_back(last);
+  }
+  const auto own = own_scale_shape(last);
+  const auto weights = own ? quantized_weights(last, *own, evaluator) : std::nullopt;
+  if (!weights) return std::nullopt;
+  Tensor integers = weights->value.converted(ElementType::f32), scales(ElementType::f32, integers.shape());
+  const Channels before(integers.shape(), *own);
+  for (size_t i = 0; i < scales.size(); ++i) scales.data<float>()[i] = weights->quantization->scales[before(i)];
+  for (auto it = moves.rbegin(); it != moves.rend(); ++it) {
+    for (Tensor* t : {&integers, &scales}) {
+      std::vector<Datum> in{*t};
+      for (size_t i = 1; i < it->num_inputs(); ++i) {
+        const Value v = it->input(i);
+        if (v && !constant_of(v)) return std::nullopt;
+        in.push_back(v ? Datum(constant_of(v)) : Datum());
+      }
+      *t = evaluator.run(*it->graph, it->id, std::move(in))[0].tensor();
+    }
+  }
+  const Channels channels(integers.shape(), scale_shape);
+  auto q = std::make_shared<Quantization>();
+  q->scales.assign(static_cast<size_t>(channels.count()), 0);
+  for (size_t i = 0; i < scales.size(); ++i) {
+    float& scale = q->scales[channels(i)];
+    const float here = scales.data<float>()[i];
+    if (here != 0 && scale != 0 && scale != here) return std::nullopt;
+    if (here != 0) scale = here;
+  }
+  for (float& scale : q->scales) scale = scale == 0 ? 1 : scale;  // nothing but padding
+  q->axis = q->scales.size() == 1 ? -1 : channel_axis(scale_shape);
+  return IntegerWeights{integers.converted(ElementType::i8), q};
+}
+
 }  // namespace
 
 std::optional<IntegerForm> activation_form(Node fq) {
@@ -194,13 +267,13 @@ std::optional<IntegerForm> activation_form(Node fq) {
 
 std::optional<IntegerWeights> integer_weights(Node dense, Evaluator& evaluator) {
   const Node w = dense.input(1) ? dense.input(1).node() : Node{};
-  if (!w || (!w.is<FakeQuantize>() && !w.is<Dequantize>() && !w.is<Multiply>() && !w.is<Convert>()))
+  const bool moved = w && (w.is<Reshape>() || w.is<Transpose>());
+  if (!w || (!moved && !w.is<FakeQuantize>() && !w.is<Dequantize>() && !w.is<Multiply>() && !w.is<Convert>()))
     return std::nullopt;
   const auto traits = channel_traits(dense);
   if (!traits) return std::nullopt;
-  if (w.is<Multiply>() || w.is<Convert>()) return from_decompression(w, traits->output_scale_shape);
-  return w.is<FakeQuantize>() ? from_fake_quantize(w, traits->output_scale_shape, evaluator)
-                              : from_dequantize(w, traits->output_scale_shape, evaluator);
+  return moved ? moved_weights(w, traits->output_scale_shape, evaluator)
+               : quantized_weights(w, traits->output_scale_shape, evaluator);
 }
 
 size_t join_quantize_dequantize(Graph& g, const std::function<bool(ValueId)>& wanted) {

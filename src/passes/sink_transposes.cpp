@@ -105,6 +105,13 @@ Rule one_input(const char* name, Build build) {
   });
 }
 
+// One slope for all.
+Values one_slope(Node n, Value x, const Order& order, Builder& b) {
+  const PartialShape slope = n.input(1).shape();
+  if (!slope.is_static() || element_count(slope.to_shape()) != 1) return {};
+  return {transposed(b, b(PRelu{}, x, on_axis(b, n.input(1), 0, 1)), order)};
+}
+
 std::optional<std::vector<int64_t>> mapped_axes(Value axes, const Order& order) {
   const auto known = known_ints(axes);
   if (!known) return std::nullopt;
@@ -286,6 +293,7 @@ std::vector<Rule> rules() {
   return {merge(),
           elementwise("transpose_behind_function", unary),
           elementwise("transpose_behind_arithmetic", binary),
+          one_input<PRelu>("transpose_behind_slope", one_slope),
           concat(),
           one_input<Split>("transpose_behind_split", split),
           one_input<VariadicSplit>("transpose_behind_variadic_split", split),

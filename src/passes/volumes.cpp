@@ -1,8 +1,12 @@
 #include "passes/volumes.hpp"
 
+#include <algorithm>
+
+#include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/convolution.hpp"
 #include "ops/movement.hpp"
+#include "ops/normalization.hpp"
 #include "ops/pooling.hpp"
 #include "ops/registry.hpp"
 #include "ops/window.hpp"
@@ -130,6 +134,25 @@ Rule pool_of_volumes(const char* name) {
   });
 }
 
+// A norm of each channel of a volume is that of one image with as many rows as all planes have.
+Rule norm_of_volumes() {
+  const auto x = any(), axes = constant();
+  const auto norm = op<MVN>(x, axes);
+  return rule("norm_of_volumes", norm, [=](const Match& m, Builder& b) -> Value {
+    const PartialShape& xs = m[x].shape();
+    const auto over = known_ints(m[axes]);
+    if (!xs.is_static() || xs.rank() != 5 || !over) return {};
+    auto sorted = positive_axes(*over, xs);
+    if (!sorted) return {};
+    std::sort(sorted->begin(), sorted->end());
+    if (*sorted != std::vector<int64_t>{2, 3, 4}) return {};
+    const Shape s = xs.to_shape();
+    const Value pixels = b(Reshape{}, pixels_of(b, m[x]), b.ints({s[0], s[2] * s[3], s[4], s[1]}));
+    const Value y = on_images(b, pixels, [&](Value image) { return b(MVN(m.as<MVN>(norm)), image, b.ints({2, 3})); });
+    return volume_of(b, b(Reshape{}, y, b.ints({s[0], s[2], s[3], s[4], s[1]})));
+  });
+}
+
 // What stands between an elementwise operator and the images that its operand was made of: pixels, reshaped.
 struct Pixels {
   Value image;
@@ -157,7 +180,7 @@ Value reshaped(Builder& b, Value image, const Shape& shape) {
 Rule function_on_images() {
   std::vector<const OpDef*> elementwise;
   for (const OpDef* op : all_ops()) {
-    if (is_elementwise(*op)) elementwise.push_back(op);
+    if (is_elementwise(*op) || op == &op_def<PRelu>()) elementwise.push_back(op);
   }
   return rule("function_on_images", op_pattern(std::move(elementwise), {}, true),
               [](const Match& m, Builder& b) -> Value {
@@ -170,6 +193,8 @@ Rule function_on_images() {
                 for (size_t i = 0; i < n.num_inputs(); ++i) {
                   const Value v = n.input(i);
                   if (!v) return {};
+                  const bool single = v.shape().is_static() && element_count(v.shape().to_shape()) == 1;
+                  if (n.is<PRelu>() && i == 1 && !single) return {};  // slopes count along axis 1
                   if (const auto pixels = made_of_images(v); pixels && pixels->shape == shape) {
                     in.push_back(pixels->image);
                     any_image = true;
@@ -210,7 +235,8 @@ Pass volumes_to_images_pass() {
   return rules_pass("volumes_to_images",
                     {convolution_of_volumes<Convolution>("convolution_of_volumes", false),
                      convolution_of_volumes<GroupConvolution>("group_convolution_of_volumes", true),
-                     pool_of_volumes<MaxPool>("max_pool_of_volumes"), pool_of_volumes<AvgPool>("avg_pool_of_volumes")});
+                     pool_of_volumes<MaxPool>("max_pool_of_volumes"), pool_of_volumes<AvgPool>("avg_pool_of_volumes"),
+                     norm_of_volumes()});
 }
 
 Pass functions_on_images_pass() {

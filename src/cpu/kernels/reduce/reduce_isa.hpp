@@ -386,4 +386,79 @@ void normalize_rows(const RealInput& x, const RealOutput& y, int64_t at, int64_t
   }
 }
 
+// `n` neighbours of each of some rows as f32, beside each other.
+HONE_INLINE void columns_as_floats(const RealInput& x, int64_t at, int64_t step, int64_t rows, int64_t n, float* tile,
+                                   int64_t ld) {
+  const auto copy = [&](auto get) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < n; c += lanes) store(tile + r * ld + c, get(at + r * step + c));
+    }
+  };
+  switch (x.type) {
+    case Num::f32:
+      return copy([&](int64_t i) { return load_raw(Num::f32, x.data, i); });
+    case Num::bf16:
+      return copy([&](int64_t i) { return load_raw(Num::bf16, x.data, i); });
+    case Num::u8:
+      return copy([&](int64_t i) { return load_raw(Num::u8, x.data, i); });
+    default:
+      return copy([&](int64_t i) { return load_raw(x.type, x.data, i); });
+  }
+}
+
+void column_moments(const RealInput& x, int64_t at, int64_t rows, int64_t n, float* mean, float* square) {
+  constexpr int64_t capacity = 2048, most_columns = 64;
+  alignas(64) float tile[capacity];
+  for (int64_t col = 0; col < n; col += most_columns) {
+    const int64_t cols = n - col < most_columns ? n - col : most_columns, ld = (cols + 15) / 16 * 16;
+    const int64_t block = capacity / ld;
+    for (int64_t c = 0; c < cols; c += lanes) {
+      store_n(mean + col + c, vf{}, cols - c < lanes ? int(cols - c) : lanes);
+      store_n(square + col + c, vf{}, cols - c < lanes ? int(cols - c) : lanes);
+    }
+    for (int64_t row = 0; row < rows; row += block) {
+      const int64_t count = rows - row < block ? rows - row : block;
+      columns_as_floats(x, at + row * n + col, n, count, cols, tile, ld);
+      // Around the mean of the block, so that no large squares cancel; then the blocks so far and this one meet.
+      const float share = 1.0f / float(count), weight = float(count) / float(row + count);
+      for (int64_t c = 0; c < cols; c += lanes) {
+        vf sum = {}, other = {};
+        int64_t r = 0;
+        for (; r + 2 <= count; r += 2) {
+          sum = sum + load(tile + r * ld + c);
+          other = other + load(tile + (r + 1) * ld + c);
+        }
+        if (r < count) sum = sum + load(tile + r * ld + c);
+        const vf middle = (sum + other) * share;
+        sum = other = vf{};
+        for (r = 0; r + 2 <= count; r += 2) {
+          const vf a = load(tile + r * ld + c) - middle, b = load(tile + (r + 1) * ld + c) - middle;
+          sum = sum + a * a;
+          other = other + b * b;
+        }
+        if (r < count) {
+          const vf a = load(tile + r * ld + c) - middle;
+          sum = sum + a * a;
+        }
+        const int width = cols - c < lanes ? int(cols - c) : lanes;
+        const vf before = load(mean + col + c), apart = middle - before;
+        store_n(square + col + c, load(square + col + c) + sum + other + apart * apart * (float(row) * weight), width);
+        store_n(mean + col + c, before + apart * weight, width);
+      }
+    }
+  }
+}
+
+void normalize_columns(const RealInput& x, int64_t at, int64_t step, int64_t rows, int64_t n, const float* centre,
+                       const float* factor, const float* shift, float slope, float* tile, int64_t ld) {
+  columns_as_floats(x, at, step, rows, n, tile, ld);
+  for (int64_t c = 0; c < n; c += lanes) {
+    const vf f = load(factor + c), s = load(shift + c), m = load(centre + c);
+    for (int64_t r = 0; r < rows; ++r) {
+      const vf v = (load(tile + r * ld + c) - m) * f + s;
+      store(tile + r * ld + c, select(v < 0, v * slope, v));
+    }
+  }
+}
+
 }  // namespace hone::cpu::HONE_NS

@@ -117,6 +117,51 @@ TEST(Normalization, of_images_and_of_channels_in_the_order_of_pixels) {
   }
 }
 
+TEST(Normalization, of_each_channel_in_the_order_of_pixels_with_what_follows) {
+  struct Case {
+    int64_t n, c, h, w;
+    ElementType type, result;
+    double offset;
+  };
+  for (const Case& k :
+       {Case{1, 3, 5, 7, f32, f32, 0}, Case{2, 32, 40, 33, f32, bf16, 0}, Case{1, 70, 31, 29, bf16, f32, 0},
+        Case{1, 300, 9, 11, u8, u8, 0}, Case{1, 16, 64, 64, f32, u8, 0}, Case{2, 17, 1, 1, i8, f32, 0},
+        Case{1, 8, 130, 100, f32, f32, 3000}, Case{1, 33, 3, 50, bf16, i8, 0}}) {
+    for (int form : {0, 1, 2}) {
+      const int64_t space = k.h * k.w;
+      Node node(MVN{.eps = 1e-3,
+                    .normalize_variance = form != 2,
+                    .eps_mode = form == 1 ? EpsMode::outside_sqrt : EpsMode::inside_sqrt});
+      node.input(Node::desc(k.type, {k.n, k.c, k.h, k.w}, last), k.offset - 2, k.offset + 5);
+      node.constant(Tensor::of<int64_t>({2}, {-1, 2}));
+      if (form > 0) {  // gamma, beta, a function, levels between
+        for (int i = 0; i < 2; ++i) node.input(Node::desc(f32, {1, k.c, 1, 1}), 0.5, 2);
+        node.q.num_op_inputs = 2;
+        node.q.epilogue.operands = {{2, Spread::per_channel}, {3, Spread::per_channel}};
+        node.q.epilogue.steps = {{EpilogueOp::multiply, 0, 1}, {EpilogueOp::add, 2, 3}};
+        if (form == 1) node.q.epilogue.steps.push_back({EpilogueOp::swish, 4, -1, 1.0f});
+        if (form == 2) node.q.epilogue.steps.push_back({EpilogueOp::leaky_relu, 4, -1, 0.1f});
+      }
+      node.q.outputs = {Node::desc(k.result, {k.n, k.c, k.h, k.w}, last)};
+      std::vector<double> want(size_t(k.n * k.c * space));
+      for (int64_t n = 0; n < k.n; ++n) {
+        for (int64_t c = 0; c < k.c; ++c) {
+          const auto place = [&](int64_t s) { return size_t((n * space + s) * k.c + c); };
+          double mean = 0, var = 0;
+          for (int64_t s = 0; s < space; ++s) mean += node.value(0, place(s)) / double(space);
+          for (int64_t s = 0; s < space; ++s) var += std::pow(node.value(0, place(s)) - mean, 2) / double(space);
+          const double by = form == 2 ? 1 : form == 1 ? std::sqrt(var) + 1e-3 : std::sqrt(var + 1e-3);
+          for (int64_t s = 0; s < space; ++s) {
+            want[place(s)] = apply_epilogue(node.q.epilogue, (node.value(0, place(s)) - mean) / by,
+                                            [&](size_t i) { return node.value(2 + i, size_t(c)); });
+          }
+        }
+      }
+      EXPECT_GT(node.expect(want, k.offset > 0 ? 3e-4 : 4e-6), 0) << k.c << " channels, form " << form;
+    }
+  }
+}
+
 struct PoolCase {
   int64_t n, c, h, w, kh, kw, sh, sw, dh = 1, dw = 1, pt = 0, pl = 0, pb = 0, pr = 0;
   bool exclude = true;

@@ -64,6 +64,12 @@ struct NormRow {
   /* rows of n neighbours, one behind another from element `at` on, on both sides */                                  \
   void normalize_rows(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t rows,                   \
                       const NormRow& norm);                                                                           \
+  /* means and sums of squares around them of `n` columns of `rows` pixels from element `at` on; of integers as they  \
+   * stand */                                                                                                         \
+  void column_moments(const RealInput& x, int64_t at, int64_t rows, int64_t n, float* mean, float* square);           \
+  /* tile[r][c] = (as it stands, x[at + r * step + c] - centre[c]) * factor[c] + shift[c], times slope below 0 */     \
+  void normalize_columns(const RealInput& x, int64_t at, int64_t step, int64_t rows, int64_t n, const float* centre,  \
+                         const float* factor, const float* shift, float slope, float* tile, int64_t ld);              \
   }
 HONE_REDUCE_ISA(avx2)
 HONE_REDUCE_ISA(avx512)
