@@ -217,7 +217,20 @@ TEST(Convert, refuses_a_batch_that_some_of_its_sizes_contradict) {
     expect_refused(o, 2, "the model does not take another batch: [Reshape]");
     EXPECT_FALSE(fs::exists(at("batch.onnx"))) << batch;
   }
+  // The same for shapes: both bounds must work, all inputs change at once.
+  const Outcome o = hone_run("convert " + at("view.onnx") + " " + at("batch.onnx") + " --input 'x[1..4,2,3]'");
+  expect_refused(o, 2, "--input x[4,2,3]: the model does not take that shape instead of [1,2,3]: [Reshape]");
   EXPECT_EQ(hone_run("convert " + at("view.onnx") + " " + at("batch.onnx") + " --batch 1").code, 0);
+}
+
+TEST(Convert, gives_inputs_that_hang_together_their_shapes_at_once) {
+  ModelBuilder b("net");
+  const auto x = b.parameter("x", ElementType::f32, {2, 3}), y = b.parameter("y", ElementType::f32, {2, 3});
+  b.result("z", b.add("Add", {x, y}));
+  Core().save_model(b.build(), at("sum.onnx"));
+  const Outcome o = hone_run("convert " + at("sum.onnx") + " " + at("sum.xml") + " --input 'x[5,7]' --input 'y[5,7]'");
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_NE(hone_run("inspect " + at("sum.xml")).out.find("f32[5,7]"), std::string::npos);
 }
 
 TEST(Convert, refuses_wrong_switches_with_one_line_and_writes_nothing) {

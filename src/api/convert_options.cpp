@@ -263,6 +263,46 @@ void build_in(Graph& g, Value input, Wanted& w) {
   if (w.pictures() || !p.layout.empty()) update_stored_preprocessing(g, w);
 }
 
+// Bounded dimensions as their largest or smallest number, but not as none at all.
+PartialShape at_bound(const PartialShape& s, bool upper) {
+  if (!s.rank_known()) return s;
+  std::vector<Dimension> dims(s.begin(), s.end());
+  for (Dimension& d : dims) {
+    if (d.is_dynamic() && d.max() < int64_t{1} << 20) d = upper ? d.max() : std::max<int64_t>(d.min(), 1);
+  }
+  return PartialShape(std::move(dims));
+}
+
+// All shapes at once, since inputs may hang together; a size that stays open hides what one of its numbers would show,
+// so bounds are tried first.
+void take_shapes(Graph& g, const std::map<ValueId, PartialShape>& shapes) {
+  if (shapes.empty()) return;
+  const auto take = [&](Graph& to, const std::map<ValueId, PartialShape>& wanted) {
+    try {
+      to.reshape(wanted);
+    } catch (const Error& e) {
+      std::string text, before;
+      for (const auto& [v, shape] : wanted) {
+        const Value input = g.value_handle(v);
+        text += (text.empty() ? "" : " ") + port_of(input, input.node().name()).name + to_string(shape);
+        before += (before.empty() ? "" : " ") + to_string(input.shape());
+      }
+      throw Error(e.code() == ErrorCode::failed ? ErrorCode::usage : e.code(),
+                  "[convert] --input " + text + ": the model does not take that shape instead of " + before + ": " +
+                      e.message(),
+                  e.where(), e.hint());
+    }
+  };
+  for (const bool upper : {false, true}) {
+    std::map<ValueId, PartialShape> bounds;
+    for (const auto& [v, shape] : shapes) bounds[v] = at_bound(shape, upper);
+    if (bounds == shapes) break;
+    Graph copy(g);
+    take(copy, bounds);
+  }
+  take(g, shapes);
+}
+
 void rename(Graph& g, const std::string& text) {
   const size_t eq = text.find('=');
   if (eq == std::string::npos || eq == 0 || eq + 1 == text.size()) usage("--rename wants OLD=NEW", text);
@@ -295,7 +335,7 @@ void rename(Graph& g, const std::string& text) {
 void apply_convert_options(Graph& g, const ConvertOptions& o) {
   cut_outputs(g, o.outputs);
   std::map<NodeId, Wanted> wanted;
-  std::vector<std::pair<Value, PartialShape>> shapes;
+  std::map<ValueId, PartialShape> shapes;
   for (const std::string& text : o.inputs) {
     const InputSpec s = parse_input(text);
     const Value v = input_or_cut(g, s.name);
@@ -303,19 +343,10 @@ void apply_convert_options(Graph& g, const ConvertOptions& o) {
       freeze(g, v, s);
       continue;
     }
-    if (s.shape) {
-      const PartialShape before = v.shape();
-      try {
-        g.reshape({{v.id, *s.shape}});
-      } catch (const Error& e) {
-        throw Error(e.code() == ErrorCode::failed ? ErrorCode::usage : e.code(),
-                    "[convert] --input " + text + ": the model does not take that shape instead of " +
-                        to_string(before) + ": " + e.message(),
-                    e.where(), e.hint());
-      }
-    }
+    if (s.shape) shapes[v.id] = *s.shape;
     if (s.type && *s.type != v.element_type()) wanted_for(wanted, v).process.element = s.type;
   }
+  take_shapes(g, shapes);
   // Parameters that fed only what was cut off go with it.
   g.remove_dead();
   if (!o.inputs.empty() || !o.outputs.empty()) {

@@ -202,6 +202,40 @@ TEST(States, states_are_shared_between_sessions) {
   EXPECT_EQ(two.infer({})[0].tensor().data<float>()[1], 1);
 }
 
+// As TensorFlow Lite has its images: a transposed convolution result, pooled and averaged where it lies.
+TEST(Compile, integers_stay_integers_where_the_layout_changes) {
+  const Graph g = parse_graph(R"(
+    graph net {
+      %x = Parameter() {element_type=f32,shape=[1,8,8,3]} "x"
+      %s = Constant() {value=f32[]{1}}
+      %z = Constant() {value=i8[]{-128}}
+      %q = Quantize(%x, %s, %z) {output_type=i8}
+      %d = Dequantize(%q, %s, %z)
+      %w0 = Constant() {value=i8[16,3,3,3]{zeros}}
+      %two = Constant() {value=i8[]{2}}
+      %w8 = Add(%w0, %two)
+      %w = Dequantize(%w8, %s)
+      %in = Constant() {value=i64[4]{0,3,1,2}}
+      %out = Constant() {value=i64[4]{0,2,3,1}}
+      %a = Transpose(%d, %in)
+      %c = Convolution(%a, %w) {strides=[1,1],pads_begin=[1,1],pads_end=[1,1],dilations=[1,1]}
+      %b = Transpose(%c, %out)
+      %q2 = Quantize(%b, %s, %z) {output_type=i8}
+      %d2 = Dequantize(%q2, %s, %z)
+      %e = Transpose(%d2, %in)
+      %p = MaxPool(%e) {kernel=[2,2],strides=[2,2]}
+      %f = Transpose(%p, %out)
+      %q3 = Quantize(%f, %s, %z) {output_type=i8}
+      %d3 = Dequantize(%q3, %s, %z)
+      %axes = Constant() {value=i64[2]{1,2}}
+      %m = ReduceMean(%d3, %axes)
+      Result(%m) "y"
+    })");
+  const auto in = inputs_for(g);
+  const Tensor got = compile_model(g, {.precision = Precision::int8, .threads = 1}).infer(in)[0].tensor();
+  EXPECT_LE(largest_difference(got, evaluate(g, in)[0].tensor()), 1e-4);
+}
+
 TEST(Compile, explains_which_kernel_and_why_not_the_others) {
   const Graph g = parse_graph(R"(
     graph g {

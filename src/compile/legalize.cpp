@@ -138,13 +138,21 @@ class Legalizer {
   }
 
   // ---- changes ----
+  Value reorder(Value v, Layout layout) {
+    Builder b(g_);
+    b.set_name(v.node().name());
+    const Value r = b(Reorder{layout == Layout::plain ? LayoutName::plain : LayoutName::channels_last}, v);
+    Type type = v.type();  // integers stay integers
+    type.layout = layout;
+    g_.set_type(r.id, type);
+    return r;
+  }
+
   Value in_layout(Value v, Layout layout) {
     if (v.type().layout == layout) return v;
     if (v.node().is<Reorder>() && v.node().input(0).type().layout == layout) return v.node().input(0);
     if (const auto it = reordered_.find({v.id, layout}); it != reordered_.end()) return it->second;
-    Builder b(g_);
-    b.set_name(v.node().name());
-    const Value r = b(Reorder{layout == Layout::plain ? LayoutName::plain : LayoutName::channels_last}, v);
+    const Value r = reorder(v, layout);
     reordered_[{v.id, layout}] = r;
     legalize(r.node().id, max_expansion_depth);
     return r;
@@ -165,11 +173,9 @@ class Legalizer {
       g_.set_type(v.id, t);
       if (v.uses().empty()) continue;
       // Readers planned with the old layout: they get it back, and take the new one where they can.
-      Builder b(g_);
-      b.set_name(v.node().name());
       const std::vector<Use> uses = v.uses();
       const std::vector<std::string> names = v.names();
-      const Value back = b(Reorder{wanted == Layout::plain ? LayoutName::plain : LayoutName::channels_last}, v);
+      const Value back = reorder(v, wanted);
       for (const Use& u : uses) g_.set_input(u.node, u.index, back.id);
       g_.set_names(back.id, names);
       reordered_[{v.id, wanted}] = back;

@@ -8,6 +8,7 @@
 #include "formats/onnx/writer.hpp"
 #include "formats/openvino_ir/reader.hpp"
 #include "formats/openvino_ir/writer.hpp"
+#include "formats/protobuf_message.hpp"
 #include "formats/pytorch/reader.hpp"
 #include "formats/pytorch/state_dict.hpp"
 #include "formats/tensorflow/reader.hpp"
@@ -23,11 +24,24 @@ std::string suffix_of(const std::string& path) {
   return s;
 }
 
-// A ModelProto begins with its IR version (field 1, a small varint), or with its producer or graph.
+// A ModelProto by its content: all top-level fields are ModelProto's, and its graph (7) or operator sets (8) come.
+// Neither is a field of TensorFlow's GraphDef, SavedModel or MetaGraphDef, so the suffix (often .pb in old ONNX files)
+// says nothing.
 bool is_onnx(std::string_view head, const std::string& path) {
   if (suffix_of(path) == ".onnx") return true;
-  return head.size() > 4 && head[0] == 8 && head[1] > 0 && head[1] < 20 && (head[2] == 0x12 || head[2] == 0x3a) &&
-         suffix_of(path) != ".pb";
+  try {
+    protobuf::Reader r(head.data(), head.size());
+    while (r.next()) {
+      const bool number = r.tag() == 1 || r.tag() == 5;  // ir_version, model_version
+      const bool text = r.tag() == 2 || r.tag() == 3 || r.tag() == 4 || r.tag() == 6 || r.tag() == 14 || r.tag() == 25;
+      if (!number && !text && r.tag() != 7 && r.tag() != 8) return false;
+      if (number ? r.wire_type() != protozero::pbf_wire_type::varint : !protobuf::is_bytes(r)) return false;
+      if (r.tag() == 7 || r.tag() == 8) return true;
+      r.skip();
+    }
+  } catch (const protozero::exception&) {
+  }
+  return false;
 }
 
 bool is_openvino_ir(std::string_view head, const std::string& path) {

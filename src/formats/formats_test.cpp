@@ -8,6 +8,7 @@
 
 #include "base/file.hpp"
 #include "formats/conformance/conformance.hpp"
+#include "formats/onnx/file_maker_test.hpp"
 #include "formats/onnx/reader.hpp"
 #include "formats/openvino_ir/reader.hpp"
 #include "hone/error.hpp"
@@ -47,6 +48,24 @@ TEST(Formats, refuses_known_formats_by_name_with_the_way_around) {
     EXPECT_NE(m.find("not supported"), m.npos) << m;
   }
   EXPECT_NE(message_of((folder / "missing.onnx").string()).find("cannot open"), std::string::npos);
+}
+
+TEST(Formats, an_onnx_file_is_known_by_its_content_whatever_its_suffix) {
+  OnnxFile file;
+  file.input("x", ElementType::f32, {2}).add(OnnxFile::node("Neg", {"x"}, {"y"})).output("y");
+  const fs::path folder = fs::path(testing::TempDir()) / "renamed";
+  fs::create_directories(folder);
+  for (const char* name : {"net.pb", "net.model", "net"}) {
+    write_file((folder / name).string(), file.bytes());
+    const Graph g = read_model((folder / name).string());
+    EXPECT_EQ(g.inputs()[0].node().name(), "x") << name;
+  }
+  // A GraphDef with one node of TensorFlow, and the start of a SavedModel.
+  const std::string placeholder("\x0a\x10\x0a\x01x\x12\x0bPlaceholder", 18);
+  for (const std::string& bytes : {placeholder, std::string("\x08\x01\x12\x02\x12\x00", 6)}) {
+    write_file((folder / "other.pb").string(), bytes);
+    EXPECT_EQ(message_of((folder / "other.pb").string()).find("onnx"), std::string::npos);
+  }
 }
 
 TEST(Formats, real_models_give_their_recorded_outputs) {

@@ -51,7 +51,8 @@ uint64_t Checksum::finish() const {
 namespace {
 
 [[noreturn]] void unreadable(const std::string& path, const std::string& why) {
-  throw Error(ErrorCode::unreadable, "[hone] " + why, path);
+  throw Error(ErrorCode::unreadable, "[hone] " + why, path,
+              "copy the file again, or compile the model again: it is damaged or incomplete");
 }
 
 // The bytes of a file and what keeps them: the map, or memory where the file was encrypted.
@@ -84,7 +85,9 @@ HoneFile read_hone(const std::string& path, const ReadHoneOptions& options) {
   Header h;
   if (all.size() < sizeof h) unreadable(path, "too short for a compiled model");
   std::memcpy(&h, all.data(), sizeof h);
-  if (std::memcmp(h.magic, magic, sizeof magic) != 0) unreadable(path, "not a compiled model");
+  if (std::memcmp(h.magic, magic, sizeof magic) != 0)
+    throw Error(ErrorCode::unreadable, "[hone] not a compiled model", path,
+                "make one with `hone convert MODEL OUT.hone`");
   if (h.version != hone_file_version) {
     throw Error(
         ErrorCode::unsupported,
@@ -156,7 +159,8 @@ HoneFile read_hone(const std::string& path, const ReadHoneOptions& options) {
     }
     return file;
   } catch (const Error& e) {
-    throw e.at(path);
+    throw Error(e.code(), e.message(), e.at(path).where(),
+                e.hint().empty() ? "compile the model again: what the file says contradicts itself" : e.hint());
   }
 }
 

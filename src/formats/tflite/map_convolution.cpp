@@ -202,8 +202,10 @@ Values conv_3d(NodeContext& n) {
   return p.finished(n(padded(n, op, x, w, n.code(0)), n.channels_first(x), w), 1, n.code(4), true);
 }
 
+// An odd row of padding stands at the end, where OpenVINO's transposed convolution has it under the other name.
 Value transposed(NodeContext& n, Value x, Value w, Value spatial, std::vector<int64_t> strides,
                  std::vector<int64_t> dilations, AutoPad pad) {
+  if (pad == AutoPad::same_upper) pad = AutoPad::same_lower;
   const ConvolutionBackpropData op{std::move(strides), {}, {}, std::move(dilations), pad, {}};
   return spatial ? n(op, n.channels_first(x), w, spatial) : n(op, n.channels_first(x), w);
 }

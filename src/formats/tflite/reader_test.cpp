@@ -226,6 +226,15 @@ TEST(TfliteReader, transposed_convolution_has_the_shape_that_is_asked_for) {
   EXPECT_EQ(run(g, {Tensor::of<float>({1, 1, 1, 1}, {3})})[0].to_doubles(), (std::vector<double>{3, 6, 9, 12}));
 }
 
+TEST(TfliteReader, transposed_convolution_with_same_padding_cuts_an_odd_row_at_the_end) {
+  // 2 x 1 data, 3 x 1 windows, stride 2: five rows become four, the first one stays.
+  const Graph g = read(one({ints("shape", {4}, {1, 4, 1, 1}), floats("w", {1, 3, 1, 1}, {1, 2, 3}),
+                            floats("x", {1, 2, 1, 1}), floats("y", {1, 4, 1, 1})},
+                           {2}, {3}, {{67, {0, 1, 2}, {3}, {{0, int8_t{0}}, {1, 1}, {2, 2}}}}));
+  EXPECT_EQ(run(g, {Tensor::of<float>({1, 2, 1, 1}, {10, 100})})[0].to_doubles(),
+            (std::vector<double>{10, 20, 130, 200}));
+}
+
 TEST(TfliteReader, integers_of_quantized_layers_are_those_of_the_format) {
   // y = relu((x - 1) * 0.5 . w * 0.25 + b * 0.125) / 0.5 - 10, one scale for each row of weights.
   // clang-format off
