@@ -2,6 +2,7 @@
 // tile in L1 with one other activation; else an interpreter that runs each step over the whole tile.
 #pragma once
 #include "cpu/kernels/epilogue_view.hpp"
+#include "cpu/kernels/fused.hpp"
 #include "cpu/kernels/gated_isa.hpp"
 #include "cpu/kernels/math.hpp"
 #include "cpu/kernels/real_isa.hpp"
@@ -174,11 +175,6 @@ HONE_INLINE int blocks_to_bytes(const EpilogueView& e, const TileView& t) {
     }
   }
   return j;
-}
-
-// One rounding in every copy of this code: which one meets a result depends on the number of threads.
-HONE_INLINE vf fused(vf a, vf b, vf c) {
-  return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
 
 // HardSwish to bytes: with a = (v + 3) k, where 6 k^2 is what turns results into levels, a level is (a - 3 k) times a

@@ -6,6 +6,7 @@
 // share them read them together.
 #pragma once
 #include "cpu/kernels/attention/cached_attention_view.hpp"
+#include "cpu/kernels/fused.hpp"
 #include "cpu/kernels/real_isa.hpp"
 
 namespace hone::cpu::HONE_NS {
@@ -69,18 +70,6 @@ HONE_INLINE vi add_products(vi sum, Words a, Words b) {
   return (vi)vmlal_s16(low, vget_high_s16(a), vget_high_s16(b));
 }
 #endif
-
-// a * b + c in one rounding. Contraction would do, but where blocks of code part, the compiler may leave some forms of
-// `cached_mix` without, and threads that share the rows otherwise would get other bits.
-HONE_INLINE vf fused(vf a, vf b, vf c) {
-#if HONE_LANES == 16
-  return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif HONE_LANES == 8
-  return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#else
-  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
-#endif
-}
 
 void cached_widen(const int8_t* from, int64_t n, int16_t* to) {
   for (int64_t i = 0; i < n; i += 2 * lanes) store_words_at(to + i, words_at(from + i));

@@ -125,25 +125,8 @@ Epilogue epilogue_of(int chain, uint32_t first) {
   return e;
 }
 
-// Of the sum of magnitudes of the products of a tile's largest window; see the head of conv/winograd.cpp.
+// Of the sum of magnitudes of a window's products; see the head of conv/winograd.cpp.
 constexpr double winograd_tolerance = 4e-6, winograd_words_tolerance = 4e-3;
-
-// For each result the largest value among the 4x4 of its tile, the largest that Winograd's rows have: they sum all
-// products of a tile before its results part, so the short windows of a border round like the whole ones beside them.
-std::vector<double> largest_of_tile(const std::vector<double>& values, int64_t images, int64_t h, int64_t w,
-                                    int64_t columns) {
-  std::vector<double> tiles(size_t(images * ((h + 3) / 4) * ((w + 3) / 4) * columns)), out(values.size());
-  const auto tile_of = [&](int64_t i) {
-    const int64_t o = i % columns, x = i / columns % w, y = i / columns / w % h, n = i / columns / w / h;
-    return size_t(((n * ((h + 3) / 4) + y / 4) * ((w + 3) / 4) + x / 4) * columns + o);
-  };
-  for (size_t i = 0; i < values.size(); ++i) {
-    double& largest = tiles[tile_of(int64_t(i))];
-    largest = std::max(largest, values[i]);
-  }
-  for (size_t i = 0; i < values.size(); ++i) out[i] = tiles[tile_of(int64_t(i))];
-  return out;
-}
 
 void check(const Case& k, int* rows_run) {
   if (skip_case()) return void(++*rows_run);
@@ -261,7 +244,6 @@ void check(const Case& k, int* rows_run) {
       }
     }
   }
-  const std::vector<double> magnitude_of_tile = largest_of_tile(magnitude, k.n, oh, ow, k.o);
   std::set<const Kernel*> seen;
   for (const std::string& level : levels()) {
     ScopedFeatures cap(features_of(level));
@@ -287,9 +269,8 @@ void check(const Case& k, int* rows_run) {
       const std::string where = std::string(row->name) + " (" + level + ") " + k.text();
       Buffer first = run_row(*row, q, inputs, 1);
       for (size_t i = 0; i < want.size(); ++i) {
-        const double size = winograd ? magnitude_of_tile[i] : magnitude[i];
-        if (to_tie[i] < (k.chain >= 7 ? 64 : 4) * tolerance * size) continue;
-        expect_close(y, first, i, want[i], size * (k.chain == 4 ? 4 : 1), tolerance, where);
+        if (to_tie[i] < (k.chain >= 7 ? 64 : 4) * tolerance * magnitude[i]) continue;
+        expect_close(y, first, i, want[i], magnitude[i] * (k.chain == 4 ? 4 : 1), tolerance, where);
         if (testing::Test::HasFatalFailure()) return;
       }
       for (int threads : {2, 3}) {

@@ -1,6 +1,7 @@
 // The transforms of Winograd's convolution, for ISA files only.
 #pragma once
 #include "cpu/kernels/conv/winograd_view.hpp"
+#include "cpu/kernels/fused.hpp"
 #include "cpu/kernels/real_isa.hpp"
 
 namespace hone::cpu::HONE_NS {
@@ -10,13 +11,13 @@ template <int M, int FROM, int TO>
 HONE_INLINE void source_line(const vf* d, vf* t) {
   if constexpr (M == 4) {
     const vf d1 = d[FROM], d2 = d[2 * FROM], d3 = d[3 * FROM], d4 = d[4 * FROM];
-    const vf a = d4 - 4.0f * d2, b = d3 - 4.0f * d1, c = d4 - d2, e = d3 - d1;
-    t[0] = (4.0f * d[0] - 5.0f * d2) + d4;
+    const vf a = fused(-4.0f, d2, d4), b = fused(-4.0f, d1, d3), c = d4 - d2, e = d3 - d1;
+    t[0] = fused(4.0f, d[0], fused(-5.0f, d2, d4));
     t[TO] = a + b;
     t[2 * TO] = a - b;
-    t[3 * TO] = c + 2.0f * e;
-    t[4 * TO] = c - 2.0f * e;
-    t[5 * TO] = (4.0f * d1 - 5.0f * d3) + d[5 * FROM];
+    t[3 * TO] = fused(2.0f, e, c);
+    t[4 * TO] = fused(-2.0f, e, c);
+    t[5 * TO] = fused(4.0f, d1, fused(-5.0f, d3, d[5 * FROM]));
   } else {
     t[0] = d[0] - d[2 * FROM];
     t[TO] = d[FROM] + d[2 * FROM];
@@ -31,9 +32,9 @@ HONE_INLINE void result_line(const vf* m, vf* y) {
   if constexpr (M == 4) {
     const vf far_sum = m[3 * FROM] + m[4 * FROM], far_difference = m[3 * FROM] - m[4 * FROM];
     y[0] = m[0] + sum + far_sum;
-    y[TO] = difference + 2.0f * far_difference;
-    y[2 * TO] = sum + 4.0f * far_sum;
-    y[3 * TO] = (difference + 8.0f * far_difference) + m[5 * FROM];
+    y[TO] = fused(2.0f, far_difference, difference);
+    y[2 * TO] = fused(4.0f, far_sum, sum);
+    y[3 * TO] = fused(8.0f, far_difference, difference) + m[5 * FROM];
   } else {
     y[0] = m[0] + sum;
     y[TO] = difference - m[3 * FROM];

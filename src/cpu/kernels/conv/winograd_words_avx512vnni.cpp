@@ -18,13 +18,13 @@ HONE_DENSE_TABLE_32(dense_int16, DotInt16)
 // As source_line<4>, with values 3 and 4 doubled: all six then have about one magnitude.
 template <int TO>
 HONE_INLINE void even_line(const vf* d, vf* t) {
-  const vf a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
-  t[0] = (4.0f * d[0] - 5.0f * d[2]) + d[4];
+  const vf a = fused(-4.0f, d[2], d[4]), b = fused(-4.0f, d[1], d[3]), c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
+  t[0] = fused(4.0f, d[0], fused(-5.0f, d[2], d[4]));
   t[TO] = a + b;
   t[2 * TO] = a - b;
   t[3 * TO] = 2.0f * (c + e);
   t[4 * TO] = 2.0f * (c - e);
-  t[5 * TO] = (4.0f * d[1] - 5.0f * d[3]) + d[5];
+  t[5 * TO] = fused(4.0f, d[1], fused(-5.0f, d[3], d[5]));
 }
 
 template <Num TYPE>

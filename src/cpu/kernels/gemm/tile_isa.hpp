@@ -1,5 +1,6 @@
 // Register tiles of dense products, for ISA files only. `Dot` says what a step of 4 bytes means.
 #pragma once
+#include "cpu/kernels/fused.hpp"
 #include "cpu/kernels/gemm/dense_view.hpp"
 #include "cpu/kernels/gemm/tile_end_isa.hpp"
 #include "cpu/kernels/requantize_isa.hpp"
@@ -18,7 +19,7 @@ struct DotF32 {
   using B = vf;
   HONE_INLINE A load_a(const uint8_t* p) { return set1(*reinterpret_cast<const float __attribute__((may_alias))*>(p)); }
   HONE_INLINE B load_b(const uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
-  HONE_INLINE Acc step(Acc c, A a, B b) { return c + a * b; }
+  HONE_INLINE Acc step(Acc c, A a, B b) { return fused(a, b, c); }
   HONE_INLINE void keep(A& a) { HONE_KEEP(a); }
   HONE_INLINE void put(void* c, int64_t i, Acc v) { store(static_cast<float*>(c) + i, v); }
 #if HONE_LANES == 16
