@@ -2,7 +2,8 @@
 //
 // A part of the work is the rows of the heads that share keys and values: scores of all tokens a block of keys at a
 // time, so that keys come from memory once, their softmax, then values in the same way. A cache of 8 bits is half the
-// memory to read of bf16, and reading is what a step of one token costs.
+// memory to read of bf16, and reading is what a step of one token costs. So there are no rows on AMX tiles: with one
+// token 15 of a tile's 16 rows would be idle, and keys are read once either way.
 #include "ops/cached_attention.hpp"
 
 #include <algorithm>

@@ -66,7 +66,7 @@ class DirectKernel final : public PreparedKernel {
     const DirectConvolution& c = t_.conv;
     const auto bands = static_cast<int64_t>(bands_.size());
     const int64_t in_bytes = c.rows.storage == Storage::f32 ? 4 : 2, out_bytes = c.out == Storage::f32 ? 4 : 2;
-    args.pool.parallel_for(g_.batch * g_.groups * bands, 1, [&](int64_t begin, int64_t end, int thread) {
+    args.pool.parallel_for_dynamic(g_.batch * g_.groups * bands, 1, [&](int64_t begin, int64_t end, int thread) {
       float* scratch = weights + weight_floats_ + thread * thread_floats_;
       for (int64_t u = begin; u < end; ++u) {
         const int64_t image = u / (g_.groups * bands), group = u / bands % g_.groups;

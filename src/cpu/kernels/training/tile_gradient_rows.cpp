@@ -137,7 +137,7 @@ class TileGradientKernel final : public PreparedKernel {
   void run(const KernelArgs& args) noexcept override {
     auto* sums = static_cast<float*>(args.scratch);
     auto* buffers = reinterpret_cast<uint32_t*>(sums + chunks_ * g_.groups * group_floats_);
-    args.pool.parallel_for(chunks_ * g_.groups * parts_, 1, [&](int64_t begin, int64_t end, int thread) {
+    args.pool.parallel_for_dynamic(chunks_ * g_.groups * parts_, 1, [&](int64_t begin, int64_t end, int thread) {
       isa_.begin();
       for (int64_t u = begin; u < end; ++u) {
         const int64_t chunk = u / (g_.groups * parts_), group = u / parts_ % g_.groups, part = u % parts_;

@@ -79,7 +79,7 @@ class WeightGradientKernel final : public PreparedKernel {
     const WeightGradient& w = t_.gradient;
     const int64_t x_bytes = w.rows.storage == Storage::f32 ? 4 : 2, dy_bytes = w.out == Storage::f32 ? 4 : 2;
     const int64_t leading = vectors_ * isa_.lanes;
-    args.pool.parallel_for(chunks_ * g_.groups * parts_, 1, [&](int64_t begin, int64_t end, int thread) {
+    args.pool.parallel_for_dynamic(chunks_ * g_.groups * parts_, 1, [&](int64_t begin, int64_t end, int thread) {
       float* mine = buffers + thread * (x_floats_ + dy_floats_);
       for (int64_t u = begin; u < end; ++u) {
         const int64_t chunk = u / (g_.groups * parts_), group = u / parts_ % g_.groups, part = u % parts_;
