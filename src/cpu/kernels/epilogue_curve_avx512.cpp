@@ -86,12 +86,7 @@ HONE_INLINE __m512i pack_words(const Requantizer<Between::nothing>& q, const vi*
 template <bool INTEGER, int VECTORS, bool WORDS, class Level>
 HONE_INLINE void store_levels(const EpilogueView& e, const TileView& t, int col, int n, const Level& level_of) {
   constexpr int rows = 4 / VECTORS, width = VECTORS * 16;
-  const bool is_signed = e.out_type == Num::s8;
-  RequantView whole{};
-  whole.zero = int32_t(e.out_zero) + (is_signed ? 128 : 0);
-  whole.high = 255;
-  whole.flip = is_signed ? 0x80 : 0;
-  const Requantizer<Between::nothing> q(whole);
+  const Requantizer<Between::nothing> q(all_bytes(e));
   const int64_t ld = t.ld, ld_out = e.ld_out;
   const __mmask64 all = n >= width ? ~__mmask64(0) >> (64 - width) : (__mmask64(1) << n) - 1;
   const auto* acc = static_cast<const uint32_t*>(t.acc) + col;

@@ -72,12 +72,7 @@ static void gated_tile(const EpilogueView& view, const TileView& tile) {
   const float steps = LEVELS ? e.gate.value.step * e.gate.gate.step : 1.0f;
   // Bytes are stored from their levels; without a tail the product of levels is scaled to them at once.
   const float unit = bytes && !TAIL ? steps * e.out_inv_scale : steps;
-  RequantView whole{};
-  const bool is_signed = e.out_type == Num::s8;
-  whole.zero = int32_t(e.out_zero) + (is_signed ? 128 : 0);
-  whole.high = 255;
-  whole.flip = is_signed ? 0x80 : 0;
-  const Requantizer<Between::nothing> q(whole);
+  const Requantizer<Between::nothing> q(all_bytes(e));
   const vf largest = set1(1e9f);
   for (int j = 0; j < t.cols; j += lanes) {
     const int n = t.cols - j < lanes ? t.cols - j : lanes;

@@ -9,6 +9,16 @@
 
 namespace hone::cpu::HONE_NS {
 
+/// For levels that are whole already: all bytes of the results' type, shifted by their zero point.
+HONE_INLINE RequantView all_bytes(const EpilogueView& e) {
+  RequantView whole{};
+  const bool is_signed = e.out_type == Num::s8;
+  whole.zero = int32_t(e.out_zero) + (is_signed ? 128 : 0);
+  whole.high = 255;
+  whole.flip = is_signed ? 0x80 : 0;
+  return whole;
+}
+
 /// What lies between the multiply-add and the rounding.
 enum class Between { nothing, residual, levels_and_residual };
 
