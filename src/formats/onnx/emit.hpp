@@ -34,6 +34,7 @@ class AttributeList {
 };
 
 std::string tensor_message(const Tensor& t, const std::string& name);
+std::string value_info(const std::string& name, const Type& t);
 
 /// One GraphProto being written.
 class GraphWriter {

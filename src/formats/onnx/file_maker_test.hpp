@@ -6,10 +6,16 @@
 #include "formats/onnx/emit.hpp"
 #include "formats/onnx/reader.hpp"
 #include "formats/protobuf.hpp"
+#include "ops/evaluate.hpp"
 
 namespace hone {
 
 using protozero::pbf_writer;
+
+/// The first result.
+inline Tensor run(const Graph& g, const std::vector<Datum>& in) {
+  return evaluate(g, in)[0].tensor();
+}
 
 // Builds small files by hand, the malformed ones too.
 struct OnnxFile {

@@ -8,20 +8,19 @@
 #include <unordered_map>
 
 #include "base/file.hpp"
+#include "formats/openvino_ir/blob.hpp"
 #include "formats/openvino_ir/fields.hpp"
+#include "formats/openvino_ir/layer_attributes.hpp"
+#include "formats/openvino_ir/rt_info.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
-#include "ops/binary_convolution.hpp"
 #include "ops/control.hpp"
-#include "ops/convolution.hpp"
 #include "ops/custom.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
-#include "ops/pooling.hpp"
 #include "ops/random.hpp"
 #include "ops/registry.hpp"
-#include "ops/resize.hpp"
 
 namespace hone::ir {
 namespace {
@@ -32,57 +31,6 @@ const char* layer_type(std::string_view op) {
   if (op == "PRelu") return "PReLU";
   if (op == "Softmax") return "SoftMax";
   return op.data();
-}
-
-std::string escaped(const std::string& name) {
-  std::string s;
-  for (char c : name) s += c == ',' ? std::string("\\,") : std::string(1, c);
-  return s;
-}
-std::string joined(const std::vector<std::string>& names) {
-  std::string s;
-  for (const std::string& n : names) s += (s.empty() ? "" : ",") + escaped(n);
-  return s;
-}
-
-// All weights, each distinct content once.
-class Blob {
- public:
-  uint64_t put(const void* data, size_t n) {
-    const uint64_t h = hash_bytes(data, n);
-    for (auto [it, end] = known_.equal_range(h); it != end; ++it) {
-      if (it->second.second == n && std::memcmp(bytes_.data() + it->second.first, data, n) == 0)
-        return it->second.first;
-    }
-    bytes_.resize((bytes_.size() + 63) / 64 * 64);  // aligned, so that readers can use them in place
-    const uint64_t at = bytes_.size();
-    const auto* p = static_cast<const uint8_t*>(data);
-    bytes_.insert(bytes_.end(), p, p + n);
-    known_.emplace(h, std::pair(at, n));
-    return at;
-  }
-  std::vector<uint8_t> take() { return std::move(bytes_); }
-
- private:
-  std::vector<uint8_t> bytes_;
-  std::unordered_multimap<uint64_t, std::pair<uint64_t, size_t>> known_;
-};
-
-// Lists that may be empty in Hone have one entry a spatial axis in the IR; pads are zero where auto_pad rules.
-template <class Op>
-Attributes windowed(const Op& from, size_t spatial) {
-  auto op = std::make_shared<Op>(from);
-  auto fill = [&](std::vector<int64_t>& v, int64_t with) { v.resize(std::max(v.size(), spatial), with); };
-  fill(op->strides, 1);
-  fill(op->pads_begin, 0);
-  fill(op->pads_end, 0);
-  if constexpr (requires { op->dilations; }) fill(op->dilations, 1);
-  if constexpr (requires { op->output_padding; }) fill(op->output_padding, 0);
-  if (op->auto_pad != AutoPad::explicit_) {
-    std::fill(op->pads_begin.begin(), op->pads_begin.end(), 0);
-    std::fill(op->pads_end.begin(), op->pads_end.end(), 0);
-  }
-  return op;
 }
 
 class Writer {
@@ -324,100 +272,6 @@ class Writer {
     return in;
   }
 
-  // An operator of a user's library: its attributes are text, lists are joined with commas, as OpenVINO's own
-  // extensions have them.
-  static void write_custom(pugi::xml_node l, const Custom& op) {
-    l.attribute("type").set_value(op.type.c_str());
-    l.attribute("version").set_value(op.domain.empty() ? "extension" : op.domain.c_str());
-    pugi::xml_node data;
-    for (const CustomAttribute& a : custom_attributes(op)) {
-      if (!data) data = l.append_child("data");
-      std::string text;
-      for (const std::string& v : a.values) text += (text.empty() ? "" : ",") + v;
-      data.append_attribute(a.name.c_str()).set_value(text.c_str());
-    }
-  }
-
-  void write_fields(pugi::xml_node l, const Graph& g, NodeId id) {
-    const NodeData& n = g.node(id);
-    const Node node = g.handle(id);
-    const size_t rank =
-        !n.inputs.empty() && g.value(n.inputs[0]).type.is_tensor() && g.value(n.inputs[0]).type.shape.rank_known()
-            ? g.value(n.inputs[0]).type.shape.rank()
-            : 2;
-    const size_t spatial = rank > 2 ? rank - 2 : 0;
-    Attributes a = n.attributes;
-    const std::string_view op = n.op->name;
-    if (op == "Convolution") a = windowed(*static_cast<const Convolution*>(a.get()), spatial);
-    if (op == "BinaryConvolution") a = windowed(*static_cast<const BinaryConvolution*>(a.get()), spatial);
-    if (op == "GroupConvolution") a = windowed(*static_cast<const GroupConvolution*>(a.get()), spatial);
-    if (op == "ConvolutionBackpropData") a = windowed(*static_cast<const ConvolutionBackpropData*>(a.get()), spatial);
-    if (op == "GroupConvolutionBackpropData")
-      a = windowed(*static_cast<const GroupConvolutionBackpropData*>(a.get()), spatial);
-    if (op == "MaxPool") a = windowed(*static_cast<const MaxPool*>(a.get()), spatial);
-    if (op == "AvgPool") a = windowed(*static_cast<const AvgPool*>(a.get()), spatial);
-    if (op == "Interpolate") {
-      auto i = std::make_shared<Interpolate>(*static_cast<const Interpolate*>(a.get()));
-      if (i->coordinate_transformation_mode == CoordinateMode::half_pixel_symmetric || i->exclude_outside) {
-        throw Error(ErrorCode::unsupported,
-                    "[Interpolate] half_pixel_symmetric and exclude_outside have no counterpart in OpenVINO",
-                    "node '" + n.name + "'");
-      }
-      i->pads_begin.resize(std::max<size_t>(i->pads_begin.size(), 1), 0);
-      i->pads_end.resize(std::max<size_t>(i->pads_end.size(), 1), 0);
-      a = i;
-    }
-    if (op == "Reverse") {
-      l.append_child("data").append_attribute("mode").set_value("index");
-      return;
-    }
-    auto data = l.append_child("data");
-    AttributeWriter writer(data);
-    n.op->visit(const_cast<void*>(n.op->copy(a.get()).get()), writer);
-    if (op == "AvgPool") {
-      data.attribute("exclude_pad").set_name("exclude-pad");
-      // Dilations came with set 16.
-      const auto& d = node.as<AvgPool>()->dilations;
-      if (std::any_of(d.begin(), d.end(), [](int64_t x) { return x != 1; }))
-        l.attribute("version").set_value("opset16");
-      else
-        data.remove_attribute("dilations");
-    }
-    if (op == "RandomUniform") {
-      data.append_attribute("global_seed").set_value(0);
-      data.append_attribute("op_seed").set_value(
-          static_cast<unsigned long long>(get_integer(node.input(3).constant(), 0)));
-    }
-    if (op == "Convert" && node.as<Convert>()->destination_type == ElementType::dynamic) l.remove_child(data);
-    if (!data.first_attribute()) l.remove_child(data);
-  }
-
-  static void write_info(pugi::xml_node to, const NodeData& n, int port) {
-    pugi::xml_node info;
-    auto attribute = [&](const std::string& name) {
-      if (!info) info = to.append_child("rt_info");
-      auto a = info.append_child("attribute");
-      a.append_attribute("name").set_value(name.c_str());
-      return a;
-    };
-    if (port < 0 && !n.provenance.empty() && !(n.provenance.size() == 1 && n.provenance[0] == n.name)) {
-      auto a = attribute("fused_names");
-      a.append_attribute("version").set_value("0");
-      a.append_attribute("value").set_value(joined(n.provenance).c_str());
-    }
-    const std::string prefix = port < 0 ? "rt_info/" : "rt_info/port" + std::to_string(port) + "/";
-    for (const auto& [key, text] : n.info) {
-      if (!key.starts_with(prefix) || key.find('/', prefix.size()) != std::string::npos) continue;
-      auto a = attribute(key.substr(prefix.size()));
-      std::istringstream lines(text);
-      for (std::string line; std::getline(lines, line);) {
-        const size_t eq = line.find('=');
-        if (eq != std::string::npos)
-          a.append_attribute(line.substr(0, eq).c_str()).set_value(line.substr(eq + 1).c_str());
-      }
-    }
-  }
-
   Ids write_body(pugi::xml_node to, const Graph& g) {
     Writer inner(blob_, options_);
     return inner.write(to, prepared_for_ir(g));
@@ -491,25 +345,6 @@ class Writer {
   std::set<std::string> names_, tensor_names_;
   int64_t next_id_ = 0;
 };
-
-// "a/b" = "x" -> `<a><b value="x"/></a>`; characters that an element's name cannot have become underscores.
-void write_model_info(pugi::xml_node net, const std::map<std::string, std::string>& info) {
-  auto root = net.append_child("rt_info");
-  for (const auto& [key, value] : info) {
-    auto at = root;
-    std::istringstream parts(key);
-    for (std::string part; std::getline(parts, part, '/');) {
-      for (char& c : part)
-        c = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' ? c : '_';
-      if (part.empty() || std::isdigit(static_cast<unsigned char>(part[0])) || part[0] == '-' || part[0] == '.')
-        part = "_" + part;
-      auto child = at.child(part.c_str());
-      at = child ? child : at.append_child(part.c_str());
-    }
-    if (!at.attribute("value")) at.append_attribute("value");
-    at.attribute("value").set_value(value.c_str());
-  }
-}
 
 }  // namespace
 }  // namespace hone::ir

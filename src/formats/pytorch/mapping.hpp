@@ -25,6 +25,7 @@ std::span<const OperatorRow> activation_rows();
 std::span<const OperatorRow> reduction_rows();
 std::span<const OperatorRow> order_rows();
 std::span<const OperatorRow> shape_rows();
+std::span<const OperatorRow> joining_rows();
 std::span<const OperatorRow> indexing_rows();
 std::span<const OperatorRow> creation_rows();
 std::span<const OperatorRow> network_rows();
