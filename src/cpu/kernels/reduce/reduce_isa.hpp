@@ -77,6 +77,36 @@ static void softmax_row(const RealInput& x, const RealOutput& y, int64_t at, int
   }
 }
 
+// Short columns beside each other, as many elements of each as a vector holds at a time.
+static void softmax_lines(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int cols, bool log) {
+  const int width = lanes / cols * cols;
+  const float inf = __builtin_inff();
+  // What the parts of a vector say about one column, in all of them.
+  const auto joined = [&](vf v, auto join) {
+    float part[lanes];
+    store(part, v);
+    for (int j = 0; j < cols; ++j) {
+      float all = part[j];
+      for (int k = j + cols; k < width; k += cols) all = join(all, part[k]);
+      for (int k = j; k < lanes; k += cols) part[k] = all;
+    }
+    return load(part);
+  };
+  vf high = set1(-inf), sum = {};
+  int64_t i = 0;
+  for (; i + width <= n; i += width) high = maximum(high, load_real(x, at + i));
+  if (i < n) high = maximum(high, keep_lanes(load_real(x, at + i), int(n - i), -inf));
+  const vf top = joined(high, [](float a, float b) { return a > b ? a : b; });
+  for (i = 0; i + width <= n; i += width) sum = sum + exponential(load_real(x, at + i) - top);
+  if (i < n) sum = sum + keep_lanes(exponential(load_real(x, at + i) - top), int(n - i), 0);
+  const vf total = joined(sum, [](float a, float b) { return a + b; });
+  const vf shift = log ? top + natural_log(total) : top, factor = 1.0f / total;
+  for (i = 0; i < n; i += width) {
+    const vf v = load_real(x, at + i) - shift;
+    store_real(y, at + i, log ? v : exponential(v) * factor, n - i < width ? int(n - i) : width);
+  }
+}
+
 void softmax(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int64_t step, int64_t cols, bool log) {
   if (step == 1) {
     const RowType type = row_type(x, y);
@@ -84,6 +114,7 @@ void softmax(const RealInput& x, const RealOutput& y, int64_t at, int64_t n, int
     if (type == RowType::bf16) return softmax_row<RowType::bf16>(x, y, at, n, log);
     return softmax_row<RowType::any>(x, y, at, n, log);
   }
+  if (step == cols && 2 * cols <= lanes) return softmax_lines(x, y, at, n * cols, int(cols), log);
   for (int64_t j = 0; j < cols; j += lanes) {
     const int count = cols - j < lanes ? int(cols - j) : lanes;
     vf top = load_real(x, at + j), sum = {};

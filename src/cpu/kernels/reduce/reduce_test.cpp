@@ -18,8 +18,18 @@ TEST(Softmax, along_any_axis_in_any_type) {
     int64_t axis;
     Layout layout = Layout::plain;
   };
-  for (const Case& c : std::vector<Case>{
-           {{3, 10}, 1}, {{1, 1000}, -1}, {{2, 21, 5}, 1}, {{2, 3, 17}, 0}, {{2, 19, 3, 4}, 1, last}, {{4, 1}, 1}}) {
+  for (const Case& c : std::vector<Case>{{{3, 10}, 1},
+                                         {{1, 1000}, -1},
+                                         {{2, 21, 5}, 1},
+                                         {{2, 3, 17}, 0},
+                                         {{2, 19, 3, 4}, 1, last},
+                                         {{4, 1}, 1},
+                                         {{2, 19, 4}, 1},
+                                         {{3, 50, 3}, 1},
+                                         {{1, 33, 7}, 1},
+                                         {{2, 11, 6}, 1},
+                                         {{1, 2, 8}, 1},
+                                         {{5, 1, 2}, 1}}) {
     for (auto [from, to] : {std::pair{f32, f32}, {bf16, bf16}, {u8, f32}, {f16, f16}}) {
       for (bool log : {false, true}) {
         auto run = [&, from = from, to = to](auto op) {
