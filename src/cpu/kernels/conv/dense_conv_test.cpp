@@ -248,6 +248,52 @@ TEST(GroupConvolution, matches_the_plain_loop) {
   EXPECT_GT(rows, 0);
 }
 
+TEST(GroupConvolution, of_few_channels_matches_the_plain_loop) {
+  struct Form {
+    int64_t group, groups, h, w, kh, kw, stride, dilation, pad;
+  };
+  int rows = 0;
+  for (const Form& f : {Form{4, 8, 9, 22, 3, 3, 1, 1, 1},
+                        {8, 3, 8, 9, 3, 3, 2, 1, 1},
+                        {4, 21, 5, 7, 3, 3, 1, 1, 1},
+                        {8, 12, 14, 14, 3, 3, 1, 1, 1},
+                        {4, 5, 11, 40, 5, 3, 2, 1, 2},
+                        {8, 9, 12, 13, 3, 3, 1, 2, 2},
+                        {8, 2, 3, 3, 3, 3, 1, 1, 1},
+                        {16, 5, 7, 7, 3, 3, 1, 1, 1},
+                        {16, 3, 8, 19, 3, 3, 2, 1, 1},
+                        {4, 4, 6, 19, 1, 1, 1, 1, 0},
+                        {4, 16, 2, 2, 5, 5, 1, 1, 2}}) {
+    for (auto [x, y] : {std::pair{ElementType::f32, ElementType::f32},
+                        {ElementType::bf16, ElementType::bf16},
+                        {ElementType::bf16, ElementType::f32}}) {
+      Case k{.n = 2,
+             .c = f.group * f.groups,
+             .h = f.h,
+             .w = f.w,
+             .o = f.group * f.groups,
+             .kh = f.kh,
+             .kw = f.kw,
+             .sh = f.stride,
+             .sw = f.stride,
+             .dh = f.dilation,
+             .dw = f.dilation,
+             .pt = f.pad,
+             .pl = f.pad,
+             .pb = f.pad,
+             .pr = f.pad};
+      k.groups = f.groups;
+      k.grouped = true;
+      k.x = k.wt = x;
+      k.y = y;
+      k.chain = f.stride;
+      check(k, &rows);
+      if (HasFatalFailure()) return;
+    }
+  }
+  EXPECT_GT(rows, 0);
+}
+
 TEST(Convolution, amx_rows_run_on_the_stand_in_anywhere) {
   ScopedFeatures stand_in(features_of("amx_stand_in"));
   for (auto [x, w, name] : {std::tuple{ElementType::u8, ElementType::i8, "convolution_int8_32x32__amx_stand_in"},
