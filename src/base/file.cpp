@@ -48,7 +48,7 @@ void release_mapped(std::span<const uint8_t> bytes) noexcept {
   std::lock_guard lock(all.mutex);
   const auto it = all.begin_of.lower_bound(last - 1);
   if (it == all.begin_of.end() || it->second > first) return;
-  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  (void)madvise(const_cast<uint8_t*>(bytes.data() + (first - at)), last - first, MADV_DONTNEED);
 }
 
 void populate_mapped(std::span<const uint8_t> bytes) noexcept {
@@ -61,7 +61,7 @@ void populate_mapped(std::span<const uint8_t> bytes) noexcept {
   std::shared_lock lock(all.mutex);
   const auto it = all.begin_of.lower_bound(last - 1);
   if (it == all.begin_of.end() || it->second > at) return;
-  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_READ);
+  (void)madvise(const_cast<uint8_t*>(bytes.data() - (at - first)), last - first, MADV_POPULATE_READ);
 #else
   (void)bytes;
 #endif

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdlib>
 #include <fstream>
@@ -74,7 +75,7 @@ int available_cores() {
   std::string limit;
   double period = 0;
   if (quota >> limit >> period && limit != "max" && period > 0) {
-    cores = std::min(cores, std::max(1, int(std::atof(limit.c_str()) / period + 0.5)));
+    cores = std::min(cores, std::max(1, int(std::lround(std::atof(limit.c_str()) / period))));
   }
   return std::max(1, cores);
 }

@@ -15,6 +15,7 @@
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/control.hpp"
+#include "ops/expect_close.hpp"
 #include "ops/indexing.hpp"
 #include "ops/registry.hpp"
 #include "ops/samples.hpp"
@@ -29,30 +30,6 @@ StepwiseOptions options() {
   o.select.threads = 2;
   o.worthwhile_elements = 0;
   return o;
-}
-
-void expect_close(const Datum& got, const Datum& want, double tolerance, const std::string& what) {
-  if (want.is_sequence()) {
-    ASSERT_TRUE(got.is_sequence()) << what;
-    ASSERT_EQ(got.sequence().size(), want.sequence().size()) << what;
-    for (size_t i = 0; i < want.sequence().size(); ++i)
-      expect_close(got.sequence()[i], want.sequence()[i], tolerance, what);
-    return;
-  }
-  if (!want.is_tensor()) return;
-  ASSERT_TRUE(got.is_tensor()) << what;
-  const Tensor &g = got.tensor(), &w = want.tensor();
-  ASSERT_EQ(to_string(g.shape()), to_string(w.shape())) << what;
-  ASSERT_EQ(name_of(g.element_type()), std::string(name_of(w.element_type()))) << what;
-  if (g.element_type() == ElementType::string) {
-    ASSERT_EQ(g.strings(), w.strings()) << what;
-    return;
-  }
-  for (size_t i = 0; i < g.size(); ++i) {
-    const double a = get_element(g, i), e = get_element(w, i);
-    if (a == e || (std::isnan(a) && std::isnan(e))) continue;
-    ASSERT_NEAR(a, e, tolerance * std::max(1.0, std::fabs(e))) << what << " element " << i;
-  }
 }
 
 // Shapes, axes, ends of ranges: what models hold as constants.

@@ -10,6 +10,7 @@
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
 #include "ops/evaluate.hpp"
+#include "ops/expect_close.hpp"
 #include "ops/registry.hpp"
 
 namespace hone {
@@ -65,31 +66,6 @@ Single single(const Case& c, bool all_constant = false) {
   s.node = b.add(*c.op, c.sample.attributes, in, c.sample.regions);
   for (size_t i = 0; i < s.node.num_outputs(); ++i) b.result(s.node.output(i));
   return s;
-}
-
-void expect_close(const Datum& got, const Datum& want, double tolerance, const std::string& what) {
-  if (want.is_none()) return;
-  if (want.is_sequence()) {
-    ASSERT_TRUE(got.is_sequence()) << what;
-    ASSERT_EQ(got.sequence().size(), want.sequence().size()) << what;
-    for (size_t i = 0; i < want.sequence().size(); ++i)
-      expect_close(got.sequence()[i], want.sequence()[i], tolerance, what + " element " + std::to_string(i));
-    return;
-  }
-  ASSERT_TRUE(got.is_tensor()) << what;
-  const Tensor &g = got.tensor(), &w = want.tensor();
-  ASSERT_EQ(to_string(g.shape()), to_string(w.shape())) << what;
-  ASSERT_EQ(name_of(g.element_type()), std::string(name_of(w.element_type()))) << what;
-  if (g.element_type() == ElementType::string) {
-    ASSERT_EQ(g.strings(), w.strings()) << what;
-    return;
-  }
-  for (size_t i = 0; i < g.size(); ++i) {
-    const double a = get_element(g, i), e = get_element(w, i);
-    if (std::isnan(e) && std::isnan(a)) continue;
-    if (std::isinf(e) && e == a) continue;
-    ASSERT_NEAR(a, e, tolerance * std::max(1.0, std::fabs(e))) << what << " element " << i;
-  }
 }
 
 class Generated : public ::testing::TestWithParam<Case> {};

@@ -51,7 +51,7 @@ void write_model_info(pugi::xml_node net, const std::map<std::string, std::strin
       for (char& c : part)
         c = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' ? c : '_';
       if (part.empty() || std::isdigit(static_cast<unsigned char>(part[0])) || part[0] == '-' || part[0] == '.')
-        part = "_" + part;
+        part.insert(0, 1, '_');
       auto child = at.child(part.c_str());
       at = child ? child : at.append_child(part.c_str());
     }
