@@ -1,43 +1,16 @@
 // Rows that read and write single elements or blocks at indexed places: GatherElements, ScatterElementsUpdate,
-// ScatterNDUpdate, ScatterUpdate, OneHot. Elements that are only moved are told apart by their size; f32 and i64 are
+// ScatterNDUpdate, ScatterUpdate. Elements that are only moved are told apart by their size; f32 and i64 are
 // computed on.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 
 #include "cpu/kernels/isa_choice.hpp"
+#include "cpu/kernels/movement/indices.hpp"
 #include "ops/indexing.hpp"
 
 namespace hone::cpu {
 namespace {
-
-int64_t bytes_of(ElementType t) {
-  const int bits = bit_width(t);
-  return bits == 8 || bits == 16 || bits == 32 || bits == 64 ? bits / 8 : 0;
-}
-
-struct Indices {
-  const void* data;
-  bool wide;
-  int64_t operator[](int64_t i) const {
-    return wide ? static_cast<const int64_t*>(data)[i] : static_cast<const int32_t*>(data)[i];
-  }
-};
-// The index in [0, size); 0 and a mark for one that lies outside.
-inline int64_t inside(int64_t v, int64_t size, bool& bad) {
-  v += v >> 63 & size;
-  if (uint64_t(v) < uint64_t(size)) return v;
-  bad = true;
-  return 0;
-}
-
-template <class F>
-void with_unit(int64_t bytes, F f) {
-  if (bytes == 1) f(uint8_t());
-  if (bytes == 2) f(uint16_t());
-  if (bytes == 4) f(uint32_t());
-  if (bytes == 8) f(uint64_t());
-}
 
 float combine(ScatterReduction r, float a, float b) {
   if (r == ScatterReduction::prod) return a * b;
@@ -74,12 +47,6 @@ Support supports_plain(const KernelQuery& q, ScatterReduction reduction) {
     return Support::no("reduces f32 and i64 only");
   if (x.size() == 0 || x.shape.empty()) return Support::no("the data are empty or a scalar");
   return Support::yes();
-}
-std::optional<int64_t> axis_of(const TensorDesc* axis, int64_t value, int64_t rank) {
-  if (axis && (!axis->constant || !axis->value)) return std::nullopt;
-  if (axis) value = get_integer(axis->value, 0);
-  if (value < 0) value += rank;
-  return value >= 0 && value < rank ? std::optional(value) : std::nullopt;
 }
 KernelPlan plan_moves(const KernelQuery& q) {
   KernelPlan p;
@@ -397,64 +364,6 @@ struct ScatterBlocksRow {
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return std::make_unique<Prepared>(q); }
 };
 
-// ---- OneHot: everything off, then the places of the indices on.
-struct OneHotRow {
-  class Prepared : public PreparedKernel {
-   public:
-    explicit Prepared(const KernelQuery& q)
-        : count_(int64_t(q.inputs[0].size())),
-          bytes_(bytes_of(q.outputs[0].type)),
-          wide_(q.inputs[0].type == ElementType::i64),
-          normalize_(q.attrs<OneHot>().negative_indices_mode == NegativeIndices::normalize) {
-      const Shape& y = q.outputs[0].shape;
-      const size_t axis = size_t(*axis_of(nullptr, q.attrs<OneHot>().axis, int64_t(y.size())));
-      depth_ = y[axis];
-      for (size_t k = axis + 1; k < y.size(); ++k) inner_ *= y[k];
-    }
-    void run(const KernelArgs& args) noexcept override {
-      const Indices at{args.inputs[0], wide_};
-      with_unit(bytes_, [&](auto unit) {
-        using T = decltype(unit);
-        auto* y = static_cast<T*>(args.outputs[0]);
-        const T on = *static_cast<const T*>(args.inputs[2]), off = *static_cast<const T*>(args.inputs[3]);
-        args.pool.parallel_for(count_ * depth_, 32 << 10,
-                               [&](int64_t begin, int64_t end, int) { std::fill(y + begin, y + end, off); });
-        args.pool.parallel_for(count_, 4096, [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin; i < end; ++i) {
-            int64_t c = at[i];
-            if (normalize_ && c < 0) c += depth_;
-            if (c >= 0 && c < depth_) y[(i / inner_ * depth_ + c) * inner_ + i % inner_] = on;
-          }
-        });
-      });
-    }
-
-   private:
-    int64_t count_, bytes_, depth_ = 1, inner_ = 1;
-    bool wide_, normalize_;
-  };
-  static Support supports(const KernelQuery& q) {
-    if (!q.epilogue.empty()) return Support::no("takes no epilogue");
-    const TensorDesc &x = q.inputs[0], &y = q.outputs[0];
-    for (const TensorDesc* d : {&x, &q.inputs[2], &q.inputs[3], &y}) {
-      if (d->layout != Layout::plain || d->quantization)
-        return Support::no("takes plain layouts without quantization only");
-    }
-    if (!bytes_of(y.type) || q.inputs[2].type != y.type || q.inputs[3].type != y.type)
-      return Support::no("gives elements of whole bytes only");
-    if (x.type != ElementType::i32 && x.type != ElementType::i64) return Support::no("indices must be i32 or i64");
-    if (!axis_of(nullptr, q.attrs<OneHot>().axis, int64_t(y.shape.size())) || y.shape.size() != x.shape.size() + 1)
-      return Support::no("the axis lies outside of the shape");
-    return Support::yes();
-  }
-  static KernelPlan plan(const KernelQuery& q) {
-    KernelPlan p;
-    p.cost = 1 + double(q.outputs[0].bytes()) * 1e-4;
-    return p;
-  }
-  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return std::make_unique<Prepared>(q); }
-};
-
 }  // namespace
 
 KernelList scatter_kernels() {
@@ -464,7 +373,6 @@ KernelList scatter_kernels() {
     r.add<ScatterElementsRow>("scatter_elements__any", "ScatterElementsUpdate");
     r.add<ScatterBlocksRow>("scatter_blocks__any", "ScatterNDUpdate");
     r.add<ScatterBlocksRow>("scatter_blocks_axis__any", "ScatterUpdate");
-    r.add<OneHotRow>("one_hot__any", "OneHot");
     return r;
   }();
   return rows.list();
