@@ -22,6 +22,7 @@ const std::unordered_map<std::string_view, Domain>& table() {
       take("", rows);
     }
     take("ai.onnx.ml", ml_rows());
+    take("ai.onnx.ml", linear_rows());
     take("ai.onnx.ml", tree_rows());
     take("ai.onnx.ml", feature_rows());
     take("ai.onnx.preview", preview_rows());

@@ -41,6 +41,7 @@ std::span<const OperatorRow> microsoft_group_query_rows();  ///< of domain com.m
 std::span<const OperatorRow> microsoft_recurrent_rows();    ///< of domain com.microsoft
 std::span<const OperatorRow> microsoft_table_rows();        ///< of domain com.microsoft
 std::span<const OperatorRow> ml_rows();                     ///< of domain ai.onnx.ml
+std::span<const OperatorRow> linear_rows();                 ///< of domain ai.onnx.ml
 std::span<const OperatorRow> tree_rows();                   ///< of domain ai.onnx.ml
 std::span<const OperatorRow> feature_rows();                ///< of domain ai.onnx.ml
 std::span<const OperatorRow> preview_rows();                ///< of domain ai.onnx.preview

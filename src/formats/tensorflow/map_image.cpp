@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
+#include <optional>
 
 #include "formats/tensorflow/mapping.hpp"
 #include "ops/basic.hpp"
@@ -86,25 +88,134 @@ Tensor bicubic_weights(int64_t in, int64_t out, bool corners, bool half) {
   return w;
 }
 
-// Two products with weights where the sizes are known; else by the exact cubic, which differs by the rounding of
-// positions.
-Items resize_bicubic(NodeContext& n) {
+// Sizes of the images and of what they become, where all are known and the weights of an axis are not too many.
+struct KnownSizes {
+  int64_t h, w, c, to_h, to_w;
+};
+std::optional<KnownSizes> known_sizes(NodeContext& n) {
   const PartialShape in = n.in(0).shape();
   const Tensor size = NodeContext::folded(n.in(1));
   constexpr int64_t most = int64_t{1} << 24;  // weights of one axis
-  const bool known = size && size.size() == 2 && in.rank_known() && in.rank() == 4 && in[1].is_static() &&
-                     in[2].is_static() && in[3].is_static();
-  if (!known) return resize(n, InterpolateMode::cubic);
-  const int64_t h = in[1].get_length(), w = in[2].get_length(), c = in[3].get_length(), to_h = get_integer(size, 0),
-                to_w = get_integer(size, 1);
-  if (h < 1 || w < 1 || c < 1 || to_h < 1 || to_w < 1 || to_h > most / h || to_w > most / w)
-    return resize(n, InterpolateMode::cubic);
-  const bool corners = n.flag("align_corners", false), half = n.flag("half_pixel_centers", false);
+  if (!size || size.size() != 2 || !in.rank_known() || in.rank() != 4 || !in[1].is_static() || !in[2].is_static() ||
+      !in[3].is_static())
+    return std::nullopt;
+  const KnownSizes s{in[1].get_length(), in[2].get_length(), in[3].get_length(), get_integer(size, 0),
+                     get_integer(size, 1)};
+  if (s.h < 1 || s.w < 1 || s.c < 1 || s.to_h < 1 || s.to_w < 1 || s.to_h > most / s.h || s.to_w > most / s.w)
+    return std::nullopt;
+  return s;
+}
+
+// Two products with the weights [out, in] of each axis.
+Items weighted(NodeContext& n, const KnownSizes& s, const Tensor& rows, const Tensor& columns) {
   const Value x = n.cast(n.in(0), ElementType::f32);
-  const Value wide = n(MatMul{}, n.b.constant(bicubic_weights(w, to_w, corners, half)), n.reshape(x, {-1, w, c}));
-  const Value tall =
-      n(MatMul{}, n.b.constant(bicubic_weights(h, to_h, corners, half)), n.reshape(wide, {-1, h, to_w * c}));
-  return {n.reshape(tall, {-1, to_h, to_w, c})};
+  const Value wide = n(MatMul{}, n.b.constant(columns), n.reshape(x, {-1, s.w, s.c}));
+  const Value tall = n(MatMul{}, n.b.constant(rows), n.reshape(wide, {-1, s.h, s.to_w * s.c}));
+  return {n.reshape(tall, {-1, s.to_h, s.to_w, s.c})};
+}
+
+// By TensorFlow's table where the sizes are known; else by the exact cubic, which differs by the rounding of positions.
+Items resize_bicubic(NodeContext& n) {
+  const auto s = known_sizes(n);
+  if (!s) return resize(n, InterpolateMode::cubic);
+  const bool corners = n.flag("align_corners", false), half = n.flag("half_pixel_centers", false);
+  return weighted(n, *s, bicubic_weights(s->h, s->to_h, corners, half), bicubic_weights(s->w, s->to_w, corners, half));
+}
+
+// Each pixel of the result is the mean of the area that it covers.
+Tensor area_weights(int64_t in, int64_t out, bool corners) {
+  const float scale = corners && out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1)
+                                         : static_cast<float>(in) / static_cast<float>(out);
+  Tensor w(ElementType::f32, {out, in});
+  for (int64_t o = 0; o < out; ++o) {
+    const float from = static_cast<float>(o) * scale, to = static_cast<float>(o + 1) * scale;
+    for (auto i = static_cast<int64_t>(std::floor(from)); i < static_cast<int64_t>(std::ceil(to)); ++i) {
+      const auto low = static_cast<float>(i), high = static_cast<float>(i + 1);
+      const float part = low < from ? (high > to ? scale : high - from) : (high > to ? to - low : 1.0f);
+      w.data<float>()[o * in + std::clamp<int64_t>(i, 0, in - 1)] += part / scale;
+    }
+  }
+  return w;
+}
+Items resize_area(NodeContext& n) {
+  const auto s = known_sizes(n);
+  if (!s) n.fail("wants images and a result of known size: give the input a shape");
+  const bool corners = n.flag("align_corners", false);
+  return weighted(n, *s, area_weights(s->h, s->to_h, corners), area_weights(s->w, s->to_w, corners));
+}
+
+// The kernels of tf.image.resize and tf.raw_ops.ScaleAndTranslate (core/kernels/image/sampling_kernels.h), x >= 0.
+struct SamplingKernel {
+  const char* name;
+  float radius;
+  float (*at)(float x, float radius);
+};
+float lanczos(float x, float radius) {
+  if (x > radius) return 0;
+  if (x <= 1e-3f) return 1;
+  const double pi = std::numbers::pi;
+  return static_cast<float>(radius * std::sin(pi * x) * std::sin(pi * x / radius) / (pi * pi * x * x));
+}
+constexpr SamplingKernel sampling_kernels[] = {
+    {"lanczos1", 1, lanczos},
+    {"lanczos3", 3, lanczos},
+    {"lanczos5", 5, lanczos},
+    {"gaussian", 1.5f, [](float x, float r) { return x >= r ? 0 : std::exp(-x * x / (2 * (r / 3) * (r / 3))); }},
+    {"box", 1, [](float x, float) { return x < 0.5f    ? 1.0f
+                                           : x == 0.5f ? 0.5f
+                                                       : 0.0f; }},
+    {"triangle", 1, [](float x, float) { return x < 1 ? 1 - x : 0.0f; }},
+    {"keyscubic", 2,
+     [](float x, float) {
+       if (x >= 2) return 0.0f;
+       return x >= 1 ? ((-0.5f * x + 2.5f) * x - 4) * x + 2 : ((1.5f * x - 2.5f) * x) * x + 1;
+     }},
+    {"mitchellcubic", 2,
+     [](float x, float) {
+       if (x >= 2) return 0.0f;
+       return x >= 1 ? (((-7.0f / 18) * x + 2) * x - 10.0f / 3) * x + 16.0f / 9
+                     : (((7.0f / 6) * x - 2) * x) * x + 8.0f / 9;
+     }},
+};
+
+// Weights of one axis as tensorflow/core/kernels/image/scale_and_translate_op.cc computes them, in f32.
+Tensor sampling_weights(const SamplingKernel& kernel, int64_t in, int64_t out, float scale, float translation,
+                        bool antialias) {
+  const float step = 1 / scale, shift = -step * translation, wide = antialias ? std::max(step, 1.0f) : 1.0f;
+  const float reach = kernel.radius * wide;
+  Tensor w(ElementType::f32, {out, in});
+  for (int64_t o = 0; o < out; ++o) {
+    const float at = (static_cast<float>(o) + 0.5f) * step + shift;
+    if (!(at >= 0 && at <= static_cast<float>(in))) continue;  // outside of the image: zero
+    const auto inside = [&](float v) { return static_cast<int64_t>(std::clamp(v, 0.0f, static_cast<float>(in - 1))); };
+    const int64_t begin = inside(std::ceil(at - reach - 0.5f)), end = inside(std::floor(at + reach - 0.5f));
+    float* row = w.data<float>() + o * in;
+    float sum = 0;
+    for (int64_t i = begin; i <= end; ++i) {
+      row[i] = kernel.at(std::fabs((static_cast<float>(i) + 0.5f - at) / wide), kernel.radius);
+      sum += row[i];
+    }
+    const bool counts = std::fabs(sum) >= 1000 * std::numeric_limits<float>::min();
+    for (int64_t i = begin; i <= end; ++i) row[i] = counts ? row[i] / sum : 0;
+  }
+  return w;
+}
+Items scale_and_translate(NodeContext& n) {
+  const auto s = known_sizes(n);
+  if (!s) n.fail("wants images and a result of known size: give the input a shape");
+  const Tensor scale = n.constant(2, "scale"), translation = n.constant(3, "translation");
+  const std::string name = n.s("kernel_type", "lanczos3");
+  const auto* kernel = std::find_if(std::begin(sampling_kernels), std::end(sampling_kernels),
+                                    [&](const SamplingKernel& k) { return name == k.name; });
+  if (kernel == std::end(sampling_kernels)) n.fail("has no kernel '" + name + "'");
+  if (scale.size() != 2 || translation.size() != 2) n.fail("wants two scales and two translations");
+  const auto weights = [&](size_t axis, int64_t in, int64_t out) {
+    const auto factor = static_cast<float>(get_element(scale, axis));
+    if (!(factor > 0) || !std::isfinite(1 / factor)) n.fail("has a scale that is out of range");
+    return sampling_weights(*kernel, in, out, factor, static_cast<float>(get_element(translation, axis)),
+                            n.flag("antialias", true));
+  };
+  return weighted(n, *s, weights(0, s->h, s->to_h), weights(1, s->w, s->to_w));
 }
 
 // Patches [N, h, w, kh * kw * C], the channel last.
@@ -123,10 +234,9 @@ Items image_patches(NodeContext& n) {
 }
 
 constexpr OperatorRow rows[] = {
-    {"ExtractImagePatches", image_patches},
-    {"ResizeBicubic", resize_bicubic},
-    {"ResizeBilinear", resize_bilinear},
-    {"ResizeNearestNeighbor", resize_nearest},
+    {"ExtractImagePatches", image_patches},    {"ResizeArea", resize_area},
+    {"ResizeBicubic", resize_bicubic},         {"ResizeBilinear", resize_bilinear},
+    {"ResizeNearestNeighbor", resize_nearest}, {"ScaleAndTranslate", scale_and_translate},
 };
 
 }  // namespace

@@ -75,6 +75,36 @@ TEST(TensorFlow, resizes_by_its_table_of_cubic_weights) {
   }
 }
 
+TEST(TensorFlow, resizes_by_area_and_by_kernels_that_reach_further) {
+  const Tensor x = Tensor::of<float>({1, 1, 4, 1}, {0, 10, 40, 90});
+  const auto expect = [&](const GraphMaker& m, const std::vector<double>& wanted) {
+    const auto y = run(m.read(), {x});
+    ASSERT_EQ(y.size(), wanted.size());
+    for (size_t i = 0; i < y.size(); ++i) EXPECT_NEAR(y[i], wanted[i], 2e-5) << i;
+  };
+  // What TensorFlow 2.21 gives.
+  const std::pair<const char*, std::vector<double>> kernels[] = {
+      {"lanczos3", {-0.27968406677246094, 10.103318214416504, 69.7115478515625}},
+      {"gaussian", {1.8242552280426025, 18.04014015197754, 62.24662780761719}},
+      {"box", {0, 10, 65}},
+      {"triangle", {1.25, 17.272727966308594, 65.00000762939453}},
+      {"keyscubic", {-0.8405795693397522, 13.589743614196777, 67.1966552734375}},
+      {"mitchellcubic", {0.3469191789627075, 15.574406623840332, 64.99755859375}}};
+  for (const auto& [kernel, wanted] : kernels) {
+    GraphMaker m;
+    m.input("x", {1, 1, 4, 1}).ints("size", {2}, {1, 3});
+    m.constant("scale", {2}, {1, 0.75f}).constant("translation", {2}, {0, 0.25f});
+    m.node("y", "ScaleAndTranslate", {"x", "size", "scale", "translation"}, {text_attribute("kernel_type", kernel)});
+    expect(m, wanted);
+  }
+  for (const bool corners : {false, true}) {
+    GraphMaker m;
+    m.input("x", {1, 1, 4, 1}).ints("size", {2}, {1, corners ? 7 : 3});
+    m.node("y", "ResizeArea", {"x", "size"}, {flag_attribute("align_corners", corners)});
+    expect(m, corners ? std::vector<double>{0, 0, 10, 10, 40, 40, 90} : std::vector<double>{2.5, 25, 77.5});
+  }
+}
+
 TEST(TensorFlow, refuses_functions_that_change_state) {
   GraphMaker m;
   m.input("x", {2});
