@@ -46,15 +46,24 @@ struct Tiles {
     if constexpr (!BF16) _tile_dpbusd(c, a, b);  \
     return;                                      \
   }
-    // One row of tiles, then two.
+    // One tile of A with up to four of B; then two and two, in any pairs.
     HONE_MULTIPLY(0, 4, 5)
-    HONE_MULTIPLY(1, 4, 6)
-    HONE_MULTIPLY(2, 4, 7)
     HONE_MULTIPLY(3, 4, 5)
     HONE_MULTIPLY(0, 4, 6)
+    HONE_MULTIPLY(0, 4, 7)
+    HONE_MULTIPLY(0, 5, 6)
+    HONE_MULTIPLY(0, 5, 7)
+    HONE_MULTIPLY(1, 4, 6)
     HONE_MULTIPLY(1, 4, 7)
     HONE_MULTIPLY(1, 5, 6)
+    HONE_MULTIPLY(1, 5, 7)
+    HONE_MULTIPLY(2, 4, 6)
+    HONE_MULTIPLY(2, 4, 7)
     HONE_MULTIPLY(2, 5, 6)
+    HONE_MULTIPLY(2, 5, 7)
+    HONE_MULTIPLY(3, 4, 6)
+    HONE_MULTIPLY(3, 4, 7)
+    HONE_MULTIPLY(3, 5, 6)
     HONE_MULTIPLY(3, 5, 7)
 #undef HONE_MULTIPLY
   }

@@ -8,7 +8,7 @@ KernelList training_convolution();
 KernelList training_winograd();
 KernelList training_winograd_gradient();
 KernelList training_weight_gradient();
-KernelList training_dense_data_gradient();
+KernelList training_tile_convolution();
 KernelList training_tile_gradient();
 KernelList training_depthwise();
 KernelList training_batch_norm();

@@ -186,7 +186,8 @@ static void pack_units(const ResultUnits& r) {
 }
 
 // A tile of dy meets one of x for each tile of sums. With four of these, five loads of 8 cycles hide behind four
-// products of 16, and each sum is ready (52 cycles) when its next product comes.
+// products of 16, and each sum is ready (52 cycles) when its next product comes. Two tiles in turns for each factor:
+// the next is loaded while the last one is read.
 template <int COLUMNS>
 static void multiply_columns(const TileProducts& p) {
   constexpr int64_t line = 64;
@@ -199,24 +200,30 @@ static void multiply_columns(const TileProducts& p) {
     const auto* dy = reinterpret_cast<const uint8_t*>(p.dy + pair * p.dy_pair);
     const uint8_t* x[COLUMNS];
     for (int i = 0; i < COLUMNS; ++i) x[i] = reinterpret_cast<const uint8_t*>(p.x[i] + pair * p.x_pair);
-    for (int64_t k = 0; k < p.blocks; ++k) {
+    const auto block = [&]<int A>(int64_t k) __attribute__((always_inline)) {
       const int64_t at = k * kTileUnits * line;
-      tiles.template load<4>(dy + at, line);
-      tiles.template load<5>(x[0] + at, line);
-      tiles.template multiply<true, 0, 4, 5>();
+      tiles.template load<A>(dy + at, line);
+      tiles.template load<6>(x[0] + at, line);
+      tiles.template multiply<true, 0, A, 6>();
       if constexpr (COLUMNS > 1) {
-        tiles.template load<6>(x[1] + at, line);
-        tiles.template multiply<true, 1, 4, 6>();
+        tiles.template load<7>(x[1] + at, line);
+        tiles.template multiply<true, 1, A, 7>();
       }
       if constexpr (COLUMNS > 2) {
-        tiles.template load<7>(x[2] + at, line);
-        tiles.template multiply<true, 2, 4, 7>();
+        tiles.template load<6>(x[2] + at, line);
+        tiles.template multiply<true, 2, A, 6>();
       }
       if constexpr (COLUMNS > 3) {
-        tiles.template load<5>(x[3] + at, line);
-        tiles.template multiply<true, 3, 4, 5>();
+        tiles.template load<7>(x[3] + at, line);
+        tiles.template multiply<true, 3, A, 7>();
       }
+    };
+    int64_t k = 0;
+    for (; k + 2 <= p.blocks; k += 2) {
+      block.template operator()<4>(k);
+      block.template operator()<5>(k + 1);
     }
+    if (k < p.blocks) block.template operator()<4>(k);
   }
   tiles.template store<0>(reinterpret_cast<uint8_t*>(p.sum[0]), line);
   if constexpr (COLUMNS > 1) tiles.template store<1>(reinterpret_cast<uint8_t*>(p.sum[1]), line);

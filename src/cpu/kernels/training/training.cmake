@@ -1,7 +1,7 @@
 # Sources of this folder for the library of `src/cpu`, and their flags: loops are compiled once for each instruction set, the row files
 # around them for the baseline.
 set(training_sources "")
-foreach(file convolution_geometry convolution_rows variable_weights winograd_rows winograd_gradient_rows weight_gradient_rows dense_data_gradient_rows tile_gradient_rows depthwise_rows batch_norm_rows loss_rows pooling_rows optimizer_rows isa)
+foreach(file convolution_geometry convolution_rows variable_weights winograd_rows winograd_gradient_rows weight_gradient_rows tile_convolution_rows tile_gradient_rows depthwise_rows batch_norm_rows loss_rows pooling_rows optimizer_rows isa)
   list(APPEND training_sources kernels/training/${file}.cpp)
 endforeach()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
