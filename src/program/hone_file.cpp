@@ -18,7 +18,7 @@ void Checksum::update(std::span<const uint8_t> b) {
   const uint8_t* p = b.data();
   size_t n = b.size();
   const auto block = [this](const uint8_t* q) {
-    for (int i = 0; i < 4; ++i) {
+    for (size_t i = 0; i < 4; ++i) {
       uint64_t v;
       std::memcpy(&v, q + 8 * i, 8);
       lanes_[i] = round(lanes_[i], v);

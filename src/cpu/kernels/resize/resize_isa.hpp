@@ -79,7 +79,10 @@ static void sum_line(const float* line, const LineTaps& t, int64_t n, const Epil
 #endif
     alignas(64) float sums[16] = {};
     for (int64_t k = 0; k < t.taps; ++k) {
-      for (int i = 0; i < 16; ++i) sums[i] += weight[16 * k + i] * from[index[16 * k + i]];
+      // Taps are few, but gcc would vectorize over many of them, in 60 kB of code.
+      const int32_t* at = index + 16 * k;
+      __asm__("" : "+r"(at));
+      for (int i = 0; i < 16; ++i) sums[i] += weight[16 * k + i] * from[at[i]];
     }
     for (int i = 0; i < 16 && p + i < n; i += lanes) {
       store_out<OUT>(e, begin + p + i, load(sums + i), n - p - i < lanes ? int(n - p - i) : lanes);
