@@ -136,9 +136,8 @@ class Placer {
       Value v = n.output();
       for (Node u = only_user(v); u; u = only_user(v)) {
         const bool arithmetic = one_of(u.op().name, {"Add", "Multiply", "Subtract"});
-        if (arithmetic && (constant_behind(u.input(0)) || constant_behind(u.input(1)))) {
-          v = u.output();
-        } else if (is_activation(u)) {
+        const bool by_constant = arithmetic && (constant_behind(u.input(0)) || constant_behind(u.input(1)));
+        if (by_constant || is_activation(u)) {
           v = u.output();
         } else {
           // The elementwise operator takes one branch in; the other keeps its quantizer.
