@@ -132,7 +132,9 @@ Items split(NodeContext& n) {
 Items split_v(NodeContext& n) {
   const Value axis = n.scalar(n.in(2));
   if (n.i("num_split") == 1) return {n.in(0)};
-  return items(n.all(VariadicSplit{}, {n.in(0), axis, n.vector(n.in(1))}));
+  Value lengths = n.vector(n.in(1));
+  if (const Tensor t = NodeContext::folded(lengths)) lengths = n.ints_constant(t.to_ints());
+  return items(n.all(VariadicSplit{}, {n.in(0), axis, lengths}));
 }
 
 Items pack(NodeContext& n) {
@@ -188,6 +190,12 @@ std::pair<Value, Value> paddings(NodeContext& n, size_t i) {
 }
 Items pad(NodeContext& n) {
   const auto [before, after] = paddings(n, 1);
+  if (const Item& x = n.item(0); x.complex && !n.has(2)) {
+    const Value none = n.ints_constant({0});
+    Item y(n(Pad{}, x.value, n.concat({before, none}, 0), n.concat({after, none}, 0), n.like(x.value, 0)));
+    y.complex = true;
+    return {y};
+  }
   const Value x = n.in(0);
   return {n(Pad{}, x, before, after, n.has(2) ? n.in(2) : n.like(x, 0))};
 }

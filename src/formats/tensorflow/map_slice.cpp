@@ -67,7 +67,14 @@ Items strided_slice(NodeContext& n) {
   op.new_axis_mask = mask("new_axis_mask");
   op.shrink_axis_mask = mask("shrink_axis_mask");
   op.ellipsis_mask = mask("ellipsis_mask");
-  if (x.complex && n.i("ellipsis_mask", 0) != 0) n.refuse("with an ellipsis of complex numbers is not offered");
+  if (x.complex && n.i("ellipsis_mask", 0) != 0) {
+    // What stands behind an ellipsis counts from the last axis, which holds the parts of the numbers: all of it.
+    begin = n.concat({begin, n.cast(n.ints_constant({0}), begin.element_type())}, 0);
+    end = n.concat({end, n.cast(n.ints_constant({0}), end.element_type())}, 0);
+    strides = n.concat({strides, n.cast(n.ints_constant({1}), strides.element_type())}, 0);
+    for (auto* m : {&op.begin_mask, &op.end_mask}) m->push_back(1);
+    for (auto* m : {&op.new_axis_mask, &op.shrink_axis_mask, &op.ellipsis_mask}) m->push_back(0);
+  }
   Item y(n(op, data, begin, end, strides));
   y.complex = x.complex;
   return {y};

@@ -105,6 +105,22 @@ TEST(TensorFlow, resizes_by_area_and_by_kernels_that_reach_further) {
   }
 }
 
+TEST(TensorFlow, slices_and_pads_complex_numbers) {
+  const auto real_of = [](GraphMaker& m, const std::string& spectrum) {
+    m.node("y", "Real", {spectrum});
+    return run(m.read(), {Tensor::of<float>({1, 4}, {1, 2, 4, 8})});  // spectrum 15, -3 + 6i, -5
+  };
+  GraphMaker slice;
+  slice.input("x", {1, 4}).ints("length", {1}, {4}).ints("begin", {2}, {0, 1}).ints("end", {2}, {0, 3});
+  slice.ints("strides", {2}, {1, 1}).node("f", "RFFT", {"x", "length"});
+  slice.node("s", "StridedSlice", {"f", "begin", "end", "strides"}, {int_attribute("ellipsis_mask", 1)});
+  EXPECT_EQ(real_of(slice, "s"), (std::vector<double>{-3, -5}));
+  GraphMaker pad;
+  pad.input("x", {1, 4}).ints("length", {1}, {4}).ints("by", {2, 2}, {0, 0, 1, 0}).node("f", "RFFT", {"x", "length"});
+  pad.node("p", "Pad", {"f", "by"});
+  EXPECT_EQ(real_of(pad, "p"), (std::vector<double>{0, 15, -3, -5}));
+}
+
 TEST(TensorFlow, refuses_functions_that_change_state) {
   GraphMaker m;
   m.input("x", {2});
