@@ -140,7 +140,7 @@ std::string auto_build(const AutoOptions& given) {
   };
   add(deployed, Precision::f32);
   const auto& f = cpu::features();
-  if (f.avx512_bf16 || f.amx_bf16) add(deployed, Precision::bf16);
+  if (f.avx512_bf16 || f.amx_bf16 || f.neon_bf16) add(deployed, Precision::bf16);
   add(quantized.graph, Precision::int8);
   for (Row& r : rows) {
     if (t.progress && !t.progress({"benchmark", 0, 0, "", name_of(r.precision), -1}))

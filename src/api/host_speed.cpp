@@ -88,6 +88,39 @@ float f32_neon(int rounds) {
   return vgetq_lane_f32(s, 0);
 #undef HONE_STEP
 }
+// As text: what the intrinsics want of the compiler's options would hold for the whole file.
+#define HONE_ARM_STEP(NAME, ACC, TEXT)                                        \
+  ACC NAME(ACC c, uint8x16_t x, uint8x16_t y) {                               \
+    __asm__(".arch armv8.6-a+bf16+i8mm\n\t" TEXT : "+w"(c) : "w"(x), "w"(y)); \
+    return c;                                                                 \
+  }
+HONE_ARM_STEP(bfmmla, float32x4_t, "bfmmla %0.4s, %1.8h, %2.8h")
+HONE_ARM_STEP(smmla, int32x4_t, "smmla %0.4s, %1.16b, %2.16b")
+HONE_ARM_STEP(sdot, int32x4_t, "sdot %0.4s, %1.16b, %2.16b")
+#undef HONE_ARM_STEP
+float bf16_neon(int rounds) {
+  const uint8x16_t x = vreinterpretq_u8_u16(vdupq_n_u16(0x3c00)), y = x;
+#define HONE_STEP(a) bfmmla(a, x, y)
+  HONE_CHAINS
+  return vgetq_lane_f32(s, 0);
+#undef HONE_STEP
+}
+#undef HONE_START
+#define HONE_START(i) vdupq_n_s32(i)
+float int8_i8mm(int rounds) {
+  const uint8x16_t x = vdupq_n_u8(3), y = vdupq_n_u8(5);
+#define HONE_STEP(a) smmla(a, x, y)
+  HONE_CHAINS
+  return float(vgetq_lane_s32(s, 0));
+#undef HONE_STEP
+}
+float int8_dot(int rounds) {
+  const uint8x16_t x = vdupq_n_u8(3), y = vdupq_n_u8(5);
+#define HONE_STEP(a) sdot(a, x, y)
+  HONE_CHAINS
+  return float(vgetq_lane_s32(s, 0));
+#undef HONE_STEP
+}
 #undef HONE_START
 #endif
 #undef HONE_TWELVE
@@ -210,7 +243,13 @@ HostSpeed measure_host(int threads) {
   if (f.avx512_bf16) s.bf16_gflops = peak(pool, bf16_avx512, 12 * 16 * 4);
   if (f.avx512_vnni) s.int8_gops = peak(pool, int8_avx512, 12 * 16 * 8);
 #elif defined(__aarch64__)
+  // A product of matrices is 2 x 4 x 2 bf16 or 2 x 8 x 2 bytes.
   if (f.neon) s.f32_gflops = peak(pool, f32_neon, 12 * 4 * 2);
+  if (f.neon_bf16) s.bf16_gflops = peak(pool, bf16_neon, 12 * 16 * 2);
+  if (f.i8mm)
+    s.int8_gops = peak(pool, int8_i8mm, 12 * 32 * 2);
+  else if (f.dotprod)
+    s.int8_gops = peak(pool, int8_dot, 12 * 16 * 2);
 #endif
   s.read_gbs = read_bandwidth(pool);
   s.core_to_core_ns = core_latency_ns();

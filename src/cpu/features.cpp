@@ -33,6 +33,10 @@ uint64_t xcr0() {
 bool has_tiles(const Features& f) {
   return f.amx_int8 || f.amx_bf16;
 }
+bool rounds_to_bf16(const Features& f) {
+  return f.avx512_bf16 || f.neon_bf16;
+}
+
 // Linux: a process must ask for the 8 KiB of tile data once before its first tile instruction. It then cannot have
 // signal stacks too small for them, so nothing is asked for that is not used.
 void ask_for_tiles([[maybe_unused]] Features& f) {
@@ -108,20 +112,22 @@ Features capped(Features f, std::string_view level, std::string* warning) {
                                   {"amx", {&Features::amx_int8, &Features::amx_bf16}}};
   static constexpr Level arm[] = {{"neon", {&Features::neon}},
                                   {"dotprod", {&Features::dotprod}},
-                                  {"i8mm", {&Features::i8mm, &Features::neon_bf16}}};
+                                  {"i8mm", {&Features::i8mm}},
+                                  {"bf16", {&Features::neon_bf16}}};
   if (level == "reference") return {};
   bool known = false, had = false;
   for (const std::span<const Level> levels : {std::span<const Level>(x86), std::span<const Level>(arm)}) {
     const auto at = std::ranges::find(levels, level, &Level::name);
     if (at == levels.end()) continue;
     known = true;
-    had = at->in(f);
+    had = had || at->in(f);
     std::for_each(at + 1, levels.end(), [&f](const Level& above) { above.remove_from(f); });
   }
   if (!had && warning) {
-    *warning = "[cpu] HONE_ISA is '" + std::string(level) + "', " +
-               (known ? "which this machine does not have" : "which is no instruction set") + ": " + to_string(f) +
-               " is used (there are reference, avx2, avx512, vnni, bf16, amx; on ARM reference, neon, dotprod, i8mm)";
+    *warning =
+        "[cpu] HONE_ISA is '" + std::string(level) + "', " +
+        (known ? "which this machine does not have" : "which is no instruction set") + ": " + to_string(f) +
+        " is used (there are reference, avx2, avx512, vnni, bf16, amx; on ARM reference, neon, dotprod, i8mm, bf16)";
   }
   return f;
 }
@@ -137,7 +143,7 @@ const Features& features() {
       f = capped(f, cap, &warning);
       if (!warning.empty()) log(LogLevel::warning, warning);
     }
-    native_bf16 = f.avx512_bf16;
+    native_bf16 = rounds_to_bf16(f);
     return f;
   }();
   return found;
@@ -157,18 +163,18 @@ std::string to_string(const Features& f) {
   add(f.neon, "neon");
   add(f.dotprod, "dotprod");
   add(f.i8mm, "i8mm");
-  add(f.neon_bf16, "neon_bf16");
+  add(f.neon_bf16, "bf16");
   return s.empty() ? "reference" : s;
 }
 
 ScopedFeatures::ScopedFeatures(const Features& f) : f_(f) {
   features();
   replaced.store(&f_, std::memory_order_release);
-  native_bf16 = f_.avx512_bf16;
+  native_bf16 = rounds_to_bf16(f_);
 }
 ScopedFeatures::~ScopedFeatures() {
   replaced.store(nullptr, std::memory_order_release);
-  native_bf16 = features().avx512_bf16;
+  native_bf16 = rounds_to_bf16(features());
 }
 
 }  // namespace hone::cpu

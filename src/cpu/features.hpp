@@ -1,7 +1,8 @@
 // What the CPU at hand can do. Kernels ask for exact bits, never for a vendor or a model.
 //
 // The environment variable HONE_ISA caps the answer: reference | avx2 | avx512 | vnni | bf16 | amx (each includes those
-// before it) on x86, reference | neon | dotprod | i8mm on ARM. So every path can be tested on a machine that has more.
+// before it) on x86, reference | neon | dotprod | i8mm | bf16 on ARM. So every path can be tested on a machine that has
+// more.
 #pragma once
 #include <string>
 #include <string_view>
@@ -16,9 +17,9 @@ struct Features {
   bool amx_int8 = false;     ///< tiles granted by the kernel, tdpbusd
   bool amx_bf16 = false;     ///< tiles granted by the kernel, tdpbf16ps
   bool neon = false;
-  bool dotprod = false;  ///< sdot, udot
-  bool i8mm = false;     ///< smmla, usdot
-  bool neon_bf16 = false;
+  bool dotprod = false;    ///< sdot, udot
+  bool i8mm = false;       ///< smmla, usmmla
+  bool neon_bf16 = false;  ///< bfmmla, bfcvtn
   /// AMX kernels run with a scalar stand-in for the tile instructions. Never detected: tests set it.
   bool amx_stand_in = false;
   bool operator==(const Features&) const = default;
@@ -32,7 +33,8 @@ Features capped(Features all, std::string_view level, std::string* warning = nul
 /// Detected once, capped by HONE_ISA, or what `ScopedFeatures` says. Logs a warning, once, where HONE_ISA cannot be
 /// had.
 const Features& features();
-/// Says `features().avx512_bf16` to vector code; set by the first call of `features()`.
+/// Says `features().avx512_bf16 || features().neon_bf16`, an instruction that rounds to bf16, to vector code; set by
+/// the first call of `features()`.
 extern bool native_bf16;
 /// "avx512 vnni bf16": for reports and logs.
 std::string to_string(const Features& f);

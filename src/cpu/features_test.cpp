@@ -28,7 +28,11 @@ TEST(Features, cap_removes_what_lies_beyond_the_level) {
   EXPECT_EQ(capped(everything(), "reference"), Features{});
   Features dotprod = capped(everything(), "dotprod");
   EXPECT_TRUE(dotprod.neon && dotprod.dotprod);
-  EXPECT_FALSE(dotprod.i8mm);
+  EXPECT_FALSE(dotprod.i8mm || dotprod.neon_bf16);
+  Features i8mm = capped(everything(), "i8mm");
+  EXPECT_TRUE(i8mm.neon && i8mm.dotprod && i8mm.i8mm);
+  EXPECT_FALSE(i8mm.neon_bf16);
+  EXPECT_TRUE(bf16.neon_bf16 && bf16.i8mm);
 }
 
 TEST(Features, cap_never_adds) {
@@ -60,6 +64,11 @@ TEST(Features, a_level_of_another_architecture_is_warned_about) {
   EXPECT_EQ(capped(arm, "avx2"), arm);
   EXPECT_NE(warning_of(arm, "avx2").find("neon dotprod is used"), std::string::npos);
   EXPECT_EQ(warning_of(arm, "neon"), "");
+  EXPECT_NE(warning_of(arm, "i8mm").find("which this machine does not have"), std::string::npos);
+  EXPECT_NE(warning_of(arm, "bf16").find("which this machine does not have"), std::string::npos);
+  arm.i8mm = arm.neon_bf16 = true;
+  EXPECT_EQ(warning_of(arm, "bf16"), "");
+  EXPECT_EQ(capped(arm, "bf16"), arm);
 }
 
 TEST(Features, an_unknown_level_is_warned_about_and_caps_nothing) {

@@ -18,7 +18,7 @@ struct VectorIsaInfo {
   const char* suffix;
   bool Features::*has;
   const char* needs;
-  double cost;  ///< relative; the widest wins
+  double cost;  ///< relative, at equal clocks; the widest wins
 };
 
 #if defined(__x86_64__)
@@ -28,7 +28,7 @@ constexpr VectorIsaInfo vector_isas[] = {
 /// Calls the function `name` of the instruction set of index I in `vector_isas`.
 #define HONE_VECTOR_FN(I, name) (I == 0 ? avx512::name : avx2::name)
 #elif defined(__aarch64__)
-constexpr VectorIsaInfo vector_isas[] = {{VectorIsa::neon, "neon", &Features::neon, "the CPU has no NEON", 1.0}};
+constexpr VectorIsaInfo vector_isas[] = {{VectorIsa::neon, "neon", &Features::neon, "the CPU has no NEON", 3.0}};
 #define HONE_VECTOR_FN(I, name) (neon::name)
 #endif
 constexpr size_t num_vector_isas = sizeof(vector_isas) / sizeof(VectorIsaInfo);

@@ -23,7 +23,7 @@ inline std::vector<std::string> levels() {
 #if defined(__x86_64__)
   std::vector<std::string> all = {"avx2", "avx512", "vnni", "bf16", "amx"};
 #else
-  std::vector<std::string> all = {"neon", "dotprod", "i8mm"};
+  std::vector<std::string> all = {"neon", "dotprod", "i8mm", "bf16"};
 #endif
   std::vector<std::string> out;
   Features last{};

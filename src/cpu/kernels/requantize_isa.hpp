@@ -76,6 +76,36 @@ struct Requantizer {
     }
     return round_to_int(v);
   }
+#if HONE_LANES == 4
+  // The same of accumulators beside the residual `r` that `widened` made of its bytes.
+  HONE_MEMBER vi level_beside(vi acc, vf scale, vf offset, vf r) const {
+    vf v = to_float(acc) * scale + offset;
+    if constexpr (BETWEEN == Between::levels_and_residual)
+      v = clamp_to(nearest(v), level_low, level_high) * level_scale;
+    if constexpr (BETWEEN != Between::nothing) v = v + (r * residual_scale + residual_offset);
+    return round_to_int(v);
+  }
+  HONE_MEMBER void widened(const uint8_t* residual, vf (&to)[4]) const {
+    const uint8x16_t bytes = veorq_u8(vld1q_u8(residual), vdupq_n_u8(residual_signed ? 0x80 : 0));
+    const uint16x8_t low_half = vmovl_u8(vget_low_u8(bytes)), high_half = vmovl_high_u8(bytes);
+    to[0] = (vf)vcvtq_f32_u32(vmovl_u16(vget_low_u16(low_half)));
+    to[1] = (vf)vcvtq_f32_u32(vmovl_high_u16(low_half));
+    to[2] = (vf)vcvtq_f32_u32(vmovl_u16(vget_low_u16(high_half)));
+    to[3] = (vf)vcvtq_f32_u32(vmovl_high_u16(high_half));
+  }
+  // Bytes of four vectors of levels, one after the other.
+  HONE_MEMBER uint8x16_t pack(vi a, vi b, vi c, vi d) const {
+    const auto words = [this](vi x, vi y) __attribute__((always_inline)) {
+      const int16x8_t both = vqmovn_high_s32(vqmovn_s32((int32x4_t)x), (int32x4_t)y);
+      return vqaddq_s16(both, vuzp1q_s16((int16x8_t)zero, (int16x8_t)zero));
+    };
+    const uint8x16_t bytes = vqmovun_high_s16(vqmovun_s16(words(a, b)), words(c, d));
+    const auto limit = [](vi v) __attribute__((always_inline)) {
+      return vdupq_laneq_u8((uint8x16_t)v, 0);
+    };
+    return veorq_u8(vminq_u8(vmaxq_u8(bytes, limit(low)), limit(high)), vdupq_n_u8(flip));
+  }
+#endif
   // The same of a sum that is no integer, however large.
   HONE_MEMBER static vi level(vf sum, vf scale, vf offset) {
     return round_to_int(minimum(set1(1e9f), sum * scale + offset));

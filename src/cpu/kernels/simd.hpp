@@ -291,17 +291,28 @@ HONE_INLINE void store_words(uint16_t* p, vh v, int n) {
 }
 
 // bf16 is the upper half of a float. To bf16: nearest even; a NaN stays one. The instruction takes numbers below 2^-126
-// for zero.
+// for zero on x86; on ARM it keeps them.
+// Volatile: else the compiler may run the instruction first and choose afterwards.
 #if defined(__AVX512BF16__)
 HONE_INLINE vh to_bf16(vf v) {
   return (vh)_mm512_cvtneps_pbh((__m512)v);
+}
+#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+HONE_INLINE vh to_bf16(vf v) {
+  return (vh)vreinterpret_u16_bf16(vcvt_bf16_f32((float32x4_t)v));
 }
 #else
 HONE_INLINE vh to_bf16(vf v) {
 #if HONE_LANES == 16
   if (native_bf16) {
     vh h;
-    __asm__("vcvtneps2bf16 %1, %0" : "=v"(h) : "v"(v));
+    __asm__ volatile("vcvtneps2bf16 %1, %0" : "=v"(h) : "v"(v));
+    return h;
+  }
+#elif HONE_LANES == 4
+  if (native_bf16) {
+    vh h;
+    __asm__ volatile(".arch_extension bf16\n\tbfcvtn %0.4h, %1.4s" : "=w"(h) : "w"(v));
     return h;
   }
 #endif

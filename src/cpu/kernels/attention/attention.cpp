@@ -137,6 +137,7 @@ void AttentionKernel::pack(const KernelArgs& args, const Scratch& s, int64_t mat
       const int n = int(std::min<int64_t>(16, spec_.keys - p * 16));
       isa_.columns(from + p * 16 * row * element, row * element, n, k_.steps(), reinterpret_cast<uint32_t*>(to));
       std::memset(to + k_.steps() * 64, 0, size_t(k_.padded_steps() - k_.steps()) * 64);
+      if (dense_.deep) deepen(to, k_.padded_steps());
     }
   }
   if (!values) return;
@@ -152,6 +153,7 @@ void AttentionKernel::pack(const KernelArgs& args, const Scratch& s, int64_t mat
       isa_.pairs(reinterpret_cast<const uint16_t*>(at), row, spec_.keys, n, reinterpret_cast<uint16_t*>(to));
     }
     std::memset(to + v_.steps() * 64, 0, size_t(v_.padded_steps() - v_.steps()) * 64);
+    if (dense_.deep) deepen(to, v_.padded_steps());
   }
 }
 
@@ -181,6 +183,7 @@ void AttentionKernel::pack_bytes(const KernelArgs& args, const Scratch& s, int64
       std::memset(to + k_.steps() * 64, 0, size_t(k_.padded_steps() - k_.steps()) * 64);
       isa_.sums(to, k_.steps(), s.comp + p * 16);
       for (int c = 0; c < 16; ++c) s.comp[p * 16 + c] *= low;
+      if (dense_.deep) deepen(to, k_.padded_steps());
     }
   }
   if (!values) return;
@@ -189,6 +192,7 @@ void AttentionKernel::pack_bytes(const KernelArgs& args, const Scratch& s, int64
     uint8_t* to = s.v + p * v_.panel_stride();
     isa_.quads(s.copy + p * 16, wide_, spec_.keys, to);
     std::memset(to + v_.steps() * 64, 0, size_t(v_.padded_steps() - v_.steps()) * 64);
+    if (dense_.deep) deepen(to, v_.padded_steps());
   }
 }
 

@@ -74,10 +74,11 @@ Support supports_kind(const KernelQuery& q, DenseKind kind, bool cpu_has_it, con
   return supports_epilogue(q);
 }
 
-DenseSpec spec_of(const KernelQuery& q, const Problem& p, DenseKind kind) {
+DenseSpec spec_of(const KernelQuery& q, const Problem& p, const DenseRow& r) {
   const Window& v = p.window;
   DenseSpec s;
-  s.kind = kind;
+  s.kind = r.kind;
+  s.deep = r.isa->deep;
   s.images = v.images;
   s.in_h = v.in_h;
   s.in_w = v.in_w;
@@ -146,7 +147,7 @@ double cost_of(const Problem& p, const DenseRow& r, const PackedB& packed) {
 KernelPlan plan_row(const KernelQuery& q, const DenseRow& r) {
   KernelPlan plan;
   const Problem p = *problem_of(q);
-  const PackedB packed = spec_of(q, p, r.kind).packed();
+  const PackedB packed = spec_of(q, p, r).packed();
   if (q.inputs[1].constant) plan.packs.push_back({1, packed.form()});
   plan.cost = cost_of(p, r, packed);
   // Pixels gathered from planes.
@@ -154,12 +155,12 @@ KernelPlan plan_row(const KernelQuery& q, const DenseRow& r) {
   return plan;
 }
 
-Tensor pack_kind(const KernelQuery& q, DenseKind kind) {
+Tensor pack_row(const KernelQuery& q, const DenseRow& r) {
   const Problem p = *problem_of(q);
-  const DenseSpec s = spec_of(q, p, kind);
+  const DenseSpec s = spec_of(q, p, r);
   const PackedB shape = s.packed();
   Tensor value = q.inputs[1].value;
-  if (kind != DenseKind::int8 && value.element_type() != ElementType::bf16) value = value.converted(ElementType::f32);
+  if (r.kind != DenseKind::int8 && value.element_type() != ElementType::bf16) value = value.converted(ElementType::f32);
   const auto from = source_of(s, value.element_type());
   from->source.data = value.raw();
   from->source.run_offsets = from->run_offsets.data();
@@ -168,11 +169,11 @@ Tensor pack_kind(const KernelQuery& q, DenseKind kind) {
   return out;
 }
 
-std::unique_ptr<PreparedKernel> prepare_kind(const KernelQuery& q, DenseKind kind, const DenseIsa& isa) {
+std::unique_ptr<PreparedKernel> prepare_row(const KernelQuery& q, const DenseRow& r) {
   const Problem p = *problem_of(q);
-  DenseSpec s = spec_of(q, p, kind);
-  EpiloguePlan epilogue(q, p.groups * p.columns, p.window.out_h * p.window.out_w, kind == DenseKind::int8);
-  if (kind == DenseKind::int8) {
+  DenseSpec s = spec_of(q, p, r);
+  EpiloguePlan epilogue(q, p.groups * p.columns, p.window.out_h * p.window.out_w, r.kind == DenseKind::int8);
+  if (r.kind == DenseKind::int8) {
     const Quantization &x = *q.inputs[0].quantization, &w = *q.inputs[1].quantization;
     std::vector<float> dequant(size_t(p.groups * p.columns) + 16);
     for (size_t c = 0; c < dequant.size(); ++c) {
@@ -182,7 +183,7 @@ std::unique_ptr<PreparedKernel> prepare_kind(const KernelQuery& q, DenseKind kin
   }
   const bool packed = q.inputs[1].constant;
   auto loose = packed ? nullptr : source_of(s, q.inputs[1].type);
-  return std::make_unique<DenseKernel>(std::move(s), isa, std::move(epilogue), q.threads, std::move(loose));
+  return std::make_unique<DenseKernel>(std::move(s), *r.isa, std::move(epilogue), q.threads, std::move(loose));
 }
 
 template <size_t I>
@@ -190,8 +191,8 @@ struct Row {
   static constexpr const DenseRow& r = dense_rows[I];
   static Support supports(const KernelQuery& q) { return supports_kind(q, r.kind, features().*r.has, r.needs); }
   static KernelPlan plan(const KernelQuery& q) { return plan_row(q, r); }
-  static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_kind(q, r.kind); }
-  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return prepare_kind(q, r.kind, *r.isa); }
+  static Tensor pack(const KernelQuery& q, const PackedInput&) { return pack_row(q, r); }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) { return prepare_row(q, r); }
 };
 
 template <size_t... I>

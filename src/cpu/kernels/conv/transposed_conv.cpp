@@ -39,9 +39,10 @@ std::optional<Problem> problem_of(const KernelQuery& q, const char** why) {
   return p;
 }
 
-DenseSpec spec_of(const KernelQuery& q, const Problem& p, DenseKind kind) {
+DenseSpec spec_of(const KernelQuery& q, const Problem& p, const DenseRow& r) {
   DenseSpec s;
-  s.kind = kind;
+  s.kind = r.kind;
+  s.deep = r.isa->deep;
   s.images = p.images;
   s.in_h = s.out_h = p.in_h;
   s.in_w = s.out_w = p.in_w;
@@ -90,7 +91,7 @@ struct Row {
     const char* why = nullptr;
     const Problem p = *problem_of(q, &why);
     KernelPlan plan;
-    plan.packs.push_back({1, std::string("taps_") + packed_form(r.kind)});
+    plan.packs.push_back({1, std::string("taps_") + packed_form(r.kind, r.isa->deep)});
     plan.cost = 1 + 2e-3 * double(p.images * p.in_h * p.in_w * p.kernel_h * p.kernel_w) *
                         double(p.channels * p.columns) / r.rate(p.images * p.in_h * p.in_w, p.channels);
     return plan;
@@ -99,7 +100,7 @@ struct Row {
   static Tensor pack(const KernelQuery& q, const PackedInput&) {
     const char* why = nullptr;
     const Problem p = *problem_of(q, &why);
-    const PackedB shape = spec_of(q, p, r.kind).packed();
+    const PackedB shape = spec_of(q, p, r).packed();
     Tensor value = q.inputs[1].value;
     if (r.kind != DenseKind::int8 && value.element_type() != ElementType::bf16)
       value = value.converted(ElementType::f32);
@@ -120,7 +121,7 @@ struct Row {
         dequant[c] = q.inputs[0].quantization->scale(0) * w.scale(std::min(c, size_t(p.columns - 1)));
       epilogue.set_dequant(std::move(dequant), p.channels);
     }
-    return std::make_unique<DenseKernel>(spec_of(q, p, r.kind), *r.isa, std::move(epilogue), q.threads, nullptr);
+    return std::make_unique<DenseKernel>(spec_of(q, p, r), *r.isa, std::move(epilogue), q.threads, nullptr);
   }
 };
 

@@ -56,11 +56,18 @@ int rows_alike(const uint64_t* seen, int64_t n, int most) {
   return int((alike + (alike + most - 1) / most - 1) / ((alike + most - 1) / most));
 }
 
+// The tiles that take bytes of A as they are, if there are any.
+const DenseIsa& tiles_for(const DenseSpec& s, const DenseIsa& isa) {
+  const DenseIsa* of_signed = isa.of_signed;
+  return of_signed && (s.a_type == Num::s8 || of_signed->flips) ? *of_signed : isa;
+}
+
 }  // namespace
 
 PackedB DenseSpec::packed() const {
   PackedB p;
   p.kind = kind;
+  p.deep = deep;
   p.groups = groups;
   p.columns = columns;
   p.runs = taps_are_contiguous() ? kernel_h : kernel_h * kernel_w;
@@ -73,12 +80,16 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
                          std::unique_ptr<LooseB> loose_b)
     : spec_(std::move(spec)),
       packed_(spec_.packed()),
-      isa_(isa),
+      isa_(tiles_for(spec_, isa)),
       finish_(with_bf16(isa.epilogue)),
       epilogue_(std::move(epilogue)),
       threads_(std::max(1, threads)),
       loose_(std::move(loose_b)) {
-  if (spec_.kind == DenseKind::int8) epilogue_.make_curve(finish_);
+  signed_ = &isa_ == isa.of_signed;
+  if (spec_.kind == DenseKind::int8) {
+    epilogue_.make_curve(finish_);
+    zero_ = spec_.a_zero + (flips_copy() ? 128 : signed_ && spec_.a_type == Num::u8 ? -128 : 0);
+  }
   no_bias_.assign(size_t(round_up(packed_.groups * packed_.columns, 16)) + 64, 0.0f);
   a_bytes_ = spec_.kind == DenseKind::f32 ? 4 : spec_.kind == DenseKind::bf16 ? 2 : 1;
   plan_input();
@@ -92,11 +103,14 @@ DenseKernel::DenseKernel(DenseSpec spec, const DenseIsa& isa, EpiloguePlan epilo
   }
 }
 
-// A is copied where it is of another type, not channels-last, signed (the products want u8), or ends a run inside a
+// A is copied where it is of another type, not channels-last, signed (if the products want u8), or ends a run inside a
 // step; or padded, unless the pointers know.
 void DenseKernel::plan_input() {
   const DenseSpec& s = spec_;
-  const Num wanted = s.kind == DenseKind::f32 ? Num::f32 : s.kind == DenseKind::bf16 ? Num::bf16 : Num::u8;
+  const Num wanted = s.kind == DenseKind::f32    ? Num::f32
+                     : s.kind == DenseKind::bf16 ? Num::bf16
+                     : signed_                   ? s.a_type
+                                                 : Num::u8;
   const int64_t reach_h = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
   const int64_t reach_w = (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
   const bool padded = s.pad_top > 0 || s.pad_left > 0 || reach_h - s.pad_top > s.in_h || reach_w - s.pad_left > s.in_w;
@@ -114,7 +128,7 @@ void DenseKernel::plan_input() {
   if (by_taps_) {
     copy_ = false;
     zeros_.assign(size_t(s.a_channels() * a_bytes_ + 128), s.kind == DenseKind::int8 ? uint8_t(s.a_zero) : 0);
-    leaves_out_ = packed_.run_sums && s.num_b == 1 && zeros_[0] != 0;
+    leaves_out_ = packed_.run_sums && s.num_b == 1 && zero_ != 0;
   }
 }
 
@@ -260,12 +274,11 @@ void DenseKernel::run(const KernelArgs& args) noexcept {
   }
   const int32_t* comp = zero_comp_.data();
   if (spec_.kind == DenseKind::int8) {
-    const int32_t zero = spec_.a_zero + (spec_.a_type == Num::s8 ? 128 : 0);
-    if (zero != 0 && !leaves_out_) {
+    if (zero_ != 0 && !leaves_out_) {
       for (int64_t i = 0; i < spec_.num_b; ++i) {
         int32_t* c = reinterpret_cast<int32_t*>(scratch + i * comp_bytes_);
         const int32_t* sums = reinterpret_cast<const int32_t*>(job.b + i * b_bytes_ + packed_.sums_offset());
-        for (int64_t k = 0; k < packed_.groups * packed_.columns; ++k) c[k] = zero * sums[k];
+        for (int64_t k = 0; k < packed_.groups * packed_.columns; ++k) c[k] = zero_ * sums[k];
       }
       comp = reinterpret_cast<const int32_t*>(scratch);
       job.comp_stride = comp_bytes_ / 4;
@@ -351,6 +364,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
   RealEnd end;
   t.run = runs_.data();
   t.runs = taps;
+  t.flip = signed_ && d.a_type == Num::u8 ? 0x80 : 0;
   t.steps = steps_;
   t.panel_stride = packed_.panel_stride();
   TileView view, waiting;
@@ -418,7 +432,7 @@ void DenseKernel::run_strip(const Job& job, const Strip& s, int64_t block_begin,
       while (begin < pixels) {
         const int most = isa_.max_rows[panels - 1];
         int rows = int(shortest + (index >= per_line - longer));
-        if (isa_.row_block > 1) rows = int(std::min<int64_t>(most, line - index * most));
+        if (isa_.row_block > 1 || isa_.whole_tiles) rows = int(std::min<int64_t>(most, line - index * most));
         if (far) rows = rows_alike(seen + begin, pixels - begin, most);
         view.rows = rows;
         view.row0 = row0 + begin;
@@ -516,7 +530,7 @@ int64_t DenseKernel::point_at_taps(const Job& job, const Strip& s, const uint8_t
   const DenseSpec& d = spec_;
   const int64_t pixels = s.images * s.rows * d.out_w, ahead = most_pixels_ + surplus_rows;
   std::memset(seen, 0, size_t(pixels) * sizeof *seen);
-  const bool padding_counts = zeros_[0] != 0 && !leaves_out_;
+  const bool padding_counts = zero_ != 0 && !leaves_out_;
   for (int64_t tap = 0; tap < d.kernel_h * d.kernel_w; ++tap) {
     const int64_t left = tap % d.kernel_w * d.dilation_w - d.pad_left;
     const uint8_t** to = pointers + tap * ahead;
@@ -548,7 +562,7 @@ void DenseKernel::correct(const Job& job, uint64_t taps, const TileView& tile, i
     const int32_t* run = sums + __builtin_ctzll(taps) * packed_.sums_stride();
     for (int c = 0; c < tile.cols; ++c) comp[c] += run[c];
   }
-  for (int c = 0; c < tile.cols; ++c) comp[c] *= spec_.a_zero;
+  for (int c = 0; c < tile.cols; ++c) comp[c] *= zero_;
   const RequantView& q = job.epilogue.requant;
   if (!q.scale) return;
   for (int c = 0; c < tile.cols; ++c) offset[c] = q.offset[tile.col0 + c] - float(comp[c]) * q.scale[tile.col0 + c];

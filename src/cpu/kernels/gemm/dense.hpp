@@ -21,6 +21,7 @@ namespace hone::cpu {
 /// A product of `images` planes in_h x in_w with windows; a matrix product is a plane of M x 1 with 1 x 1 windows.
 struct DenseSpec {
   DenseKind kind = DenseKind::f32;
+  bool deep = false;  ///< as the tiles want B
   int64_t images = 1, in_h = 1, in_w = 1, out_h = 1, out_w = 1;
   int64_t groups = 1, channels = 0, columns = 0;  ///< of one group
   /// Groups as taps of a transposed convolution that read the same pixels: those of group g are results
@@ -64,6 +65,7 @@ class DenseKernel : public PreparedKernel {
   void plan_input();
   void plan_runs();
   bool cuts_rows(int64_t row_bytes) const;
+  bool flips_copy() const { return spec_.a_type == Num::s8 && !signed_; }
   int64_t thread_bytes() const { return copy_bytes_ + pointer_bytes_ + sum_bytes_; }
   bool tiles_end(const EpilogueView& e) const;
   void run_part(const Job& job, int part) const;
@@ -85,6 +87,8 @@ class DenseKernel : public PreparedKernel {
   EpiloguePlan epilogue_;
   int threads_;
   std::unique_ptr<LooseB> loose_;
+  bool signed_ = false;  ///< tiles read signed bytes
+  int32_t zero_ = 0;     ///< what stands for 0 in A as the tiles read it
   std::vector<Strip> strips_;
   std::vector<TileRun> runs_;
   int64_t steps_ = 0;  ///< of a run

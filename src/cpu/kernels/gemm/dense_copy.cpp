@@ -65,7 +65,7 @@ void DenseKernel::copy_pixels(const uint8_t* from, int64_t step, uint8_t* to, in
       isa_.bf16_to_f32(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), n);
     } else if (d.kind == DenseKind::bf16 && d.a_type == Num::f32) {
       isa_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), n);
-    } else if (d.a_type == Num::s8) {
+    } else if (flips_copy()) {
       for (int64_t i = 0; i < n; ++i) to[i] = from[i] ^ 0x80;
     } else {
       std::memcpy(to, from, size_t(n * a_bytes_));
@@ -114,7 +114,7 @@ const uint8_t* DenseKernel::convert(const uint8_t* from, uint8_t* to, int64_t n)
     if (d.a_type == Num::bf16) return from;
     isa_.f32_to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<uint16_t*>(to), n);
   } else {
-    if (d.a_type != Num::s8) return from;
+    if (!flips_copy()) return from;
     for (int64_t i = 0; i < n; ++i) to[i] = from[i] ^ 0x80;
   }
   return to;
@@ -152,7 +152,7 @@ void DenseKernel::copy_strip(const uint8_t* a, const Strip& s, uint8_t* to) cons
   const DenseSpec& d = spec_;
   const int64_t pixel = d.a_channels() * a_bytes_;
   const int64_t in_rows = (s.rows - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
-  const int padding = d.kind == DenseKind::int8 ? (d.a_zero + (d.a_type == Num::s8 ? 128 : 0)) & 0xff : 0;
+  const int padding = d.kind == DenseKind::int8 ? (d.a_zero + (flips_copy() ? 128 : 0)) & 0xff : 0;
   const int64_t source_bytes = int64_t(num_bytes(d.a_type));
   // Columns [left, right) of the copy come from the input.
   const int64_t left = std::min(d.pad_left, copy_w_), right = std::max(left, std::min(copy_w_, d.pad_left + d.in_w));

@@ -1,6 +1,7 @@
 #define HONE_NS neon
 #define HONE_LANES 4
 #define HONE_EPILOGUE_NS neon
+#include "cpu/kernels/gemm/neon_isa.hpp"
 #include "cpu/kernels/gemm/tile_isa.hpp"
 
 namespace hone::cpu::neon {
@@ -32,9 +33,21 @@ struct DotInt8 {
   }
 };
 
-// 32 registers: 6 x 16 in f32; less where B is widened.
-HONE_DENSE_TABLE_1(dense_f32, 6, true, HONE_T(DotF32, 1, 1), HONE_T(DotF32, 2, 1), HONE_T(DotF32, 3, 1),
-                   HONE_T(DotF32, 4, 1), HONE_T(DotF32, 5, 1), HONE_T(DotF32, 6, 1))
+struct LaneF32 {
+  static constexpr bool integer = false, ends_bf16 = false;
+  using Acc = float32x4_t;
+  HONE_INLINE uint8x16_t flipped(uint8x16_t a, uint8_t) { return a; }
+  // Not vfmaq_laneq_f32: gcc 12 would copy each lane to a vector first, for which there are no registers.
+  template <int LANE>
+  HONE_INLINE Acc step(Acc c, uint8x16_t b, uint8x16_t a) {
+    __asm__("fmla %0.4s, %1.4s, %2.s[%c3]" : "+w"(c) : "w"(b), "w"(a), "i"(LANE));
+    return c;
+  }
+};
+
+extern const DenseIsa dense_f32;
+const DenseIsa dense_f32 = HONE_NEON_TABLE(lane_table, LaneF32);
+// Less where B is widened.
 HONE_DENSE_TABLE_1(dense_bf16, 4, false, HONE_T(DotBf16Wide, 1, 1), HONE_T(DotBf16Wide, 2, 1),
                    HONE_T(DotBf16Wide, 3, 1), HONE_T(DotBf16Wide, 4, 1))
 HONE_DENSE_TABLE_1(dense_int8, 1, false, HONE_T(DotInt8, 1, 1))

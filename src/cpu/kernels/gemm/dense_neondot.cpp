@@ -1,6 +1,6 @@
 #define HONE_NS neondot
 #define HONE_LANES 4
-#define HONE_EPILOGUE_NS neon
+#include "cpu/kernels/gemm/neon_isa.hpp"
 #include "cpu/kernels/gemm/tile_isa.hpp"
 
 namespace hone::cpu::neondot {
@@ -30,7 +30,29 @@ struct DotInt8 {
   HONE_INLINE void put(void* c, int64_t i, Acc v) { vst1q_s32(static_cast<int32_t*>(c) + i, v); }
 };
 
-HONE_DENSE_TABLE_1(dense_int8, 4, false, HONE_T(DotInt8, 1, 1), HONE_T(DotInt8, 2, 1), HONE_T(DotInt8, 3, 1),
-                   HONE_T(DotInt8, 4, 1))
+// The same for who knows the sums of B anyhow and puts them right himself: no product is spent on them.
+struct DotSigned {
+  static constexpr bool integer = true, ends_bf16 = false;
+  using Acc = int32x4_t;
+  HONE_INLINE uint8x16_t flipped(uint8x16_t a, uint8_t flip) { return veorq_u8(a, vdupq_n_u8(flip)); }
+  template <int LANE>
+  HONE_INLINE Acc step(Acc c, uint8x16_t b, uint8x16_t a) {
+    return vdotq_laneq_s32(c, vreinterpretq_s8_u8(b), vreinterpretq_s8_u8(a), LANE);
+  }
+};
+
+static constexpr DenseIsa dense_s8 = HONE_NEON_TABLE(lane_table, DotSigned);
+static constexpr DenseIsa dense_u8 = {
+    {{HONE_T(DotInt8, 1, 1), HONE_T(DotInt8, 2, 1), HONE_T(DotInt8, 3, 1), HONE_T(DotInt8, 4, 1)}},
+    {4, 0, 0, 0},
+    1,
+    neon::epilogue_tile,
+    neon::f32_to_bf16,
+    neon::bf16_to_f32,
+    neon::f16_to_f32,
+    nullptr,
+    nullptr};
+extern const DenseIsa dense_int8;
+const DenseIsa dense_int8 = with_signed(dense_u8, &dense_s8);
 
 }  // namespace hone::cpu::neondot

@@ -46,10 +46,12 @@ constexpr DenseRow dense_rows[] = {
 };
 #elif defined(__aarch64__)
 constexpr DenseRow dense_rows[] = {
-    {"f32_6x16__neon", DenseKind::f32, &neon::dense_f32, &Features::neon, "NEON", 20},
-    {"bf16_4x16__neon", DenseKind::bf16, &neon::dense_bf16, &Features::neon, "NEON", 15},
-    {"int8_1x16__neon", DenseKind::int8, &neon::dense_int8, &Features::neon, "NEON", 15},
-    {"int8_4x16__neondot", DenseKind::int8, &neondot::dense_int8, &Features::dotprod, "NEON dot products", 50},
+    {"f32_6x16__neon", DenseKind::f32, &neon::dense_f32, &Features::neon, "NEON", 35},
+    {"bf16_4x16__neon", DenseKind::bf16, &neon::dense_bf16, &Features::neon, "NEON", 20},
+    {"int8_1x16__neon", DenseKind::int8, &neon::dense_int8, &Features::neon, "NEON", 20},
+    {"int8_6x16__neondot", DenseKind::int8, &neondot::dense_int8, &Features::dotprod, "NEON dot products", 140},
+    {"int8_6x16__neoni8mm", DenseKind::int8, &neoni8mm::dense_int8, &Features::i8mm, "NEON I8MM", 280},
+    {"bf16_6x16__neonbf16", DenseKind::bf16, &neonbf16::dense_bf16, &Features::neon_bf16, "NEON BF16", 100},
     {"bf16_32x32__amx_stand_in", DenseKind::bf16, &amx_stand_in::dense_bf16, &Features::amx_stand_in,
      "stand-in for AMX", 0.2},
     {"int8_32x32__amx_stand_in", DenseKind::int8, &amx_stand_in::dense_int8, &Features::amx_stand_in,

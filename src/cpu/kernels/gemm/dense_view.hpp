@@ -30,7 +30,7 @@ struct TileArgs {
   const uint8_t* const* a;  ///< one pointer per row, for each run or for all
   const TileRun* run;
   int64_t runs, steps;  ///< steps of 4 bytes in each run
-  // b = [panels][runs][padded steps][16][4 bytes]
+  // b = [panels][runs][padded steps][16][4 bytes], or, deep, [panels][runs][padded steps / 2][16][8 bytes]
   const uint8_t* b;
   int64_t panel_stride;
   void* c;  ///< rows x (16 * panels) accumulators, f32 or i32, 16 * panels apart
@@ -42,6 +42,7 @@ struct TileArgs {
   int64_t ld_out;
   int rows, cols;      ///< of the tile that are results
   const RealEnd* end;  ///< results instead of accumulators; null: `c`
+  uint8_t flip;        ///< of tiles that flip: bytes of A are signed ones ^ this
 };
 using TileFn = void (*)(const TileArgs&);
 
@@ -67,6 +68,11 @@ struct DenseIsa {
   bool ends_f32 = false, ends_bf16 = false;  ///< can tiles write results of that type themselves?
   /// As `tiles`, where the last panel has at most 8 columns; null: none.
   TileFn halves[max_tile_panels][max_tile_rows] = {};
+  /// The same of signed bytes of A; null: there is none.
+  const DenseIsa* of_signed = nullptr;
+  bool flips = false;        ///< tiles of signed bytes heed `TileArgs::flip`: they take unsigned ones too, 128 less
+  bool whole_tiles = false;  ///< rows go to the highest tiles that they fill; else they are shared out evenly
+  bool deep = false;         ///< B lies in its deep form: steps in pairs
 };
 
 #define HONE_DENSE_ISA(ISA)         \
@@ -83,6 +89,8 @@ HONE_DENSE_ISA(amx)
 HONE_DENSE_ISA(amx_stand_in)
 HONE_DENSE_ISA(neon)
 HONE_DENSE_ISA(neondot)
+HONE_DENSE_ISA(neoni8mm)
+HONE_DENSE_ISA(neonbf16)
 #undef HONE_DENSE_ISA
 
 }  // namespace hone::cpu

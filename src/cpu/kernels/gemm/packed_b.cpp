@@ -152,8 +152,22 @@ void column_sums(const PackedB& s, const int8_t* panel, int64_t columns, int32_t
 
 }  // namespace
 
-const char* packed_form(DenseKind kind) {
+const char* packed_form(DenseKind kind, bool deep) {
+  if (deep && kind != DenseKind::f32) return kind == DenseKind::bf16 ? "b16x4_bf16" : "b16x8_s8_colsum";
   return kind == DenseKind::f32 ? "b16_f32" : kind == DenseKind::bf16 ? "b16x2_bf16" : "b16x4_s8_colsum";
+}
+
+// src = step/2-2-16-4  dst = step/2-16-2-4
+void deepen(uint8_t* panel, int64_t steps) {
+  for (int64_t s = 0; s < steps; s += 2, panel += 128) {
+    Words word[8];
+    std::memcpy(word, panel, 128);
+    for (int i = 0; i < 4; ++i) {
+      const Words low = in_turns<0>(word[i], word[i + 4]), high = in_turns<2>(word[i], word[i + 4]);
+      std::memcpy(panel + 32 * i, &low, 16);
+      std::memcpy(panel + 32 * i + 16, &high, 16);
+    }
+  }
 }
 
 void pack_panels(const PackedB& s, const SourceB& from, uint8_t* to, int64_t begin, int64_t end) {
@@ -180,6 +194,7 @@ void pack_panels(const PackedB& s, const SourceB& from, uint8_t* to, int64_t beg
       column_sums(s, reinterpret_cast<const int8_t*>(at), std::min<int64_t>(16, s.columns - panel * 16), sums,
                   run_sums);
     }
+    if (s.deep) deepen(at, s.runs * s.padded_steps());
   }
 }
 

@@ -4,6 +4,7 @@
 //   b16x2_bf16    [panels][runs][steps][16][2]         bf16, steps of a run padded to 16 (32 values of K)
 //   b16x4_s8      [panels][runs][steps][16][4]         s8, steps of a run padded to 16 (64 values of K), then i32
 //   column sums
+//   b16x4_bf16, b16x8_s8  the same with steps in pairs, [16][4] and [16][8]: the deep forms, of bfmmla and smmla
 //
 // One form serves vpdpbusd, vdpbf16ps and the AMX tiles. A run is a stretch of K that is contiguous in A; all runs have
 // one length.
@@ -18,7 +19,7 @@ namespace hone::cpu {
 
 enum class DenseKind : uint8_t { f32, bf16, int8 };
 
-const char* packed_form(DenseKind kind);
+const char* packed_form(DenseKind kind, bool deep = false);
 
 /// The shape of a packed B.
 struct PackedB {
@@ -27,6 +28,7 @@ struct PackedB {
   int64_t columns = 0;  ///< of one group
   int64_t runs = 1;
   int64_t run_length = 0;  ///< values of K in a run
+  bool deep = false;       ///< not of f32
   bool run_sums = false;   ///< column sums of each run too: taps may be left out of the products of integers
 
   int64_t values_per_step() const { return kind == DenseKind::f32 ? 1 : kind == DenseKind::bf16 ? 2 : 4; }
@@ -45,7 +47,9 @@ struct PackedB {
     if (kind != DenseKind::int8) return size_t(sums_offset());
     return size_t(run_sums_offset() + (run_sums ? runs * sums_stride() * 4 : 0));
   }
-  const char* form() const { return run_sums ? "b16x4_s8_runsum" : packed_form(kind); }
+  const char* form() const {
+    return !run_sums ? packed_form(kind, deep) : deep ? "b16x8_s8_runsum" : "b16x4_s8_runsum";
+  }
 };
 
 /// Where the values of B lie. A run is `length / inner` taps of `inner` values each: value k of run r of column c of
@@ -58,6 +62,8 @@ struct SourceB {
   int64_t inner, inner_step, outer_step;
 };
 
+/// Steps of a panel, an even number, to those of the deep form, in place.
+void deepen(uint8_t* panel, int64_t steps);
 /// Packs panels [begin, end) of all groups (panel p of group g has index g * panels() + p).
 void pack_panels(const PackedB& shape, const SourceB& from, uint8_t* to, int64_t begin, int64_t end);
 /// Packs everything on the pool, or on the caller alone where `pool` is null.

@@ -33,6 +33,7 @@ constexpr LowBitIsaRow isa_rows[] = {
 };
 #elif defined(__aarch64__)
 constexpr LowBitIsaRow isa_rows[] = {
+    {"16x__neondot", &neondot::low_bit, neon::epilogue_tile, &Features::dotprod, "NEON dot products", 16, 120},
     {"16x__neon", &neon::low_bit, neon::epilogue_tile, &Features::neon, "NEON", 16, 20},
 };
 #endif

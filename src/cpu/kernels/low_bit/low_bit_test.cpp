@@ -117,11 +117,10 @@ TEST(LowBit, refuses_what_it_cannot_keep) {
   node.constant(Tensor(u4, {16, 8}));
   node.constant(Tensor(f32, {16, 2}));
   node.q.outputs = {Node::desc(f32, {1, 16})};
-  for (const Kernel* row : kernels_for("CompressedMatMul")) {
-    if (std::string(row->provider) != "hone") continue;
-    EXPECT_TRUE(row->supports(node.q)) << row->name;
-    break;
-  }
+  int takers = 0;
+  for (const Kernel* row : kernels_for("CompressedMatMul"))
+    takers += std::string(row->provider) == "hone" && row->supports(node.q);
+  EXPECT_GT(takers, 0);
   Tensor z(f32, {16, 2});
   set_element(z, 5, 0.5);
   node.constant(z);

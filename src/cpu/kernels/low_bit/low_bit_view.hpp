@@ -1,9 +1,9 @@
 // Products with weights of 4 or 8 bits that are read as they are stored, as plain data for ISA files.
 //
 // Integers times integers: an activation becomes a fixed-point number with 2 or 3 digits of base 256, relative to the
-// largest one of its group; each digit is multiplied with the weights in 32-bit sums (vpdpbusd where the CPU has it),
-// which are exact. Three digits (24 bits) are as fine as f32 itself; two (16 bits) serve where bf16 (8 bits) is
-// allowed.
+// largest one of its group; each digit is multiplied with the weights in 32-bit sums (vpdpbusd or sdot where the CPU
+// has it), which are exact. Three digits (24 bits) are as fine as f32 itself; two (16 bits) serve where bf16 (8 bits)
+// is allowed.
 #pragma once
 #include <stdint.h>
 
@@ -56,6 +56,7 @@ HONE_LOW_BIT_ISA(avx2)
 HONE_LOW_BIT_ISA(avx512)
 HONE_LOW_BIT_ISA(avx512vnni)
 HONE_LOW_BIT_ISA(neon)
+HONE_LOW_BIT_ISA(neondot)
 #undef HONE_LOW_BIT_ISA
 
 }  // namespace hone::cpu

@@ -124,9 +124,10 @@ bool flat(const Problem& p) {
   return one_b(p) && !p.transpose_a && p.num_a == int64_t(p.a_batch.size());
 }
 
-DenseSpec spec_of(const KernelQuery& q, const Problem& p, DenseKind kind) {
+DenseSpec spec_of(const KernelQuery& q, const Problem& p, const DenseRow& r) {
   DenseSpec s;
-  s.kind = kind;
+  s.kind = r.kind;
+  s.deep = r.isa->deep;
   s.a_type = *num_of(q.inputs[0].type);
   s.channels = p.k;
   s.columns = p.n;
@@ -168,14 +169,14 @@ struct Row {
   static KernelPlan plan(const KernelQuery& q) {
     const Problem p = *problem_of(q);
     KernelPlan plan;
-    if (q.inputs[1].constant) plan.packs.push_back({1, packed_form(r.kind)});
+    if (q.inputs[1].constant) plan.packs.push_back({1, packed_form(r.kind, r.isa->deep)});
     const double rate = r.rate(flat(p) ? p.m * p.num_a : p.m, p.k);
     plan.cost = 1 + 2.0 * double(p.m * p.n) * double(p.k) * double(p.a_batch.size()) / (rate * 1e3);
     return plan;
   }
   static Tensor pack(const KernelQuery& q, const PackedInput&) {
     const Problem p = *problem_of(q);
-    const PackedB shape = spec_of(q, p, r.kind).packed();
+    const PackedB shape = spec_of(q, p, r).packed();
     Tensor value = q.inputs[1].value;
     if (r.kind != DenseKind::int8 && value.element_type() != ElementType::bf16)
       value = value.converted(ElementType::f32);
@@ -192,7 +193,7 @@ struct Row {
   }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
     const Problem p = *problem_of(q);
-    DenseSpec s = spec_of(q, p, r.kind);
+    DenseSpec s = spec_of(q, p, r);
     EpiloguePlan epilogue(q, p.n, p.m, r.kind == DenseKind::int8);
     if (r.kind == DenseKind::int8) {
       std::vector<float> dequant(size_t(p.n) + 16);

@@ -23,6 +23,7 @@ int64_t begin_of(const DenseIsa& isa, int64_t rows, int64_t i, int64_t tiles, in
 PackedB RecurrentSpec::packed(int64_t k) const {
   PackedB p;
   p.kind = kind;
+  p.deep = deep;
   p.groups = directions;
   p.columns = blocks() * gates() * 16;
   p.run_length = k;

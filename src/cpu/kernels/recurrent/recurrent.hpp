@@ -22,6 +22,7 @@ enum class RecurrentCell : uint8_t { lstm, gru, rnn };
 struct RecurrentSpec {
   RecurrentCell cell = RecurrentCell::lstm;
   DenseKind kind = DenseKind::f32;
+  bool deep = false;  ///< as the tiles want the weights
   int64_t batch = 0, time = 1, inputs = 0, hidden = 0;
   int64_t directions = 1;
   bool sequence = false;

@@ -170,15 +170,17 @@ const DenseIsa& step_isa_of(const DenseRow& r, [[maybe_unused]] int64_t batch) {
   return *r.isa;
 }
 
-RecurrentSpec spec_for(const KernelQuery& q, DenseKind kind) {
+RecurrentSpec spec_for(const KernelQuery& q, const DenseRow& r) {
   const char* why = "";
-  return *spec_of(q, kind, &why);
+  RecurrentSpec s = *spec_of(q, r.kind, &why);
+  s.deep = r.isa->deep;
+  return s;
 }
 
 KernelPlan plan_row(const KernelQuery& q, const DenseRow& r) {
-  const RecurrentSpec s = spec_for(q, r.kind);
+  const RecurrentSpec s = spec_for(q, r);
   KernelPlan plan;
-  const std::string form = "gates" + std::to_string(s.gates()) + "_" + packed_form(r.kind);
+  const std::string form = "gates" + std::to_string(s.gates()) + "_" + packed_form(r.kind, r.isa->deep);
   plan.packs = {{size_t(s.w), form}, {size_t(s.r), form}};
   const DenseIsa& step_isa = step_isa_of(r, s.batch);
   double step_rate = r.rate(s.batch, s.hidden);
@@ -191,8 +193,8 @@ KernelPlan plan_row(const KernelQuery& q, const DenseRow& r) {
 }
 
 // src = direction-gate-unit-k  dst = direction-panel-k-16, panels by unit / 16, then gate
-Tensor pack_weights(const KernelQuery& q, const PackedInput& p, DenseKind kind) {
-  const RecurrentSpec s = spec_for(q, kind);
+Tensor pack_weights(const KernelQuery& q, const PackedInput& p, const DenseRow& r) {
+  const RecurrentSpec s = spec_for(q, r);
   const int64_t k = p.input == size_t(s.w) ? s.inputs : s.hidden, gates = s.gates();
   const PackedB shape = s.packed(k);
   const Tensor value = q.inputs[p.input].value.converted(ElementType::f32);
@@ -218,9 +220,9 @@ struct Row {
   static constexpr const DenseRow& r = dense_rows[I];
   static Support supports(const KernelQuery& q) { return supports_row(q, r); }
   static KernelPlan plan(const KernelQuery& q) { return plan_row(q, r); }
-  static Tensor pack(const KernelQuery& q, const PackedInput& p) { return pack_weights(q, p, r.kind); }
+  static Tensor pack(const KernelQuery& q, const PackedInput& p) { return pack_weights(q, p, r); }
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
-    RecurrentSpec s = spec_for(q, r.kind);
+    RecurrentSpec s = spec_for(q, r);
     const DenseIsa& step_isa = step_isa_of(r, s.batch);
     return std::make_unique<RecurrentKernel>(std::move(s), *r.isa, step_isa, gates_of(r), q.threads);
   }
