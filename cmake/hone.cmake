@@ -101,8 +101,11 @@ function(hone_tests name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+  if(HONE_SANITIZE)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 3600)  # instrumented code takes longer
+  endif()
   if(HONE_SANITIZE MATCHES "thread")
-    # What instrumented code takes longer, and loads past the end of rows that are meant (the file says which).
-    set_tests_properties(${name} PROPERTIES TIMEOUT 3600 ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp")
+    # Loads past the end of rows that are meant; the file says which.
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp")
   endif()
 endfunction()

@@ -72,12 +72,20 @@ Tensor::Tensor(ElementType type, Shape shape) : type_(type), shape_(std::move(sh
   data_ = p;
 }
 
+namespace {
+void require_bytes(ElementType type) {
+  if (type == ElementType::string) throw Error(ErrorCode::failed, "[tensor] strings are no bytes that could be shared");
+}
+}  // namespace
+
 Tensor::Tensor(ElementType type, Shape shape, void* data) : type_(type), shape_(std::move(shape)), data_(data) {
+  require_bytes(type_);
   element_count(shape_);
 }
 
 Tensor::Tensor(ElementType type, Shape shape, const void* data, std::shared_ptr<const void> owner)
     : type_(type), shape_(std::move(shape)), data_(const_cast<void*>(data)), owner_(std::move(owner)) {
+  require_bytes(type_);
   element_count(shape_);
 }
 

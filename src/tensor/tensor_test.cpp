@@ -94,6 +94,10 @@ TEST(Tensor, of_strings_takes_and_gives_no_numbers) {
   EXPECT_THROW(set_integer(t, 0, 1), Error);
   EXPECT_THROW(get_element(t, 0), Error);
   EXPECT_THROW(get_integer(t, 0), Error);
+  // Nor are they bytes of somebody else's.
+  char bytes[64] = {};
+  EXPECT_THROW(Tensor(ElementType::string, {1}, bytes), Error);
+  EXPECT_THROW(Tensor(ElementType::string, {1}, bytes, nullptr), Error);
 }
 
 TEST(Tensor, has_no_elements_behind_its_last) {

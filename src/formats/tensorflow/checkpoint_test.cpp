@@ -157,5 +157,20 @@ versions { producer: 27 }
   EXPECT_THROW(binary_from_text("node { attr { value { type: DT_NOTHING } } }"), Error);
 }
 
+TEST(TextProto, strings_may_be_stored_as_content) {
+  const auto read = [](const std::string& content) {
+    const auto binary = std::make_shared<const std::string>(binary_from_text(
+        R"(node { name: "c" op: "Const" attr { key: "dtype" value { type: DT_STRING } }
+  attr { key: "value" value { tensor { dtype: DT_STRING tensor_shape { dim { size: 2 } } tensor_content: ")" +
+        content + R"(" } } } }
+node { name: "y" op: "Identity" input: "c" attr { key: "T" value { type: DT_STRING } } })"));
+    return evaluate(parse_tensorflow(*binary, binary), {})[0].tensor().strings();
+  };
+  EXPECT_EQ(read("\\002\\00317250"), (std::vector<std::string>{"17", "250"}));
+  EXPECT_THROW(read("\\002\\0031725"), Error);
+  EXPECT_THROW(read("\\002"), Error);
+  EXPECT_THROW(read("\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\001\\001a"), Error);
+}
+
 }  // namespace
 }  // namespace hone::tensorflow

@@ -58,6 +58,28 @@ Error truncated(const TensorMessage& m) {
                "[tensorflow] a constant has fewer bytes than its shape " + to_string(m.shape) + " needs");
 }
 
+// Strings as content: the lengths of all as varints, then the strings.
+Tensor strings_of(const TensorMessage& m, const Shape& shape, size_t n) {
+  size_t at = 0;
+  if (n > m.content.size()) throw truncated(m);
+  std::vector<uint64_t> lengths(n);
+  for (uint64_t& length : lengths) {
+    for (int shift = 0;; shift += 7) {
+      if (at >= m.content.size() || shift > 63) throw truncated(m);
+      const auto byte = static_cast<uint8_t>(m.content[at++]);
+      length |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
+  }
+  std::vector<std::string> strings;
+  for (uint64_t length : lengths) {
+    if (length > m.content.size() - at) throw truncated(m);
+    strings.emplace_back(reinterpret_cast<const char*>(m.content.data()) + at, static_cast<size_t>(length));
+    at += static_cast<size_t>(length);
+  }
+  return Tensor::strings(shape, std::move(strings));
+}
+
 template <class Stored, class List>
 void fill(Tensor& t, const List& list) {
   auto* to = static_cast<Stored*>(t.raw());
@@ -105,6 +127,7 @@ Tensor to_tensor(const TensorMessage& m, const std::shared_ptr<const void>& owne
   const bool complex = is_complex_type(m.type);
   if (complex) shape.push_back(2);
   const auto n = static_cast<size_t>(element_count(shape));
+  if (!m.content.empty() && type == ElementType::string) return strings_of(m, shape, n);
   if (!m.content.empty()) {
     const size_t size = hone::byte_size(type, n);
     if (m.content.size() < size) throw truncated(m);
