@@ -6,6 +6,7 @@
 #include "api/ports.hpp"
 #include "graph/builder.hpp"
 #include "ops/basic.hpp"
+#include "passes/batch.hpp"
 #include "passes/pre_post_process.hpp"
 #include "tasks/model_info.hpp"
 #include "tensor/fields.hpp"
@@ -279,7 +280,7 @@ void take_shapes(Graph& g, const std::map<ValueId, PartialShape>& shapes) {
   if (shapes.empty()) return;
   const auto take = [&](Graph& to, const std::map<ValueId, PartialShape>& wanted) {
     try {
-      to.reshape(wanted);
+      reshape_with_batch(to, wanted);
     } catch (const Error& e) {
       std::string text, before;
       for (const auto& [v, shape] : wanted) {

@@ -8,6 +8,7 @@
 #include "graph/text.hpp"
 #include "ops/basic.hpp"
 #include "ops/cost.hpp"
+#include "passes/batch.hpp"
 
 namespace hone {
 
@@ -82,7 +83,7 @@ std::vector<Port> Model::outputs() const {
 void Model::reshape(const std::map<std::string, PartialShape>& shapes) {
   std::map<ValueId, PartialShape> by_value;
   for (const auto& [name, shape] : shapes) by_value[find_input(*graph_, name).id] = shape;
-  graph_->reshape(by_value);
+  reshape_with_batch(*graph_, by_value);
 }
 
 void Model::set_batch(Dimension batch) {
@@ -102,7 +103,7 @@ void Model::set_batch(Dimension batch) {
   if (chosen.empty())
     throw Error(ErrorCode::usage, "[model] no input has a first dimension that could be the batch", graph_->name,
                 "set the shapes one by one");
-  graph_->reshape(chosen);
+  reshape_with_batch(*graph_, chosen);
 }
 
 Model Model::clone() const {
