@@ -21,7 +21,9 @@ Work setup_compare(CLI::App& app) {
   app.add_option("--shape", o->shapes, "NAME[1,3,224,224]: shape of a random input; may be repeated");
   app.add_option("--random", o->compare.random, "Number of random inputs (default 1)")->check(CLI::Range(1, 1000000));
   app.add_option("--rtol", o->compare.rtol, "Relative tolerance (default 1e-3)")->check(CLI::Range(0.0, 1e9));
-  app.add_option("--atol", o->compare.atol, "Absolute tolerance (default 1e-4)")->check(CLI::Range(0.0, 1e9));
+  app.add_option("--atol", o->compare.atol,
+                 "Absolute tolerance (default 1e-4, times the largest value of an output where that is less than 1)")
+      ->check(CLI::Range(0.0, 1e9));
   app.add_option("--seed", o->compare.seed, "Seed of the random inputs");
   return [o](Output& out) {
     for (const std::string& text : o->inputs) {

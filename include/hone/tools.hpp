@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hone/core.hpp"
+#include "hone/pictures.hpp"
 
 namespace hone {
 
@@ -16,12 +17,6 @@ HONE_API Tensor load_npy(const std::string& path);
 /// The file appears whole or not at all. Throws `Error`.
 HONE_API void save_npy(const std::string& path, const Tensor& tensor);
 
-/// What stands in for a model's stored preprocessing.
-struct PictureOptions {
-  std::vector<double> mean;   ///< one a channel, of samples 0..255; empty: the model's
-  std::vector<double> scale;  ///< (sample - mean) / scale; empty: the model's
-  std::string layout;         ///< "NCHW" | "NHWC"; empty: the model's
-};
 /// A tensor for input number `input` from a picture file, through the model's stored preprocessing or `options`. Throws
 /// `Error`.
 HONE_API Tensor load_input(const Model& model, size_t input, const std::string& path,
@@ -65,7 +60,7 @@ struct CompareOptions {
       shapes;          ///< of random inputs whose shape the model leaves open, by name or position
   int random = 1;      ///< number of random inputs
   double rtol = 1e-3;  ///< relative to the second model's value
-  double atol = 1e-4;  ///< absolute
+  double atol = -1;    ///< absolute; negative: 1e-4, or 1e-4 of an output's largest |value| where that is less than 1
   uint64_t seed = 0;   ///< of random inputs
 };
 /// What a comparison found.

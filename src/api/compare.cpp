@@ -1,6 +1,7 @@
 // Two models, or a model and another runtime, on the same inputs.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -19,6 +20,20 @@ bool close(double a, double b, double rtol, double atol) {
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
   if (a == b) return true;
   return std::fabs(a - b) <= atol + rtol * std::fabs(b);
+}
+
+// What an output may differ by whatever its values are. An output of tiny values must not pass for that alone, so the
+// default shrinks with the largest of them, down to where floats lose their digits.
+double absolute_tolerance(const Tensor& x, const Tensor& y, double asked) {
+  if (asked >= 0) return asked;
+  double size = 0;
+  for (const Tensor* t : {&x, &y}) {
+    for (size_t i = 0; i < t->size() && size < 1; ++i) {
+      const double v = std::fabs(get_element(*t, i));
+      if (std::isfinite(v)) size = std::max(size, v);
+    }
+  }
+  return 1e-4 * std::clamp(size, static_cast<double>(std::numeric_limits<float>::min()), 1.0);
 }
 
 OutputDifference difference(const std::string& name, const Datum& a, const Datum& b, const CompareOptions& o) {
@@ -47,9 +62,10 @@ OutputDifference difference(const std::string& name, const Datum& a, const Datum
     d.equal = x.strings() == y.strings();
     return d;
   }
+  const double atol = absolute_tolerance(x, y, o.atol);
   for (size_t i = 0; i < x.size(); ++i) {
     const double p = get_element(x, i), q = get_element(y, i);
-    d.equal &= close(p, q, o.rtol, o.atol);
+    d.equal &= close(p, q, o.rtol, atol);
     if (p == q || (std::isnan(p) && std::isnan(q))) continue;
     d.max_abs = std::max(d.max_abs, std::fabs(p - q));
     d.max_rel = std::max(d.max_rel, std::fabs(p - q) / std::max(std::fabs(q), 1e-12));
