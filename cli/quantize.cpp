@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "options.hpp"
+#include "picture_options.hpp"
 #include "verb.hpp"
 
 namespace hone::cli {
@@ -25,10 +26,7 @@ Work setup_quantize(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   app.add_option("--preset", o->job.preset, "performance (symmetric activations) or mixed (asymmetric)");
   app.add_option("--ignore", o->job.ignore, "Regular expression on node names to leave out; may be repeated");
-  app.add_option("--mean", o->job.mean, "V,V,V a channel of samples 0..255, for a file that does not say it")
-      ->delimiter(',');
-  app.add_option("--scale", o->job.scale, "V,V,V: (sample - mean) / scale")->delimiter(',');
-  app.add_option("--layout", o->job.layout, "NCHW or NHWC (default: by the shape of the input)");
+  add_picture_options(app, o->job.picture);
   app.add_option("--labels", o->labels, "File with the name of a class a line, in the order of the scores");
   app.add_option("--threads", o->job.threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_option("--seed", o->job.seed, "Seed of the choice of calibration pictures");
@@ -39,7 +37,7 @@ Work setup_quantize(CLI::App& app) {
     if (samples < 1) throw Error(ErrorCode::usage, "[options] --samples wants at least 1", "'" + o->samples + "'");
     o->job.samples = static_cast<size_t>(samples);
     if (o->max_drop >= 0) o->job.max_drop = o->max_drop / 100;
-    if (!o->job.layout.empty()) check_choice("--layout", o->job.layout, {"NCHW", "NHWC"});
+    check_picture_options(o->job.picture);
     if (!o->labels.empty()) o->job.labels = read_lines(o->labels);
     check_result_file(o->job.out, o->job.force);
     o->job.progress = out.progress();

@@ -7,6 +7,7 @@
 
 #include "hone/tools.hpp"
 #include "options.hpp"
+#include "picture_options.hpp"
 #include "verb.hpp"
 
 namespace hone::cli {
@@ -73,12 +74,10 @@ Work setup_run(CLI::App& app) {
   app.add_option("--seed", o->seed, "Seed of random inputs");
   o->run.cache = true;
   app.add_flag("!--no-cache", o->run.cache, "Compile afresh");
-  app.add_option("--mean", o->picture.mean, "Per channel, for pictures")->delimiter(',');
-  app.add_option("--scale", o->picture.scale, "Per channel, for pictures: (x - mean) / scale")->delimiter(',');
-  app.add_option("--layout", o->picture.layout, "NCHW or NHWC, for pictures");
+  add_picture_options(app, o->picture);
   return [o](Output& out) {
     if (!o->run.precision.empty()) check_choice("--precision", o->run.precision, {"f32", "bf16", "int8", "auto"});
-    if (!o->picture.layout.empty()) check_choice("--layout", o->picture.layout, {"NCHW", "NHWC"});
+    check_picture_options(o->picture);
     std::map<std::string, Datum> inputs;
     std::optional<Model> model;  // read only where a picture has to become an input, or nothing is cached
     for (size_t i = 0; i < o->inputs.size(); ++i) {

@@ -3,12 +3,14 @@
 #include <nlohmann/json.hpp>
 
 #include "options.hpp"
+#include "picture_options.hpp"
 #include "verb.hpp"
 
 namespace hone::cli {
 
 Work setup_test(CLI::App& app) {
   auto o = std::make_shared<TestOptions>();
+  auto labels = std::make_shared<std::string>();
   app.add_option("MODEL", o->model, "Model file")->required();
   app.add_option("--data", o->data, "Labelled pictures")->required();
   app.add_option("--split", o->split, "train, val, test or all (default: test)");
@@ -16,11 +18,17 @@ Work setup_test(CLI::App& app) {
                  "f32, bf16, int8 or auto (default: f32; a quantized file: its own arithmetic)");
   app.add_option("--network", o->network,
                  "Network of the zoo for a file of weights alone (.pth, .safetensors), NAME or NAME:key=value");
+  add_picture_options(app, o->picture);
+  app.add_option("--labels", *labels,
+                 "File with the name of a class a line, in the order of the scores (default: the model's, else the "
+                 "data's)");
   app.add_option("--threads", o->threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_flag("!--no-cache", o->cache, "Compile afresh");
-  return [o](Output& out) {
+  return [o, labels](Output& out) {
     check_choice("--split", o->split, {"train", "val", "test", "all"});
     if (!o->precision.empty()) check_choice("--precision", o->precision, {"f32", "bf16", "int8", "auto"});
+    check_picture_options(o->picture);
+    if (!labels->empty()) o->labels = read_lines(*labels);
     o->progress = out.progress();
     const TestResult r = test(*o);
     out.table({{"metric", "value"},

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "options.hpp"
+#include "picture_options.hpp"
 #include "train_options.hpp"
 #include "verb.hpp"
 
@@ -22,7 +23,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--label-smoothing", o.label_smoothing, "0 to 1")->check(CLI::Range(0.0, 1.0));
   app.add_option("--ema", o.ema_decay, "Decay of a moving average of the weights; 0 is off")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--clip", o.clip_norm, "Largest global norm of the gradients; 0 is off")
+  app.add_option("--clip", o.clip_norm, "Largest global norm of the gradients; 0 is off (default: 5 for a model file)")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--warmup", o.warmup_epochs, "Epochs of rising learning rate")->check(CLI::NonNegativeNumber);
   app.add_option("--patience", o.patience, "Stop after so many epochs without improvement; 0 is off")
@@ -38,6 +39,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
                  "Regular expression on file names whose first group keeps samples together in the split");
   app.add_option("--time", o.split_time,
                  "Regular expression on file names whose first group orders samples in time for the split");
+  add_picture_options(app, o.picture);
   app.add_option("--freeze", o.freeze, "Leave weights whose name begins so as they are");
   app.add_flag("--force", o.force, "Overwrite an existing result");
 }
@@ -45,6 +47,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
 void check_train_options(const TrainOptions& o) {
   check_choice("--precision", o.precision, {"f32", "bf16", "auto"});
   check_choice("--optimizer", o.optimizer, {"sgd", "adamw"});
+  check_picture_options(o.picture);
 }
 
 Work setup_train(CLI::App& app) {

@@ -100,6 +100,26 @@ TEST(Cli, converts_and_compares) {
   EXPECT_FALSE(d.parsed()["equal"].get<bool>());
 }
 
+TEST(Cli, compares_tiny_outputs_by_their_own_size) {
+  // y = x * scale, for two scales that are 10 % apart.
+  const auto file = [](const std::string& name, float scale) {
+    ModelBuilder b("net");
+    const auto x = b.parameter("x", ElementType::f32, {2, 3});
+    b.result("y", b.add("Multiply", {x, b.constant(Tensor::of<float>({}, {scale}))}));
+    Core().save_model(b.build(), at(name));
+    return at(name);
+  };
+  const std::string tiny = file("tiny.onnx", 1e-6F), other = file("tiny2.onnx", 1.1e-6F);
+  EXPECT_EQ(hone_run("compare " + tiny + " " + tiny).code, 0);
+  const Outcome d = hone_run("compare " + tiny + " " + other + " --json");
+  EXPECT_EQ(d.code, 1);
+  EXPECT_FALSE(d.parsed()["equal"].get<bool>());
+  EXPECT_EQ(hone_run("compare " + tiny + " " + other + " --atol 1e-4").code, 0);  // as said
+  EXPECT_EQ(hone_run("compare " + tiny + " " + file("near.onnx", 1.00005e-6F)).code, 0);
+  // Large outputs have the tolerance that the page names.
+  EXPECT_EQ(hone_run("compare " + file("big.onnx", 1e3F) + " " + file("big2.onnx", 1.1e3F)).code, 1);
+}
+
 TEST(Cli, says_what_is_wrong_with_an_input) {
   ModelBuilder b("net");
   const auto x = b.parameter("x", ElementType::f32, {2, 2});
@@ -190,6 +210,24 @@ TEST(Cli, goes_the_whole_way_by_itself) {
   EXPECT_NE(read_text_file(at("auto/report.html")).find("Confusion matrix"), std::string::npos);
   const Outcome c = shell(at("auto/package/bin/classify") + " " + at("photos/stripes/3.png"));
   EXPECT_EQ(c.code, 0) << c.err;
+}
+
+TEST(Cli, looks_for_what_the_end_needs_before_it_trains) {
+  // A copy of the program without what packages are made of.
+  fs::create_directories(at("alone/bin"));
+  fs::copy_file(HONE_BINARY, at("alone/bin/hone"), fs::copy_options::overwrite_existing);
+  const std::string job = " auto " + at("photos") + " --model resnet8 --epochs 6 --out ";
+  const Outcome o = shell(at("alone/bin/hone") + job + at("vain"));
+  expect_refused(o, 1, "the runtime library is missing");
+  fs::create_directories(at("alone/lib"));
+  fs::copy_file(fs::path(HONE_BINARY).parent_path().parent_path() / "lib/libhone_runtime.so",
+                at("alone/lib/libhone_runtime.so"), fs::copy_options::overwrite_existing);
+  const Outcome p = shell(at("alone/bin/hone") + job + at("vain"));
+  expect_refused(p, 1, "a built part is missing");
+  for (const Outcome* r : {&o, &p}) EXPECT_EQ(lines(r->err), 1u) << r->err;
+  EXPECT_FALSE(fs::exists(at("vain")));
+  write_file(at("occupied"), "");
+  expect_refused(hone_run(job + at("occupied/out")), 1, "a file is in the way");
 }
 
 TEST(Cli, says_whether_targets_are_met) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hone/core.hpp"
+#include "hone/pictures.hpp"
 
 namespace hone {
 
@@ -30,13 +31,13 @@ struct TrainOptions {
   std::string out = "out";         ///< folder for model.hone, checkpoint.hone, log.jsonl, split.json
   std::string resume;              ///< folder of an interrupted run
   int epochs = 0;                  ///< 0: chosen from the size of the data
-  int batch = 0;                   ///< 0: chosen
-  double learning_rate = 0;        ///< 0: chosen
+  int batch = 0;                   ///< 0: chosen, as the model allows
+  double learning_rate = 0;        ///< 0: chosen by batch, optimizer and whether the model brings trained weights
   std::string optimizer = "sgd";   ///< sgd | adamw
   double weight_decay = 5e-4;      ///< of weights; norms and biases have none
   double label_smoothing = 0.1;    ///< in [0, 1)
   double ema_decay = 0;            ///< of averaged weights, in [0, 1); 0: off
-  double clip_norm = 0;            ///< largest norm of the gradient; 0: off
+  double clip_norm = -1;           ///< largest norm of the gradient; 0: off; negative: chosen (5 for a file's weights)
   double warmup_epochs = 1;        ///< with a rising learning rate
   std::string precision = "auto";  ///< f32 | bf16 | auto: bf16 where the CPU has it
   int threads = 0;                 ///< 0: all cores
@@ -51,6 +52,7 @@ struct TrainOptions {
   std::string split_time;   ///< the latest keys become the test split: regular expression on the file name whose first
                             ///< group is the key
   std::vector<std::string> freeze;  ///< weights whose name begins with one of these
+  PictureOptions picture;           ///< what `model` takes, where its file does not say; kept with the result
   double time_budget_seconds = 0;   ///< 0: none
   bool force = false;               ///< overwrite the result
   ProgressCallback progress;        ///< may be empty
@@ -82,14 +84,16 @@ HONE_API TrainResult train(const TrainOptions& options);
 
 /// What `test` is told.
 struct TestOptions {
-  std::string model;           ///< file
-  std::string data;            ///< folder
-  std::string split = "test";  ///< train | val | test | all
-  std::string precision;       ///< f32 | bf16 | int8 | auto; empty: the file's own arithmetic
-  std::string network;         ///< of a file of weights alone
-  int threads = 0;             ///< 0: all cores
-  bool cache = true;           ///< compiled models are kept
-  ProgressCallback progress;   ///< may be empty
+  std::string model;                ///< file
+  std::string data;                 ///< folder
+  std::string split = "test";       ///< train | val | test | all
+  std::string precision;            ///< f32 | bf16 | int8 | auto; empty: the file's own arithmetic
+  std::string network;              ///< of a file of weights alone
+  PictureOptions picture;           ///< for a model that does not say what it takes, or says it wrongly
+  std::vector<std::string> labels;  ///< by score; empty: the model's, else those of the data
+  int threads = 0;                  ///< 0: all cores
+  bool cache = true;                ///< compiled models are kept
+  ProgressCallback progress;        ///< may be empty
 };
 /// One sample as a model sees it.
 struct SamplePrediction {
@@ -117,13 +121,15 @@ HONE_API TestResult test(const TestOptions& options);
 
 /// What `predict` is told.
 struct PredictOptions {
-  std::string model;               ///< file
-  std::vector<std::string> files;  ///< pictures
-  int top = 5;                     ///< labels a picture
-  std::string precision = "auto";  ///< f32 | bf16 | int8 | auto
-  std::string draw;                ///< folder for pictures with their label; empty: none
-  int threads = 0;                 ///< 0: all cores
-  bool cache = true;               ///< compiled models are kept
+  std::string model;                ///< file
+  std::vector<std::string> files;   ///< pictures
+  int top = 5;                      ///< labels a picture
+  std::string precision = "auto";   ///< f32 | bf16 | int8 | auto
+  std::string draw;                 ///< folder for pictures with their label; empty: none
+  PictureOptions picture;           ///< for a model that does not say what it takes, or says it wrongly
+  std::vector<std::string> labels;  ///< by score; empty: the model's, else their numbers
+  int threads = 0;                  ///< 0: all cores
+  bool cache = true;                ///< compiled models are kept
 };
 /// A label with its score.
 struct Prediction {
@@ -135,7 +141,7 @@ struct FilePredictions {
   std::string file;                     ///< as given
   std::vector<Prediction> predictions;  ///< best first
 };
-/// Classifies pictures with the model's stored preprocessing. Throws `Error` naming the file.
+/// Classifies pictures with the model's stored preprocessing, or that of `options`. Throws `Error` naming the file.
 HONE_API std::vector<FilePredictions> predict(const PredictOptions& options);
 
 /// What `quantize` is told.
@@ -151,11 +157,8 @@ struct QuantizeJob {
   uint64_t seed = 0;                   ///< of the choice of pictures
   bool force = false;                  ///< overwrite the result
   ProgressCallback progress;           ///< may be empty
-  // How pictures become the input of a model that does not say; kept with the result.
-  std::vector<double> mean;         ///< one a channel, of samples 0..255; empty: the model's
-  std::vector<double> scale;        ///< (sample - mean) / scale; empty: the model's
-  std::string layout;               ///< "NCHW" | "NHWC"; empty: the model's
-  std::vector<std::string> labels;  ///< names of the classes; empty: the model's, else their numbers
+  PictureOptions picture;              ///< what the model takes, where its file does not say; kept with the result
+  std::vector<std::string> labels;     ///< names of the classes; empty: the model's, else their numbers
 };
 /// What `quantize` made.
 struct QuantizeResult {

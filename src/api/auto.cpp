@@ -15,6 +15,7 @@
 #include "cpu/features.hpp"
 #include "data/stats.hpp"
 #include "hone/error.hpp"
+#include "passes/batch.hpp"
 #include "passes/canonicalize.hpp"
 
 namespace hone {
@@ -55,7 +56,7 @@ void save_deployed(const Graph& model, const ModelInfo& info, Precision precisio
                    const std::string& path) {
   Graph g = model;
   store_info(g, info);
-  g.reshape({{g.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
+  reshape_with_batch(g, {{g.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
   CompileOptions c;
   c.precision = precision;
   c.threads = threads;
@@ -106,6 +107,10 @@ std::string auto_build(const AutoOptions& given) {
   if (!t.force && fs::exists(in_out("report.json")))
     throw Error(ErrorCode::failed, "[auto] the result exists already", in_out("report.json"),
                 "choose another --out or add --force");
+  // What the end of the job needs is looked for before its beginning.
+  check_package_parts();
+  check_folder(t.out);
+  check_folder(in_out("package"));
   const auto data = data::open_dataset(t.data);
   const data::Duplicates duplicates = data->size() <= 200000 ? data::find_duplicates(*data) : data::Duplicates{};
   const TrainedModel trained = run_training(t, *data);

@@ -1,8 +1,12 @@
 #include "api/job_support.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 
 #include "base/file.hpp"
@@ -45,6 +49,49 @@ ModelInfo require_info(const Graph& g, const std::string& path) {
   if (!info)
     throw Error(ErrorCode::usage, "[model] the file carries no labels and no preprocessing", path,
                 "use a model made by hone train or auto, or by hone quantize with --mean and --scale");
+  return *info;
+}
+
+void take_picture_options(data::Preprocessing& p, const PictureOptions& o, const std::string& verb) {
+  const std::string begin = "[" + verb + "] ";
+  if (!o.layout.empty()) p.layout = o.layout == "NHWC" ? data::PixelLayout::nhwc : data::PixelLayout::nchw;
+  if (o.reverse_channels) {
+    if (p.color == data::ColorOrder::grey)
+      throw Error(ErrorCode::usage, begin + "--reverse-channels: the model takes grey pictures");
+    p.color = p.color == data::ColorOrder::bgr ? data::ColorOrder::rgb : data::ColorOrder::bgr;
+  }
+  const auto channels = static_cast<size_t>(p.channels());
+  for (const auto& [what, given, kept] : {std::tuple{"--mean", &o.mean, &p.mean}, {"--scale", &o.scale, &p.scale}}) {
+    if (given->empty()) continue;
+    if (given->size() != 1 && given->size() != channels)
+      throw Error(ErrorCode::usage, begin + what + " has " + std::to_string(given->size()) + " values for " +
+                                        std::to_string(channels) + " channels");
+    if (!std::all_of(given->begin(), given->end(), [](double v) { return std::isfinite(v); }))
+      throw Error(ErrorCode::usage, begin + what + " wants finite numbers");
+    *kept = *given;
+  }
+  if (std::count(o.scale.begin(), o.scale.end(), 0.0) > 0)
+    throw Error(ErrorCode::usage, begin + "--scale divides by 0");
+}
+
+ModelInfo classifier_info(const Graph& g, const std::string& path, const PictureOptions& o,
+                          const std::vector<std::string>& labels, const std::string& verb) {
+  auto info = load_info(g);
+  if (!info) {
+    if (o.mean.empty() && o.scale.empty()) {
+      throw Error(ErrorCode::usage, "[model] the file does not say how pictures become its input", path,
+                  "say it with --mean V,V,V and --scale V,V,V: (sample - mean) / scale of samples 0..255");
+    }
+    const auto own = g.inputs().size() == 1 ? picture_preprocessing(g.inputs()[0].shape(), o.layout) : std::nullopt;
+    if (!own || own->resize == data::ResizeRule::exact)
+      throw Error(ErrorCode::unsupported,
+                  "[" + verb + "] a model with one input for pictures of a fixed size is expected", path,
+                  "fix the size with: hone convert --input NAME[1,3,H,W]");
+    info.emplace();
+    info->preprocessing = *own;
+  }
+  if (!labels.empty()) info->labels = labels;
+  take_picture_options(info->preprocessing, o, verb);
   return *info;
 }
 
@@ -177,7 +224,21 @@ double peak_rss_mb() {
   return static_cast<double>(u.ru_maxrss) / 1024;
 }
 
+void check_folder(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code e;
+  fs::path there = fs::absolute(path);
+  while (!fs::exists(there, e) && there.has_relative_path()) there = there.parent_path();
+  if (!fs::is_directory(there, e))
+    throw Error(ErrorCode::failed, "[out] cannot create the folder (a file is in the way)", path,
+                "choose another --out");
+  if (access(there.c_str(), W_OK) != 0)
+    throw Error(ErrorCode::failed, std::string("[out] cannot write into the folder (") + std::strerror(errno) + ")",
+                there.string(), "choose another --out");
+}
+
 void make_folder(const std::string& path) {
+  check_folder(path);
   std::error_code e;
   std::filesystem::create_directories(path, e);
   if (e || !std::filesystem::is_directory(path))

@@ -25,6 +25,14 @@ Precision training_precision(const std::string& name);
 /// The model's information. Throws `Error` (usage) where the file carries none.
 ModelInfo require_info(const Graph& g, const std::string& path);
 
+/// What the call says of pictures, put over what is known. Throws `Error` (usage) where it does not fit the channels.
+void take_picture_options(data::Preprocessing& p, const PictureOptions& o, const std::string& verb);
+/// How pictures become the model's only input and what its scores are called: as the file says, changed by what the
+/// call says; labels are empty where neither names them. Throws `Error`: usage where neither says how, unsupported
+/// where the input takes no pictures of a fixed size.
+ModelInfo classifier_info(const Graph& g, const std::string& path, const PictureOptions& o,
+                          const std::vector<std::string>& labels, const std::string& verb);
+
 /// How a picture becomes an input of this shape that says nothing else: its size and channels, samples as they are.
 /// Nothing where the shape is none of pictures. `layout` is "NCHW", "NHWC" or empty (from the shape).
 std::optional<data::Preprocessing> picture_preprocessing(const PartialShape& shape, const std::string& layout);
@@ -56,6 +64,8 @@ bool gives_probabilities(const Graph& g);
 
 double peak_rss_mb();
 
+/// The folder is there and takes files, or can be made. Throws `Error` (failed). Nothing is created.
+void check_folder(const std::string& path);
 /// Creates the folder (and its parents). Throws `Error` where it cannot.
 void make_folder(const std::string& path);
 std::string sha256_of_file(const std::string& path);

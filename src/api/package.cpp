@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -13,6 +15,7 @@
 #include "base/file.hpp"
 #include "hone/error.hpp"
 #include "hone/tools.hpp"
+#include "passes/batch.hpp"
 #include "program/crypto.hpp"
 #include "program/hone_file.hpp"
 
@@ -53,13 +56,26 @@ fs::path runtime_library() {
               "install the component runtime too");
 }
 
+// What was built to go into every package.
+struct BuiltParts {
+  fs::path program, header, library;
+};
+BuiltParts built_parts() {
+  const BuiltParts p{program_folder() / "classify",
+                     program_folder().parent_path() / "share" / "hone" / "hone_picture.hpp", runtime_library()};
+  for (const fs::path& part : {p.program, p.header}) {
+    if (access(part.c_str(), R_OK) != 0)
+      throw Error(ErrorCode::failed, std::string("[package] a built part is missing (") + std::strerror(errno) + ")",
+                  part.string(), "install Hone whole, or build the targets classify and hone_runtime");
+  }
+  return p;
+}
+
 void copy_built(const fs::path& from, const fs::path& to) {
   std::error_code e;
   fs::create_directories(to.parent_path(), e);
-  if (!fs::copy_file(from, to, fs::copy_options::overwrite_existing, e)) {
-    throw Error(ErrorCode::failed, "[package] a built part is missing (" + e.message() + ")", from.string(),
-                "build the targets classify and hone_runtime");
-  }
+  if (!fs::copy_file(from, to, fs::copy_options::overwrite_existing, e))
+    throw Error(ErrorCode::failed, "[package] a built part cannot be copied (" + e.message() + ")", from.string());
 }
 
 std::string card_text(const json& card) {
@@ -116,11 +132,16 @@ std::vector<PackagedFile> write_manifest(const fs::path& out, const std::string&
 
 }  // namespace
 
+void check_package_parts() {
+  built_parts();
+}
+
 std::vector<PackagedFile> package_model(const PackageOptions& o, const std::string& precision,
                                         const std::string& report, const data::Dataset* data,
                                         const std::vector<uint32_t>* samples) {
   if (!o.encrypt.empty()) read_key(o.encrypt);  // a wrong key file is refused before any work
   if (!o.sign.empty()) sign("", o.sign);
+  const BuiltParts parts = built_parts();
   const Graph g = read_any_model(o.model);
   const ModelInfo info = require_info(g, o.model);
   const Precision p = precision_from(precision);
@@ -142,14 +163,14 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
   make_folder(temporary.string());
   try {
     Graph fixed = g;
-    fixed.reshape({{fixed.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
+    reshape_with_batch(fixed, {{fixed.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
     CompileOptions c;
     c.precision = p;
     save_compiled_model(g, compile_model(fixed, c), (temporary / "model.hone").string(), true, o.encrypt);
     std::string labels;
     for (const std::string& l : info.labels) labels += l + "\n";
     write_file((temporary / "labels.txt").string(), labels);
-    copy_built(program_folder().parent_path() / "share" / "hone" / "hone_picture.hpp", temporary / "hone_picture.hpp");
+    copy_built(parts.header, temporary / "hone_picture.hpp");
     const HostInfo host = host_info();
     json card{{"task", info.task},
               {"precision", precision},
@@ -170,9 +191,8 @@ std::vector<PackagedFile> package_model(const PackageOptions& o, const std::stri
     write_file((temporary / "model_card.md").string(), card_text(card));
     write_file((temporary / "classify.cpp").string(), classify_source);
     write_file((temporary / "CMakeLists.txt").string(), classify_cmake);
-    copy_built(program_folder() / "classify", temporary / "bin" / "classify");
-    const fs::path library = runtime_library();
-    copy_built(library, temporary / "lib" / library.filename());  // under the name the program asks for
+    copy_built(parts.program, temporary / "bin" / "classify");
+    copy_built(parts.library, temporary / "lib" / parts.library.filename());  // under the name the program asks for
     const auto files = write_manifest(temporary, o.sign);
     fs::remove_all(out);
     fs::rename(temporary, out);

@@ -4,6 +4,10 @@
 
 namespace hone {
 
+/// What goes into every package beside the model - program, header, runtime library - is there. Throws `Error` (failed)
+/// naming what is not.
+void check_package_parts();
+
 /// `precision` is what the package computes in. With data and samples the packaged model is measured and compared with
 /// the figure that the model carries. `report` (report.json) adds speeds to the card; may be empty. Throws `Error`;
 /// then nothing is left.

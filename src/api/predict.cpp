@@ -4,7 +4,10 @@
 
 #include "api/cached_model.hpp"
 #include "api/job_support.hpp"
+#include "graph/builder.hpp"
 #include "hone/error.hpp"
+#include "passes/batch.hpp"
+#include "train/evaluate_classifier.hpp"
 
 namespace hone {
 namespace {
@@ -34,45 +37,38 @@ void draw(const std::string& file, const std::string& folder, const Prediction& 
       rgb);
 }
 
-// Quantized models take integers: the nearest ones, within the range of their type.
-Tensor as_input(const Tensor& picture, ElementType type) {
-  if (!is_integer(type)) return picture.converted(type);
-  Tensor whole = picture.clone();
-  for (float& v : whole.span<float>()) v = std::nearbyint(v);
-  return whole.converted(type);
-}
-
 }  // namespace
 
 std::vector<FilePredictions> predict(const PredictOptions& o) {
-  const auto one_picture = [&](const std::map<std::string, std::string>& info) {
+  // A program is all that is left of some models: its input stands for theirs.
+  const auto info_of = [&](const std::map<std::string, std::string>& info, const Type& input) {
     Graph carrier;
+    Builder(carrier).parameter(input);
     carrier.info = info;
-    return PartialShape(require_info(carrier, o.model).preprocessing.batch_shape(1));
+    return classifier_info(carrier, o.model, o.picture, o.labels, "predict");
   };
   ModelJob job;
   job.path = o.model;
   job.precision = o.precision;
-  job.question = "one picture\n";
-  job.choose = [&](const Graph& g) {
-    require_info(g, o.model);
-    return choose_precision(o.precision, g, o.model);
-  };
+  job.question = "one picture " + o.picture.layout + "\n";
+  const auto one_picture = [](const ModelInfo& i) { return PartialShape(i.preprocessing.batch_shape(1)); };
+  job.choose = [&](const Graph& g) { return choose_precision(o.precision, g, o.model); };
   job.prepare = [&](Graph& g) {
     if (g.inputs().size() != 1)
       throw Error(ErrorCode::unsupported, "[predict] a model with one input is expected", o.model);
-    g.reshape({{g.inputs()[0].id, one_picture(g.info)}});
+    const ModelInfo info = classifier_info(g, o.model, o.picture, o.labels, "predict");
+    reshape_with_batch(g, {{g.inputs()[0].id, one_picture(info)}});
   };
   job.accepts = [&](const Program& p, const std::map<std::string, std::string>& info) {
-    return p.inputs.size() == 1 && PartialShape(p[p.inputs[0].tensor].shape) == one_picture(info);
+    if (p.inputs.size() != 1) return false;
+    const PartialShape input(p[p.inputs[0].tensor].shape);
+    return input == one_picture(info_of(info, Type{ElementType::f32, input}));
   };
   job.options.threads = o.threads;
   job.cache_folder = cache_folder(o.cache);
   LoadedModel model = load_model(job);
   CompiledGraph& compiled = model.compiled;
-  Graph carrier;
-  carrier.info = model.info;
-  const ModelInfo info = require_info(carrier, o.model);
+  const ModelInfo info = info_of(model.info, Type{model.inputs[0].element_type, model.inputs[0].partial_shape});
   const bool probabilities = model.last_operator == "Softmax";
   if (!o.draw.empty()) make_folder(o.draw);
   std::vector<FilePredictions> out;

@@ -11,6 +11,7 @@
 #include "api/quantize_job.hpp"
 #include "data/random.hpp"
 #include "hone/error.hpp"
+#include "passes/batch.hpp"
 #include "passes/canonicalize.hpp"
 
 namespace hone {
@@ -31,40 +32,13 @@ std::function<bool(const std::string&)> ignored_by(const std::vector<std::string
   };
 }
 
-// What the file says about itself, or what the call says about it.
-ModelInfo info_for(const Graph& g, const QuantizeJob& job) {
-  auto info = load_info(g);
-  if (!info) {
-    if (job.mean.empty() && job.scale.empty()) {
-      throw Error(ErrorCode::usage, "[model] the file does not say how pictures become its input", job.model,
-                  "say it with --mean V,V,V and --scale V,V,V: (sample - mean) / scale of samples 0..255");
-    }
-    const auto own = g.inputs().size() == 1 ? picture_preprocessing(g.inputs()[0].shape(), job.layout) : std::nullopt;
-    if (!own || own->resize == data::ResizeRule::exact)
-      throw Error(ErrorCode::unsupported, "[quantize] a model with one input for pictures of a fixed size is expected",
-                  job.model, "fix the size with: hone convert --input NAME[1,3,H,W]");
-    info.emplace();
-    info->preprocessing = *own;
-    const Values results = g.outputs();
-    const PartialShape scores = results.empty() ? PartialShape() : results[0].shape();
-    if (job.labels.empty() && scores.rank_known() && scores.rank() == 2 && scores[1].is_static() &&
-        scores[1].min() <= 1 << 20) {
-      for (int64_t k = 0; k < scores[1].min(); ++k) info->labels.push_back(std::to_string(k));
-    }
-  }
-  if (!job.labels.empty()) info->labels = job.labels;
-  const auto channels = static_cast<size_t>(info->preprocessing.channels());
-  for (const auto& [what, given, kept] : {std::tuple{"mean", &job.mean, &info->preprocessing.mean},
-                                          std::tuple{"scale", &job.scale, &info->preprocessing.scale}}) {
-    if (given->empty()) continue;
-    if (given->size() != 1 && given->size() != channels)
-      throw Error(ErrorCode::usage, std::string("[quantize] --") + what + " has " + std::to_string(given->size()) +
-                                        " values for " + std::to_string(channels) + " channels");
-    if (*what == 's' && std::count(given->begin(), given->end(), 0.0) > 0)
-      throw Error(ErrorCode::usage, "[quantize] --scale divides by 0");
-    *kept = *given;
-  }
-  return *info;
+// Scores without names are called by their numbers.
+void name_scores(ModelInfo& info, const Graph& g) {
+  const Values results = g.outputs();
+  const PartialShape scores = results.empty() ? PartialShape() : results[0].shape();
+  if (!info.labels.empty() || !scores.rank_known() || scores.rank() != 2 || !scores[1].is_static()) return;
+  if (scores[1].min() > 1 << 20) return;
+  for (int64_t k = 0; k < scores[1].min(); ++k) info.labels.push_back(std::to_string(k));
 }
 
 }  // namespace
@@ -76,7 +50,7 @@ Quantized run_quantization(const Graph& model, const ModelInfo& info, const data
   run_passes(g, canonicalize_passes());
   if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[quantize] a model with one input is expected");
   Graph single = g;  // calibration looks at one picture at a time
-  single.reshape({{single.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
+  reshape_with_batch(single, {{single.inputs()[0].id, PartialShape(info.preprocessing.batch_shape(1))}});
   // Calibration pictures: a seeded choice, each prepared once.
   std::vector<uint32_t> chosen = calibration;
   data::Random random{job.seed, 0x9a11b};
@@ -105,14 +79,15 @@ Quantized run_quantization(const Graph& model, const ModelInfo& info, const data
   }
   Quantized q = quantize(single, inputs, o, compiled_runner(job.threads));
   // Back to the batch that the model had.
-  q.graph.reshape({{q.graph.inputs()[0].id, g.inputs()[0].shape()}});
+  reshape_with_batch(q.graph, {{q.graph.inputs()[0].id, g.inputs()[0].shape()}});
   return q;
 }
 
 QuantizeResult quantize(const QuantizeJob& job) {
   const auto start = std::chrono::steady_clock::now();
   const Graph g = read_any_model(job.model);
-  ModelInfo info = info_for(g, job);
+  ModelInfo info = classifier_info(g, job.model, job.picture, job.labels, "quantize");
+  name_scores(info, g);
   const auto data = data::open_dataset(job.data);
   const auto calibration = part_samples(*data, data->has_parts() || !info.split.empty() ? "train" : "all", &info);
   std::vector<uint32_t> validation;

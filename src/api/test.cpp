@@ -9,9 +9,10 @@ namespace hone {
 
 TestResult test(const TestOptions& o) {
   const Graph g = read_any_model(o.model, o.network);
-  const ModelInfo info = require_info(g, o.model);
+  ModelInfo info = classifier_info(g, o.model, o.picture, o.labels, "test");
   const Precision precision = choose_precision(o.precision, g, o.model);
   const auto data = data::open_dataset(o.data);
+  if (info.labels.empty()) info.labels = data->classes();  // measuring refuses another number of scores
   check_labels(*data, info);
   const auto samples = part_samples(*data, o.split, &info);
   ModelJob job;

@@ -149,8 +149,7 @@ Tensor load_input(const Model& model, size_t index, const std::string& path, con
     throw Error(ErrorCode::usage, "[run] input '" + inputs[index].name + "' takes no picture: it is " + to_string(s),
                 path, "give a .npy file");
   }
-  if (!o.mean.empty()) p.mean = o.mean;
-  if (!o.scale.empty()) p.scale = o.scale;
+  take_picture_options(p, o, "run");
   return p.apply_file(path).converted(inputs[index].element_type);
 }
 

@@ -7,6 +7,7 @@
 #include "api/job_support.hpp"
 #include "api/train_job.hpp"
 #include "base/file.hpp"
+#include "base/log.hpp"
 #include "grad/training_form.hpp"
 #include "hone/error.hpp"
 #include "train/trainer.hpp"
@@ -41,11 +42,19 @@ void each_option(F&& f) {
   f("split_time", &TrainOptions::split_time);
   f("freeze", &TrainOptions::freeze);
 }
+template <class F>
+void each_picture_option(F&& f) {
+  f("mean", &PictureOptions::mean);
+  f("scale", &PictureOptions::scale);
+  f("layout", &PictureOptions::layout);
+  f("reverse_channels", &PictureOptions::reverse_channels);
+}
 constexpr const char* options_file = "options.json";
 
 std::string options_text(const TrainOptions& o) {
   json j = json::object();
   each_option([&](const char* name, auto member) { j[name] = o.*member; });
+  each_picture_option([&](const char* name, auto member) { j[name] = o.picture.*member; });
   return j.dump(1) + "\n";
 }
 // A run that goes on takes the options of its first call where it is not told others.
@@ -57,6 +66,9 @@ TrainOptions with_options_of_run(TrainOptions o) {
     const TrainOptions plain;
     each_option([&](const char* name, auto member) {
       if (o.*member == plain.*member) j.at(name).get_to(o.*member);
+    });
+    each_picture_option([&](const char* name, auto member) {
+      if (o.picture.*member == plain.picture.*member) j.at(name).get_to(o.picture.*member);
     });
   } catch (const json::exception&) {
     throw Error(ErrorCode::unreadable, "[train] the options of the run are damaged", path.string(),
@@ -84,51 +96,46 @@ data::Split split_of(const data::Dataset& data, const TrainOptions& o) {
   return data::make_split(data, s);
 }
 
-Graph model_for(const TrainOptions& o, const Recipe& r, const data::Dataset& data) {
-  if (const NetworkInfo* info = find_network(r.network)) {
-    if (!info->classifier)
-      throw Error(ErrorCode::usage, "[train] the network is no classifier", "'" + r.network + "'",
-                  "choose another --model");
-    NetworkOptions n;
-    n.classes = static_cast<int64_t>(data.classes().size());
-    n.channels = r.preprocessing.channels();
-    n.height = r.preprocessing.height;
-    n.width = r.preprocessing.width;
-    n.seed = o.seed;
-    return build_network(r.network, n);
-  }
-  if (!fs::exists(r.network)) {
-    std::string names;
-    for (const NetworkInfo& n : networks()) {
-      if (n.classifier) names += (names.empty() ? "" : ", ") + std::string(n.name);
-    }
-    throw Error(ErrorCode::usage, "[train] no network and no file '" + r.network + "'", "",
-                "name a model file or one of " + names);
-  }
-  return read_any_model(r.network);
+Graph network_for(const NetworkInfo& info, const TrainOptions& o, const Recipe& r, const data::Dataset& data) {
+  if (!info.classifier)
+    throw Error(ErrorCode::usage, "[train] the network is no classifier", "'" + r.network + "'",
+                "choose another --model");
+  NetworkOptions n;
+  n.classes = static_cast<int64_t>(data.classes().size());
+  n.channels = r.preprocessing.channels();
+  n.height = r.preprocessing.height;
+  n.width = r.preprocessing.width;
+  n.seed = o.seed;
+  return build_network(r.network, n);
 }
 
-// A file to fine-tune says what its input is.
-void take_input_of(const Graph& g, Recipe& r) {
-  if (const auto info = load_info(g)) r.preprocessing = info->preprocessing;
-  if (g.inputs().size() != 1) return;
-  const PartialShape& s = g.inputs()[0].shape();
-  if (!s.rank_known() || s.rank() != 4) return;
-  if (s[2].is_static() && s[3].is_static()) {
-    if (r.preprocessing.height != s[2].min() || r.preprocessing.width != s[3].min())
-      r.preprocessing.resize = data::ResizeRule::stretch;
-    r.preprocessing.height = s[2].min();
-    r.preprocessing.width = s[3].min();
+// The model to fine-tune; nothing where a network of the zoo is to begin with random weights.
+std::optional<Graph> file_for(const TrainOptions& o) {
+  if (o.model == "auto" || find_network(o.model)) return std::nullopt;
+  if (fs::exists(o.model)) return read_any_model(o.model);
+  std::string names;
+  for (const NetworkInfo& n : networks()) {
+    if (n.classifier) names += (names.empty() ? "" : ", ") + std::string(n.name);
   }
-  const bool grey = r.preprocessing.color == data::ColorOrder::grey;
-  if (s[1] == Dimension(1) && !grey) r.preprocessing.color = data::ColorOrder::grey;
-  if (s[1] == Dimension(3) && grey) r.preprocessing.color = data::ColorOrder::rgb;
-  const auto channels = static_cast<size_t>(r.preprocessing.channels());
-  if (r.preprocessing.mean.size() > 1 && r.preprocessing.mean.size() != channels)
-    r.preprocessing.mean = r.preprocessing.scale = {};
-  if (channels == 3 && r.preprocessing.mean.size() == 1) {
-    r.preprocessing.mean.assign(3, r.preprocessing.mean[0]);
-    r.preprocessing.scale.assign(3, r.preprocessing.scale[0]);
+  throw Error(ErrorCode::usage, "[train] no network and no file '" + o.model + "'", "",
+              "name a model file or one of " + names);
+}
+
+// What a file to fine-tune says of its input, and the call. Mean and scale that neither says are measured.
+void take_input_of(const Graph& g, const PictureOptions& o, RecipeRequest& request) {
+  const auto info = load_info(g);
+  const PartialShape shape = g.inputs().size() == 1 ? g.inputs()[0].shape() : PartialShape();
+  const auto own = picture_preprocessing(shape, o.layout);
+  if (!info && !own) return;
+  request.input = info ? info->preprocessing : *own;
+  request.measure = !info && o.mean.empty() && o.scale.empty();
+  data::Preprocessing& p = *request.input;
+  take_picture_options(p, o, "train");
+  if (p.resize == data::ResizeRule::exact) p.resize = data::ResizeRule::stretch;
+  if (own && own->width > 0 && (p.width != own->width || p.height != own->height)) {
+    p.resize = data::ResizeRule::stretch;
+    p.width = own->width;
+    p.height = own->height;
   }
 }
 
@@ -155,20 +162,33 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   TrainedModel t;
   t.split = split_of(data, o);
   if (t.split.train.empty()) throw Error(ErrorCode::failed, "[train] there are no training samples", o.data);
-  RecipeRequest request{o.model == "auto" ? "" : o.model,   o.input_size, o.batch, o.epochs, o.learning_rate,
+  RecipeRequest request{o.model == "auto" ? "" : o.model, o.input_size, o.batch, o.epochs,
                         o.augment ? o.augmentation : "none"};
+  std::optional<Graph> file = file_for(o);
+  if (file) take_input_of(*file, o.picture, request);
   t.recipe = choose_recipe(data, t.split, request);
-  const Graph start = model_for(o, t.recipe, data);
-  if (!find_network(t.recipe.network)) take_input_of(start, t.recipe);
+  if (!file) {
+    if (!o.picture.mean.empty() || !o.picture.scale.empty())
+      t.recipe.preprocessing.mean = t.recipe.preprocessing.scale = {};  // the one that is not given does nothing
+    take_picture_options(t.recipe.preprocessing, o.picture, "train");
+  }
+  const Graph start = file ? std::move(*file) : network_for(*find_network(t.recipe.network), o, t.recipe, data);
+  t.recipe.batch = training_batch(start, t.recipe.preprocessing, t.recipe.batch);
+  if (o.batch > 0 && t.recipe.batch != std::min<int64_t>(o.batch, static_cast<int64_t>(t.split.train.size())))
+    throw Error(ErrorCode::unsupported,
+                "[train] the model takes batches of " + std::to_string(t.recipe.batch) + " only, not --batch " +
+                    std::to_string(o.batch),
+                o.model, "leave --batch out");
   data::save_split(in_out("split.json"), t.split, data);
   if (o.resume.empty()) write_file(in_out(options_file), options_text(o));
 
+  const bool trained = !find_network(t.recipe.network);
   TrainerOptions p;
   p.step.optimizer = o.optimizer == "adamw" ? OptimizerKind::adamw : OptimizerKind::sgd;
   p.step.weight_decay = o.weight_decay;
   p.step.label_smoothing = o.label_smoothing;
   p.step.ema_decay = o.ema_decay;
-  p.step.clip_norm = o.clip_norm;
+  p.step.clip_norm = o.clip_norm >= 0 ? o.clip_norm : default_clip_norm(trained);
   if (!o.freeze.empty()) {
     p.form.frozen = [prefixes = o.freeze](const std::string& name) {
       return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& f) { return name.starts_with(f); });
@@ -188,9 +208,8 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   }
   p.batch = t.recipe.batch;
   p.epochs = t.recipe.epochs;
-  p.learning_rate = o.learning_rate > 0                        ? o.learning_rate
-                    : p.step.optimizer == OptimizerKind::adamw ? 2e-3 * static_cast<double>(p.batch) / 128
-                                                               : t.recipe.learning_rate;
+  p.learning_rate = o.learning_rate > 0 ? o.learning_rate : default_learning_rate(p.step.optimizer, p.batch, trained);
+  p.keep_start = trained;
   p.warmup_epochs = o.warmup_epochs;
   p.precision = training_precision(o.precision);
   p.threads = o.threads;
@@ -211,6 +230,9 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   t.result = train_classifier(start, data, t.split.train, t.split.val, t.recipe.preprocessing, t.recipe.augmentation, p,
                               callback);
   t.precision = p.precision;
+  if (trained && !t.result.stopped && !t.result.epochs.empty() && !t.split.val.empty() && t.result.best_epoch == 0)
+    log(LogLevel::warning, "[train] no epoch is better than the weights of " + o.model +
+                               ", which are kept: try a lower --lr than " + std::to_string(p.learning_rate));
 
   std::string log;
   for (const EpochResult& e : t.result.epochs) {

@@ -20,6 +20,33 @@ void measure_pixels(const data::Dataset& data, const std::vector<uint32_t>& trai
   for (double d : stats.deviation) p.scale.push_back(std::max(1.0, rounded(d)));
 }
 
+// The mean along the edges of the pictures: what lies beyond them, as far as anybody can tell. Strips of another colour
+// would be the strongest mark on a picture that is moved.
+std::vector<int64_t> edge_color(const data::Dataset& data, const std::vector<uint32_t>& train,
+                                const data::Preprocessing& p) {
+  std::vector<int64_t> sum(static_cast<size_t>(p.channels()), 0);
+  int64_t pixels = 0;
+  const size_t stride = std::max<size_t>(1, train.size() / 200);
+  for (size_t i = 0; i < train.size(); i += stride) {
+    data::Image image;
+    try {
+      image = p.fit(data.read(train[i], p.exif_orientation));
+    } catch (const Error& e) {
+      if (!e.where().empty()) throw;
+      throw e.at(data.file(train[i]));
+    }
+    for (int y = 0; y < image.height(); ++y) {
+      const bool whole = y == 0 || y + 1 == image.height();
+      for (int x = 0; x < image.width(); x += whole ? 1 : std::max(1, image.width() - 1)) {
+        for (size_t c = 0; c < sum.size(); ++c) sum[c] += image.pixel(x, y)[c];
+        ++pixels;
+      }
+    }
+  }
+  for (int64_t& s : sum) s = (s + pixels / 2) / pixels;
+  return sum;
+}
+
 // The median of the shorter and of the longer side over a sample of the pictures, and whether all have one size.
 struct Sizes {
   int64_t width = 0, height = 0;
@@ -70,6 +97,15 @@ data::Augmentation parse_augmentation(const std::string& names, int64_t size) {
   return a;
 }
 
+double default_learning_rate(OptimizerKind optimizer, int64_t batch, bool trained) {
+  const double for_128 = optimizer == OptimizerKind::adamw ? 2e-3 : 0.2;
+  return for_128 * static_cast<double>(batch) / 128 * (trained ? 0.1 : 1);
+}
+
+double default_clip_norm(bool trained) {
+  return trained ? 5 : 0;
+}
+
 Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const RecipeRequest& request) {
   const auto n = static_cast<int64_t>(split.train.size());
   if (n == 0) throw Error(ErrorCode::failed, "[train] there are no training samples", data.path());
@@ -79,7 +115,10 @@ Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const 
   Recipe r;
   r.network = request.network;
   if (r.network.empty()) r.network = tiny || n < 2000 ? "resnet20" : "resnet18";
-  if (request.size > 0) {
+  if (request.input) r.preprocessing = *request.input;
+  if (request.input && r.preprocessing.width > 0) {
+    // The size stands in the file.
+  } else if (request.size > 0) {
     r.preprocessing.width = r.preprocessing.height = request.size;
   } else if (tiny && sizes.uniform) {
     r.preprocessing.width = sizes.width;
@@ -89,16 +128,17 @@ Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const 
     const int64_t wanted = n < 2000 ? 64 : 128;
     r.preprocessing.width = r.preprocessing.height = tiny ? side : std::min(wanted, side);
   }
-  // Pictures that have the size already stay as they are, bit for bit; others are scaled.
-  r.preprocessing.resize = data::ResizeRule::stretch;
-  r.preprocessing.color = data::natural_channels(data) == 1 ? data::ColorOrder::grey : data::ColorOrder::rgb;
-  measure_pixels(data, split.train, r.preprocessing);
+  if (!request.input) {
+    // Pictures that have the size already stay as they are, bit for bit; others are scaled.
+    r.preprocessing.resize = data::ResizeRule::stretch;
+    r.preprocessing.color = data::natural_channels(data) == 1 ? data::ColorOrder::grey : data::ColorOrder::rgb;
+  }
+  if (!request.input || request.measure) measure_pixels(data, split.train, r.preprocessing);
 
   r.batch = request.batch > 0 ? request.batch : n >= 10000 ? 128 : n >= 2000 ? 64 : n >= 400 ? 32 : 16;
   r.batch = std::min(r.batch, n);
   // About 440,000 pictures in all for large sets, never below 8 nor above 60 passes.
   r.epochs = request.epochs > 0 ? request.epochs : std::clamp<int64_t>(440000 / n, 8, 60);
-  r.learning_rate = request.learning_rate > 0 ? request.learning_rate : 0.2 * static_cast<double>(r.batch) / 128;
   if (!request.augmentation.empty()) {
     r.augmentation = parse_augmentation(request.augmentation, r.preprocessing.width);
   } else {
@@ -108,6 +148,7 @@ Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const 
       if (r.preprocessing.color != data::ColorOrder::grey) r.augmentation.brightness = r.augmentation.contrast = 0.2;
     }
   }
+  r.augmentation.fill = edge_color(data, split.train, r.preprocessing);
   return r;
 }
 

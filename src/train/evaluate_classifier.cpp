@@ -1,6 +1,7 @@
 #include "train/evaluate_classifier.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "data/loader.hpp"
 #include "hone/error.hpp"
@@ -11,10 +12,19 @@ int64_t best_class(std::span<const float> scores) {
   return std::max_element(scores.begin(), scores.end()) - scores.begin();
 }
 
+Tensor as_input(const Tensor& picture, ElementType type) {
+  if (picture.element_type() == type) return picture;
+  if (!is_integer(type)) return picture.converted(type);
+  Tensor whole = picture.clone();
+  for (float& v : whole.span<float>()) v = std::nearbyint(v);
+  return whole.converted(type);
+}
+
 void score_samples(CompiledGraph& model, const data::Dataset& data, const std::vector<uint32_t>& samples,
                    const data::Preprocessing& preprocessing, const ScoreSink& sink,
                    const std::function<bool(size_t, size_t)>& progress) {
   const int64_t batch = model.inputs()[0].type.shape[0].get_length();
+  const ElementType taken = model.inputs()[0].type.element;
   data::LoaderOptions options;
   options.batch = batch;
   options.shuffle = false;
@@ -31,7 +41,7 @@ void score_samples(CompiledGraph& model, const data::Dataset& data, const std::v
       std::copy_n(static_cast<const uint8_t*>(images.raw()), images.byte_size(), static_cast<uint8_t*>(full.raw()));
       images = full;
     }
-    const Tensor scores = model.infer({images})[0].tensor().converted(ElementType::f32);
+    const Tensor scores = model.infer({as_input(images, taken)})[0].tensor().converted(ElementType::f32);
     const auto classes = static_cast<size_t>(scores.shape().back());
     for (size_t i = 0; i < b->samples.size(); ++i) {
       sink(b->samples[i], data.label(b->samples[i]),

@@ -28,6 +28,9 @@ void score_samples(CompiledGraph& model, const data::Dataset& data, const std::v
 /// (unsupported).
 void set_scoring_shape(Graph& g, const data::Preprocessing& preprocessing, int64_t batch);
 
+/// A picture as an input of this type: integers, as quantized models take them, are the nearest ones within its range.
+Tensor as_input(const Tensor& picture, ElementType type);
+
 /// Index of the largest score; the first of equals.
 int64_t best_class(std::span<const float> scores);
 

@@ -6,6 +6,7 @@
 
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
+#include "passes/batch.hpp"
 #include "train/checkpoint.hpp"
 #include "train/evaluate_classifier.hpp"
 #include "train/schedule.hpp"
@@ -16,6 +17,31 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
+}
+
+// Of an accuracy measured on n samples. A few dozen of them call an early epoch the best one by luck; so the weights
+// kept are those of the latest epoch within one standard error of the best (Breiman et al. 1984).
+double standard_error(double accuracy, size_t n) {
+  return std::sqrt(accuracy * (1 - accuracy) / static_cast<double>(n));
+}
+
+// The model for a batch of pictures. Throws where it takes another one only.
+Graph with_batch(const Graph& model, const data::Preprocessing& preprocessing, int64_t batch) {
+  Graph g = model;
+  if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[train] a model with one input is expected");
+  const Value input = g.inputs()[0];
+  const PartialShape shape(preprocessing.batch_shape(batch));
+  PartialShape fits = input.shape();
+  if (fits.rank_known() && fits.rank() == 4) fits[0] = shape[0];
+  if (!shape.compatible(fits)) {
+    throw Error(ErrorCode::unsupported,
+                "[train] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "",
+                "set --size, or choose a model of the zoo");
+  }
+  if (input.shape() != shape) reshape_with_batch(g, {{input.id, shape}});
+  if (logits_of(g).shape()[0] != Dimension(batch))
+    throw Error(ErrorCode::unsupported, "[train] the batch of the model is fixed inside");
+  return g;
 }
 
 // One run: the compiled step, its request and the data that feed it.
@@ -36,6 +62,9 @@ class Run {
     if (o_.batch < 1) throw Error(ErrorCode::failed, "[train] there are no training samples");
     compile();
     make_loader();
+    if (loader_->batches_per_epoch() < 1)
+      throw Error(ErrorCode::failed, "[train] " + std::to_string(train.size()) +
+                                         " training samples do not fill one batch of " + std::to_string(o_.batch));
   }
 
   TrainerResult train() {
@@ -45,6 +74,11 @@ class Run {
     schedule.total_steps = per_epoch * o_.epochs;
     schedule.warmup_steps = static_cast<int64_t>(o_.warmup_epochs * static_cast<double>(per_epoch));
     schedule.warmup_steps = std::min(schedule.warmup_steps, schedule.total_steps / 3);
+    if (o_.keep_start && !val_.empty()) {
+      start_accuracy_ = validation_accuracy(weights());
+      c_.best_accuracy = start_accuracy_;
+      c_.best_weights = weights();
+    }
     resume();
     double timed_images = 0, timed_seconds = 0;
     auto epoch_start = Clock::now();
@@ -74,7 +108,7 @@ class Run {
       if (epoch_ended) {
         save();
         epoch_start = Clock::now();
-        if (o_.patience > 0 && static_cast<int64_t>(c_.epochs.size()) - c_.best_epoch >= o_.patience) break;
+        if (o_.patience > 0 && !val_.empty() && epochs_without_improvement() >= o_.patience) break;
       }
       if (callback_ && !callback_(p)) {
         save();
@@ -94,30 +128,7 @@ class Run {
 
  private:
   void compile() {
-    Graph g = model_;
-    if (g.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[train] a model with one input is expected");
-    const Value input = g.inputs()[0];
-    // A file made for a fixed batch takes another one where nothing inside insists on it; else its own.
-    const PartialShape own = input.shape();  // a copy: reshaping changes the graph's
-    if (own.rank_known() && own.rank() == 4 && own[0].is_static() && own[0].min() != o_.batch) {
-      try {
-        g.reshape({{input.id, PartialShape(preprocessing_.batch_shape(o_.batch))}});
-        if (logits_of(g).shape()[0] != Dimension(o_.batch))
-          throw Error(ErrorCode::unsupported, "[train] the batch is fixed inside");
-      } catch (const Error&) {
-        g = model_;
-        o_.batch = own[0].min();
-      }
-    }
-    PartialShape fits = g.inputs()[0].shape();
-    const PartialShape shape(preprocessing_.batch_shape(o_.batch));
-    if (fits.rank_known() && fits.rank() == 4) fits[0] = shape[0];
-    if (!shape.compatible(fits)) {
-      throw Error(ErrorCode::unsupported,
-                  "[train] the model takes " + to_string(input.type()) + ", the data give f32" + to_string(shape), "",
-                  "set --size, or choose a model of the zoo");
-    }
-    if (g.inputs()[0].shape() != shape) g.reshape({{g.inputs()[0].id, shape}});
+    Graph g = with_batch(model_, preprocessing_, o_.batch);
     const Value logits = logits_of(g);
     if (logits.shape()[1].is_static() &&
         logits.shape()[1].get_length() != static_cast<int64_t>(data_.classes().size())) {
@@ -218,20 +229,10 @@ class Run {
     e.learning_rate = rate;
     e.images_per_s = epoch_seconds_ > 0 ? epoch_images_ / epoch_seconds_ : 0;
     const auto now = weights();
-    if (!val_.empty()) {
-      Graph m = model_;
-      write_back(m, step_.weights, store(now));
-      size_t right = 0;
-      CompileOptions c;
-      c.threads = o_.threads;
-      c.precision = o_.precision;
-      score_samples(m, data_, val_, preprocessing_, c, 250,
-                    [&](uint32_t, int64_t label, std::span<const float> s) { right += best_class(s) == label; });
-      e.validation_accuracy = static_cast<double>(right) / static_cast<double>(val_.size());
-    }
+    if (!val_.empty()) e.validation_accuracy = validation_accuracy(now);
     e.seconds = seconds;
     c_.epochs.push_back(e);
-    if (val_.empty() || e.validation_accuracy >= c_.best_accuracy) {
+    if (val_.empty() || e.validation_accuracy >= best_accuracy() - standard_error(best_accuracy(), val_.size())) {
       c_.best_accuracy = e.validation_accuracy;
       c_.best_epoch = e.epoch;
       c_.best_weights = now;
@@ -239,6 +240,30 @@ class Run {
     c_.loss_sum = 0;
     c_.correct = c_.seen = 0;
     epoch_seconds_ = epoch_images_ = 0;
+  }
+
+  double validation_accuracy(const std::map<std::string, Tensor>& of) const {
+    Graph m = model_;
+    write_back(m, step_.weights, store(of));
+    size_t right = 0;
+    CompileOptions c;
+    c.threads = o_.threads;
+    c.precision = o_.precision;
+    score_samples(m, data_, val_, preprocessing_, c, 250,
+                  [&](uint32_t, int64_t label, std::span<const float> s) { right += best_class(s) == label; });
+    return static_cast<double>(right) / static_cast<double>(val_.size());
+  }
+
+  double best_accuracy() const {
+    double best = start_accuracy_;
+    for (const EpochResult& e : c_.epochs) best = std::max(best, e.validation_accuracy);
+    return best;
+  }
+  int64_t epochs_without_improvement() const {
+    const auto first = std::max_element(
+        c_.epochs.begin(), c_.epochs.end(),
+        [](const EpochResult& a, const EpochResult& b) { return a.validation_accuracy < b.validation_accuracy; });
+    return c_.epochs.end() - first - 1;
   }
 
   // Where the rest would take longer than the budget leaves, whole epochs are taken off the end of the schedule.
@@ -296,11 +321,25 @@ class Run {
   Checkpoint c_;
   std::string fingerprint_;
   double epoch_seconds_ = 0, epoch_images_ = 0;
+  double start_accuracy_ = 0;
   Clock::time_point start_ = Clock::now();
   TrainerResult result_;
 };
 
 }  // namespace
+
+int64_t training_batch(const Graph& model, const data::Preprocessing& preprocessing, int64_t wanted) {
+  if (model.inputs().size() != 1) throw Error(ErrorCode::unsupported, "[train] a model with one input is expected");
+  const PartialShape own = model.inputs()[0].shape();
+  if (!own.rank_known() || own.rank() != 4 || own[0].is_dynamic()) return wanted;
+  try {
+    with_batch(model, preprocessing, wanted);
+    return wanted;
+  } catch (const Error&) {
+    with_batch(model, preprocessing, own[0].min());
+    return own[0].min();
+  }
+}
 
 TrainerResult train_classifier(const Graph& model, const data::Dataset& data, const std::vector<uint32_t>& train,
                                const std::vector<uint32_t>& val, const data::Preprocessing& preprocessing,

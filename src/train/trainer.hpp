@@ -17,12 +17,13 @@ namespace hone {
 struct TrainerOptions {
   TrainStepOptions step;
   TrainingFormOptions form;
-  int64_t batch = 128, epochs = 8;
+  int64_t batch = 128, epochs = 8;  ///< a batch that the model takes: see `training_batch`
   double learning_rate = 0.1;
   double warmup_epochs = 1;
   Precision precision = Precision::f32;
   int threads = 0;
   uint64_t seed = 0;
+  bool keep_start = false;         ///< the model's own weights count as epoch 0: training may have made them worse
   int patience = 0;                ///< epochs without a better validation accuracy; 0: off
   double time_budget_seconds = 0;  ///< the schedule is shortened to what fits; 0: none
   std::string checkpoint;          ///< file written after each epoch and on a stop; empty: none
@@ -42,13 +43,17 @@ struct TrainerProgress {
 };
 
 struct TrainerResult {
-  Graph model;  ///< the model with the weights of the best epoch (the last one without validation data)
+  Graph model;  ///< with the weights of the latest epoch within one standard error of the best validation accuracy
   std::vector<EpochResult> epochs;
-  double best_accuracy = 0;
-  int64_t best_epoch = 0;
+  double best_accuracy = 0;  ///< on validation, of these weights
+  int64_t best_epoch = 0;    ///< that they are from; 0: the model's own
   double images_per_s = 0, train_seconds = 0;
   bool stopped = false;  ///< the callback asked for it; the checkpoint holds the state
 };
+
+/// The batch to train `model` with: `wanted`, or the one that its file was made for where something inside insists on
+/// that. Rates depend on it, so it is settled before them. Throws `Error` (unsupported) where pictures do not fit.
+int64_t training_batch(const Graph& model, const data::Preprocessing& preprocessing, int64_t wanted);
 
 /// Called after every step; false stops the run after saving a checkpoint.
 using TrainerCallback = std::function<bool(const TrainerProgress&)>;

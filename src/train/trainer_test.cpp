@@ -6,8 +6,13 @@
 #include <filesystem>
 
 #include "data/random.hpp"
+#include "graph/builder.hpp"
 #include "graph/text.hpp"
 #include "hone/error.hpp"
+#include "ops/matmul.hpp"
+#include "ops/movement.hpp"
+#include "ops/reduce.hpp"
+#include "ops/samples.hpp"
 #include "train/evaluate_classifier.hpp"
 #include "zoo/zoo.hpp"
 
@@ -128,6 +133,50 @@ TEST(Trainer, says_where_the_loss_left_the_numbers) {
   TrainerOptions o = options();
   o.learning_rate = 1e38;
   EXPECT_THROW(train_classifier(net(), *data, range(0, 48), {}, grey8(), {}, o), Error);
+}
+
+TEST(Trainer, settles_a_batch_that_the_model_takes) {
+  EXPECT_EQ(training_batch(net(), grey8(), 16), 16);
+  // Files fix a batch in their input, and once more in a Reshape. Rows that are whole pictures follow.
+  const auto classifier = [](int64_t rows_a_picture) {
+    Graph g;
+    Builder b(g);
+    const Value x = b.parameter(ElementType::f32, PartialShape{1, 1, 8, 8}, "x");
+    const Value rows = b(Reshape{}, x, b.ints({rows_a_picture, 64 / rows_a_picture}));
+    Value y = b(MatMul{}, rows, b.constant(random_tensor({64 / rows_a_picture, 3}, 1)));
+    if (rows_a_picture > 1) y = b(ReduceSum{.keep_dims = true}, y, b.ints({0}));
+    b.result(y, "y");
+    return g;
+  };
+  const Graph follows = classifier(1), insists = classifier(2);
+  EXPECT_EQ(training_batch(follows, grey8(), 16), 16);
+  EXPECT_EQ(training_batch(insists, grey8(), 16), 1);
+  const auto data = toy(48);
+  TrainerOptions o = options();
+  o.learning_rate = 0.01;
+  const TrainerResult r = train_classifier(follows, *data, range(0, 48), {}, grey8(), {}, o);
+  EXPECT_LT(r.epochs.back().loss, r.epochs.front().loss);
+  EXPECT_EQ(r.model.inputs()[0].shape(), (PartialShape{1, 1, 8, 8}));  // the file keeps its own
+  EXPECT_THROW(train_classifier(insists, *data, range(0, 48), {}, grey8(), {}, o), Error);
+  o.batch = 1;
+  o.epochs = 1;
+  EXPECT_EQ(train_classifier(insists, *data, range(0, 48), {}, grey8(), {}, o).epochs.size(), 1u);
+}
+
+TEST(Trainer, never_gives_back_less_than_the_start) {
+  const auto data = toy(150);
+  const TrainerResult first = train_classifier(net(), *data, range(0, 120), range(120, 150), grey8(), {}, options());
+  ASSERT_GE(first.best_accuracy, 0.9);
+  // A rate that destroys what was learned.
+  TrainerOptions o = options();
+  o.learning_rate = 50;
+  o.step.clip_norm = 1;
+  o.keep_start = true;
+  const TrainerResult r = train_classifier(first.model, *data, range(0, 120), range(120, 150), grey8(), {}, o);
+  EXPECT_LT(r.epochs.back().validation_accuracy, 0.8);
+  EXPECT_EQ(r.best_epoch, 0);
+  EXPECT_EQ(r.best_accuracy, first.best_accuracy);
+  EXPECT_EQ(to_text(r.model), to_text(first.model));
 }
 
 TEST(Trainer, refuses_data_that_do_not_fit_the_model) {
