@@ -25,6 +25,7 @@ std::span<const OperatorRow> slice_rows();
 std::span<const OperatorRow> indexing_rows();
 std::span<const OperatorRow> network_rows();
 std::span<const OperatorRow> image_rows();
+std::span<const OperatorRow> color_rows();
 std::span<const OperatorRow> control_rows();
 std::span<const OperatorRow> list_rows();
 std::span<const OperatorRow> random_rows();

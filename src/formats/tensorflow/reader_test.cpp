@@ -121,6 +121,22 @@ TEST(TensorFlow, slices_and_pads_complex_numbers) {
   EXPECT_EQ(real_of(pad, "p"), (std::vector<double>{0, 15, -3, -5}));
 }
 
+TEST(TensorFlow, changes_the_colours_of_pictures) {
+  const auto expect = [](const std::string& op, const std::vector<std::string>& in, const std::vector<double>& wanted) {
+    GraphMaker m;
+    m.input("x", {1, 1, 2, 3}).constant("by", {}, {0.5f}).node("y", op, in);
+    const auto y = run(m.read(), {Tensor::of<float>({1, 1, 2, 3}, {0.25f, 0.5f, 1, 0.5f, 0.5f, 0.5f})});
+    ASSERT_EQ(y.size(), wanted.size());
+    for (size_t i = 0; i < y.size(); ++i) EXPECT_NEAR(y[i], wanted[i], 1e-6) << op << " " << i;
+  };
+  // A blue and a grey: hue 2/3 - (0.5 - 0.25) / (6 * 0.75).
+  expect("RGBToHSV", {"x"}, {4.0 / 6 - 0.25 / 4.5, 0.75, 1, 0, 0, 0.5});
+  expect("HSVToRGB", {"x"}, {0.75, 1, 0.5, 0.25, 0.5, 0.5});
+  expect("AdjustHue", {"x", "by"}, {1, 0.75, 0.25, 0.5, 0.5, 0.5});
+  expect("AdjustSaturation", {"x", "by"}, {0.625, 0.75, 1, 0.5, 0.5, 0.5});
+  expect("AdjustContrastv2", {"x", "by"}, {0.3125, 0.5, 0.875, 0.4375, 0.5, 0.625});
+}
+
 TEST(TensorFlow, refuses_functions_that_change_state) {
   GraphMaker m;
   m.input("x", {2});
