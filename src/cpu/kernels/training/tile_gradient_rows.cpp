@@ -326,7 +326,8 @@ KernelPlan plan(const KernelQuery& q) {
   const double packing = out * blocks * 110 + in * static_cast<double>(l.phases.size()) *
                                                   static_cast<double>(l.plane(g.result_height)) * 4.5;
   const double adding = in * out * static_cast<double>(g.taps()) * 1000;
-  const auto pairs = static_cast<double>((g.batch + 1) / 2);
+  const int64_t whole_pairs = (g.batch + 1) / 2;
+  const auto pairs = static_cast<double>(whole_pairs);
   p.cost =
       1 + static_cast<double>(g.groups) * (pairs * 1.5 * (products + packing) + adding) / 3.6e3 * kTileRows[Row].cost;
   return p;
