@@ -49,10 +49,14 @@ std::optional<Wide> wide_of(const Graph& g, NodeId id) {
   };
   if (op == "CompressedMatMul") {
     w.inputs = {0};
+  } else if (is_dense(*n.op) && g.value(n.inputs[0]).type.quantization) {
+    // Products of integers may hand their results on in bf16.
   } else if (is_dense(*n.op) || op == "MaxPoolGrad") {
     w.inputs = {0, 1};
     // A weight gradient is a sum over the whole batch: it stays f32.
     if (op == "ConvolutionBackpropWeights") w.outputs.clear();
+    // Results that are integers stay so.
+    if (is_dense(*n.op) && g.value(n.outputs[0]).type.quantization) w.outputs.clear();
   } else if (op == "StridedAttention") {
     w.inputs = {0, 1, 2};
   } else if (first.contains(op)) {
@@ -150,7 +154,8 @@ class Narrower {
     }
     const bool inside = !w.outputs.empty() && read_inside(id);
     // Sums leave in f32 where f32 is what the readers want, and straight in bf16 where inputs are still f32.
-    const ElementType first = g_.value(g_.node(id).outputs[0]).type.element;
+    const Type result = g_.value(g_.node(id).outputs[0]).type;
+    const ElementType first = result.element;
     const ElementType wanted = inside ? ElementType::bf16 : ElementType::f32;
     if (first == ElementType::f32 && !g_.node(id).epilogue &&
         (any ? wanted == ElementType::f32 : wanted == ElementType::bf16))
@@ -160,6 +165,7 @@ class Narrower {
     } catch (const Error&) {
       return abandon(id);
     }
+    if (result.quantization) g_.set_type(g_.node(id).outputs[0], result);
     if (first == ElementType::f32) {
       for (size_t o = 0; o < g_.node(id).outputs.size(); ++o) {
         const bool listed = std::find(w.outputs.begin(), w.outputs.end(), o) != w.outputs.end();
