@@ -184,6 +184,7 @@ ConformanceReport run_conformance(const std::string& path, const ConformanceOpti
       ++next;
     }
     std::vector<pollfd> waits;
+    waits.reserve(running.size());
     for (const Child& c : running) waits.push_back({c.fd, POLLIN, 0});
     ::poll(waits.data(), waits.size(), 200);
     for (size_t i = running.size(); i-- > 0;) {
