@@ -23,9 +23,9 @@ struct Recipe {
 struct RecipeRequest {
   std::string network;
   int64_t size = 0, batch = 0, epochs = 0;
-  std::string augmentation;                  ///< comma-separated names, "none", or empty
+  std::string augmentation;                    ///< comma-separated names, "none", or empty
   std::optional<data::Preprocessing> input{};  ///< of a model file; a width of 0 is free
-  bool measure = true;                       ///< of `input`: mean and scale come from the pictures
+  bool measure = true;                         ///< of `input`: mean and scale come from the pictures
 };
 
 /// Reads headers and a sample of pictures. Throws `Error`.
@@ -35,8 +35,8 @@ Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const 
 /// model that brings trained weights, which larger steps would undo before they adapt it.
 double default_learning_rate(OptimizerKind optimizer, int64_t batch, bool trained);
 
-/// Largest global norm of the gradients, 0 for any. Weights that come with a model may meet pixels, and give scores, of any
-/// size: without a bound the first steps can throw away what they know.
+/// Largest global norm of the gradients, 0 for any. Weights that come with a model may meet pixels, and give scores, of
+/// any size: without a bound the first steps can throw away what they know.
 double default_clip_norm(bool trained);
 
 /// "flip,crop,rotate,colour,cutout,mixup" for pictures of `size`. Throws `Error` (usage) for unknown names.
