@@ -29,10 +29,6 @@ struct Split {
   int64_t length(int64_t i) const { return std::min(chunk, pixels - i * chunk); }
 };
 
-Storage storage_of(ElementType t) {
-  return t == ElementType::f32 ? Storage::f32 : Storage::bf16;
-}
-
 class BatchNormKernel final : public PreparedKernel {
  public:
   BatchNormKernel(const KernelQuery& q, const TrainingIsa& isa)

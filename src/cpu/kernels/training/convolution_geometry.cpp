@@ -138,6 +138,38 @@ std::string read_geometry(const KernelQuery& q, ConvolutionGeometry& g) {
   return {};
 }
 
+std::string refuse_convolution(const KernelQuery& q, bool forward, ConvolutionGeometry& g) {
+  if (q.inputs.size() < 2 || q.outputs.empty()) return "inputs are missing";
+  AddedTensor added;
+  if (auto why = read_epilogue(q, added); !why.empty()) return why;
+  const TensorDesc& w = q.inputs[1];
+  if (forward && w.constant) return "the weights are constant: kernels with packed weights are better";
+  if (!w.packed.empty()) return "takes weights as they are, not packed";
+  if (auto why = refuse_activation(q.inputs[0], "the input"); !why.empty()) return why;
+  if (auto why = refuse_activation(q.outputs[0], "the output"); !why.empty()) return why;
+  if (w.type != ElementType::f32 && w.type != ElementType::bf16) return "weights are not f32 or bf16";
+  if (w.layout != Layout::plain) return "weights are not in plain order";
+  return read_geometry(q, g);
+}
+
+std::string refuse_weight_gradient(const KernelQuery& q, ConvolutionGeometry& g) {
+  if (!q.epilogue.empty()) return "an epilogue is not run here";
+  if (q.inputs.size() < 2 || q.outputs.empty()) return "inputs are missing";
+  if (auto why = refuse_activation(q.inputs[0], "x"); !why.empty()) return why;
+  if (auto why = refuse_activation(q.inputs[1], "dy"); !why.empty()) return why;
+  const TensorDesc& w = q.outputs[0];
+  if ((w.type != ElementType::f32 && w.type != ElementType::bf16) || w.layout != Layout::plain)
+    return "the result is not f32 or bf16 in plain order";
+  return read_geometry(q, g);
+}
+
+std::string refuse_winograd(const ConvolutionGeometry& g) {
+  if (g.groups != 1) return "grouped";
+  const bool is_plain_3x3 = g.kernel_height == 3 && g.kernel_width == 3 && g.stride_x == 1 && g.stride_y == 1 &&
+                            g.dilation_x == 1 && g.dilation_y == 1;
+  return is_plain_3x3 ? "" : "not 3x3 with stride 1";
+}
+
 ConvolutionTables convolution_tables(const ConvolutionGeometry& g, bool forward, const TrainingIsa& isa, Storage in,
                                      Storage out, bool pairs) {
   ConvolutionTables t;

@@ -18,6 +18,13 @@ struct ConvolutionGeometry {
   int64_t stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1, pad_top = 0, pad_left = 0;
   int64_t taps() const { return kernel_height * kernel_width; }
 };
+inline bool is_depthwise(const ConvolutionGeometry& g) {
+  return g.groups > 1 && g.data_channels == 1 && g.result_channels == 1;
+}
+/// Of a type that `refuse_activation` lets through.
+inline Storage storage_of(ElementType t) {
+  return t == ElementType::f32 ? Storage::f32 : Storage::bf16;
+}
 
 /// Memory order [N, spatial..., C], or indistinguishable from it.
 bool channels_last(const TensorDesc& d);
@@ -37,6 +44,14 @@ std::string read_epilogue(const KernelQuery& q, AddedTensor& a);
 /// Fills `g` for Convolution, GroupConvolution, their BackpropData forms and ConvolutionBackpropWeights; else says why
 /// not.
 std::string read_geometry(const KernelQuery& q, ConvolutionGeometry& g);
+
+/// What every row for a convolution with weights that change (`forward`), or for its gradient to the data, asks of the
+/// query. Fills `g` and gives nothing, or says why not.
+std::string refuse_convolution(const KernelQuery& q, bool forward, ConvolutionGeometry& g);
+/// The same for rows of the gradient to the weights.
+std::string refuse_weight_gradient(const KernelQuery& q, ConvolutionGeometry& g);
+/// Why Winograd's transforms, which are for windows of 3x3 with stride 1, do not take `g`.
+std::string refuse_winograd(const ConvolutionGeometry& g);
 
 /// A direct convolution with all its tables. `forward`: from the data side to the result side, else the gradient to the
 /// data.

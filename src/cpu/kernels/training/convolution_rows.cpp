@@ -108,21 +108,9 @@ template <bool Forward, int Isa>
 Support supports(const KernelQuery& q) {
   const TrainingIsa* isa = training_isa(Isa);
   if (!isa) return Support::no(lacking(Isa));
-  if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
-  AddedTensor added;
-  if (auto why = read_epilogue(q, added); !why.empty()) return Support::no(why);
-  if (Forward && q.inputs[1].constant)
-    return Support::no("the weights are constant: kernels with packed weights are better");
-  if (!q.inputs[1].packed.empty()) return Support::no("takes weights as they are, not packed");
-  if (auto why = refuse_activation(q.inputs[0], "the input"); !why.empty()) return Support::no(why);
-  if (auto why = refuse_activation(q.outputs[0], "the output"); !why.empty()) return Support::no(why);
-  const TensorDesc& w = q.inputs[1];
-  if (w.type != ElementType::f32 && w.type != ElementType::bf16) return Support::no("weights are not f32 or bf16");
-  if (w.layout != Layout::plain) return Support::no("weights are not in plain order");
   ConvolutionGeometry g;
-  if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups > 1 && g.data_channels == 1 && g.result_channels == 1)
-    return Support::no("depthwise: a kernel of its own");
+  if (auto why = refuse_convolution(q, Forward, g); !why.empty()) return Support::no(why);
+  if (is_depthwise(g)) return Support::no("depthwise: a kernel of its own");
   return Support::yes();
 }
 

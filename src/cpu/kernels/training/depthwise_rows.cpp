@@ -12,10 +12,6 @@ namespace {
 
 enum class Direction { forward, data, weights };
 
-Storage storage_of(ElementType t) {
-  return t == ElementType::f32 ? Storage::f32 : Storage::bf16;
-}
-
 /// Which taps reach output `o` along one axis. Backward, outputs are those of the data.
 void list_taps(bool forward, int64_t outputs, int64_t sources, int64_t kernel, int64_t stride, int64_t dilation,
                int64_t pad, std::vector<Tap>& taps, std::vector<int32_t>& begin) {

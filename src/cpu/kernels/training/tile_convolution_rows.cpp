@@ -35,9 +35,6 @@ int64_t round_up(int64_t n, int64_t to) {
 int64_t floor_div(int64_t a, int64_t b) {
   return a >= 0 ? a / b : -((-a + b - 1) / b);
 }
-Storage storage_of(ElementType t) {
-  return t == ElementType::f32 ? Storage::f32 : Storage::bf16;
-}
 
 /// Along one axis: which source place each tap reads. Results (step * i + first) of phase f read places i + shift of
 /// the planes with this remainder.
@@ -324,22 +321,11 @@ class TileConvolutionKernel final : public PreparedKernel {
 template <bool Forward, int Isa>
 Support supports(const KernelQuery& q) {
   if (!(features().*kTileIsas[Isa].has)) return Support::no(kTileIsas[Isa].lacking);
-  if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
-  AddedTensor added;
-  if (auto why = read_epilogue(q, added); !why.empty()) return Support::no(why);
-  const TensorDesc& w = q.inputs[1];
-  if (Forward && w.constant) return Support::no("the weights are constant: kernels with packed weights are better");
-  if (!w.packed.empty()) return Support::no("takes weights as they are, not packed");
-  if (auto why = refuse_activation(q.inputs[0], "the input"); !why.empty()) return Support::no(why);
-  if (auto why = refuse_activation(q.outputs[0], "the output"); !why.empty()) return Support::no(why);
+  ConvolutionGeometry g;
+  if (auto why = refuse_convolution(q, Forward, g); !why.empty()) return Support::no(why);
   if (q.inputs[0].type != ElementType::bf16 && !q.bf16_compute)
     return Support::no("f32 factors are not to be rounded to bf16");
-  if (w.type != ElementType::f32 && w.type != ElementType::bf16) return Support::no("weights are not f32 or bf16");
-  if (w.layout != Layout::plain) return Support::no("weights are not in plain order");
-  ConvolutionGeometry g;
-  if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups > 1 && g.data_channels == 1 && g.result_channels == 1)
-    return Support::no("depthwise: a kernel of its own");
+  if (is_depthwise(g)) return Support::no("depthwise: a kernel of its own");
   return Support::yes();
 }
 

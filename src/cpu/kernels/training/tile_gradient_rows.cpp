@@ -37,9 +37,6 @@ constexpr TileRow kTileRows[] = {
 int64_t blocks_of(int64_t n, int64_t block) {
   return (n + block - 1) / block;
 }
-Storage storage_of(ElementType t) {
-  return t == ElementType::f32 ? Storage::f32 : Storage::bf16;
-}
 const TrainingIsa* any_isa() {
   for (int i = 0; i < kIsaCount; ++i)
     if (const TrainingIsa* isa = training_isa(i)) return isa;
@@ -297,19 +294,11 @@ Support supports(const KernelQuery& q) {
   const TileRow& row = kTileRows[Row];
   if (!(features().*row.has)) return Support::no(row.lacking);
   if (!any_isa()) return Support::no("the CPU has no avx2");
-  if (!q.epilogue.empty()) return Support::no("an epilogue is not run here");
-  if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
-  if (auto why = refuse_activation(q.inputs[0], "x"); !why.empty()) return Support::no(why);
-  if (auto why = refuse_activation(q.inputs[1], "dy"); !why.empty()) return Support::no(why);
+  ConvolutionGeometry g;
+  if (auto why = refuse_weight_gradient(q, g); !why.empty()) return Support::no(why);
   if (q.inputs[0].type == ElementType::f32 && q.inputs[1].type == ElementType::f32 && !q.bf16_compute)
     return Support::no("f32 factors are not to be rounded to bf16");
-  const TensorDesc& w = q.outputs[0];
-  if ((w.type != ElementType::f32 && w.type != ElementType::bf16) || w.layout != Layout::plain)
-    return Support::no("the result is not f32 or bf16 in plain order");
-  ConvolutionGeometry g;
-  if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups > 1 && g.data_channels == 1 && g.result_channels == 1)
-    return Support::no("depthwise: a kernel of its own");
+  if (is_depthwise(g)) return Support::no("depthwise: a kernel of its own");
   return Support::yes();
 }
 

@@ -15,10 +15,6 @@ constexpr int64_t kPartialBytes = 8 << 20;  ///< all chunks' sums together: more
 constexpr int64_t kBandBytes = 112 * 1024;  ///< packed x and dy of a band
 constexpr int64_t kBandPixels = 196;  ///< a tile's registers are loaded and stored once for so many pixels at least
 
-Storage storage_of(ElementType t) {
-  return t == ElementType::f32 ? Storage::f32 : Storage::bf16;
-}
-
 class WeightGradientKernel final : public PreparedKernel {
  public:
   WeightGradientKernel(const KernelQuery& q, const ConvolutionGeometry& g, const TrainingIsa& isa)
@@ -178,17 +174,9 @@ class WeightGradientKernel final : public PreparedKernel {
 template <int Isa>
 Support supports(const KernelQuery& q) {
   if (!training_isa(Isa)) return Support::no(lacking(Isa));
-  if (!q.epilogue.empty()) return Support::no("an epilogue is not run here");
-  if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
-  if (auto why = refuse_activation(q.inputs[0], "x"); !why.empty()) return Support::no(why);
-  if (auto why = refuse_activation(q.inputs[1], "dy"); !why.empty()) return Support::no(why);
-  const ElementType result = q.outputs[0].type;
-  if ((result != ElementType::f32 && result != ElementType::bf16) || q.outputs[0].layout != Layout::plain)
-    return Support::no("the result is not f32 or bf16 in plain order");
   ConvolutionGeometry g;
-  if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups > 1 && g.data_channels == 1 && g.result_channels == 1)
-    return Support::no("depthwise: a kernel of its own");
+  if (auto why = refuse_weight_gradient(q, g); !why.empty()) return Support::no(why);
+  if (is_depthwise(g)) return Support::no("depthwise: a kernel of its own");
   return Support::yes();
 }
 

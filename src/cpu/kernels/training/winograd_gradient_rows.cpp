@@ -101,21 +101,11 @@ template <int Isa>
 Support supports(const KernelQuery& q) {
   const TrainingIsa* isa = training_isa(Isa);
   if (!isa) return Support::no(lacking(Isa));
-  if (!q.epilogue.empty()) return Support::no("an epilogue is not run here");
-  if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
-  if (auto why = refuse_activation(q.inputs[0], "x"); !why.empty()) return Support::no(why);
-  if (auto why = refuse_activation(q.inputs[1], "dy"); !why.empty()) return Support::no(why);
+  ConvolutionGeometry g;
+  if (auto why = refuse_weight_gradient(q, g); !why.empty()) return Support::no(why);
   if (q.inputs[0].type != ElementType::f32 || q.inputs[1].type != ElementType::f32 || q.bf16_compute)
     return Support::no("bf16 is faster and more exact in direct form");
-  const TensorDesc& w = q.outputs[0];
-  if ((w.type != ElementType::f32 && w.type != ElementType::bf16) || w.layout != Layout::plain)
-    return Support::no("the result is not f32 or bf16 in plain order");
-  ConvolutionGeometry g;
-  if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups != 1) return Support::no("grouped");
-  if (g.kernel_height != 3 || g.kernel_width != 3 || g.stride_x != 1 || g.stride_y != 1 || g.dilation_x != 1 ||
-      g.dilation_y != 1)
-    return Support::no("not 3x3 with stride 1");
+  if (auto why = refuse_winograd(g); !why.empty()) return Support::no(why);
   if (g.data_channels % 16 || g.result_channels % 16) return Support::no("channels must be multiples of 16");
   if (kWinogradProducts * g.data_channels * g.result_channels * 4 > kSumBytes)
     return Support::no("so many sums do not stay in cache");

@@ -94,26 +94,12 @@ template <bool Forward, int Isa>
 Support supports(const KernelQuery& q) {
   const TrainingIsa* isa = training_isa(Isa);
   if (!isa) return Support::no(lacking(Isa));
-  if (q.inputs.size() < 2 || q.outputs.empty()) return Support::no("inputs are missing");
-  AddedTensor added;
-  if (auto why = read_epilogue(q, added); !why.empty()) return Support::no(why);
-  if (Forward && q.inputs[1].constant)
-    return Support::no("the weights are constant: kernels with packed weights are better");
-  if (!q.inputs[1].packed.empty()) return Support::no("takes weights as they are, not packed");
-  if (auto why = refuse_activation(q.inputs[0], "the input"); !why.empty()) return Support::no(why);
-  if (auto why = refuse_activation(q.outputs[0], "the output"); !why.empty()) return Support::no(why);
+  ConvolutionGeometry g;
+  if (auto why = refuse_convolution(q, Forward, g); !why.empty()) return Support::no(why);
   if (q.inputs[0].type != ElementType::f32 || q.outputs[0].type != ElementType::f32)
     return Support::no("bf16 is faster and more exact in direct form");
   if (q.bf16_compute && isa->pairs) return Support::no("products in bf16 are allowed, which are faster in direct form");
-  const TensorDesc& w = q.inputs[1];
-  if (w.type != ElementType::f32 && w.type != ElementType::bf16) return Support::no("weights are not f32 or bf16");
-  if (w.layout != Layout::plain) return Support::no("weights are not in plain order");
-  ConvolutionGeometry g;
-  if (auto why = read_geometry(q, g); !why.empty()) return Support::no(why);
-  if (g.groups != 1) return Support::no("grouped");
-  if (g.kernel_height != 3 || g.kernel_width != 3 || g.stride_x != 1 || g.stride_y != 1 || g.dilation_x != 1 ||
-      g.dilation_y != 1)
-    return Support::no("not 3x3 with stride 1");
+  if (auto why = refuse_winograd(g); !why.empty()) return Support::no(why);
   if (g.data_channels % 16 || g.result_channels % 16 || std::max(g.data_channels, g.result_channels) > kMostChannels)
     return Support::no("channels must be a multiple of 16, at most 1024");
   if (g.batch * g.result_height * g.result_width < 256)
