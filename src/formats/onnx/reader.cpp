@@ -1,6 +1,8 @@
 #include "formats/onnx/reader.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <stdexcept>
 #include <unordered_map>
@@ -131,22 +133,36 @@ class Reader : public Importer {
   }
   void captures(Bytes message, std::set<Bytes>& wanted, int depth) {
     const GraphMessage g = parse_graph_message(message);
+    std::set<Bytes> used, own;
     for (const NodeMessage& n : g.nodes) {
-      wanted.insert(n.inputs.begin(), n.inputs.end());
+      used.insert(n.inputs.begin(), n.inputs.end());
+      own.insert(n.outputs.begin(), n.outputs.end());
       for (const AttributeMessage& a : n.attributes) {
-        if (a.kind == AttributeMessage::g_ && depth < max_depth) captures(a.message, wanted, depth + 1);
+        if (a.kind == AttributeMessage::g_ && depth < max_depth) captures(a.message, used, depth + 1);
       }
     }
-    for (const ValueMessage& v : g.outputs) wanted.insert(v.name);
+    for (const ValueMessage& v : g.outputs) used.insert(v.name);
+    for (const ValueMessage& v : g.inputs) own.insert(v.name);
+    for (Bytes t : g.initializers) own.insert(parse_tensor(t).name);
+    for (Bytes t : g.sparse_initializers) own.insert(sparse_tensor_name(t));
+    std::set_difference(used.begin(), used.end(), own.begin(), own.end(), std::inserter(wanted, wanted.end()));
   }
 
   // Each name stands for one value of its graph. Only constants are written again under the same name by some
-  // exporters.
+  // exporters. Inputs and stored tensors of a subgraph may have names of values around it, which they hide; results of
+  // its nodes may have them only where what is around comes later. ONNX's checker and ONNX Runtime draw the same line.
   void set_produced(const std::vector<NodeMessage>& list) {
     std::set<Bytes> constants;
     for (const NodeMessage& n : list) {
       const bool constant = n.op == "Constant" && n.domain.empty();
       for (Bytes o : n.outputs) {
+        if (!o.empty() && names_.outer && names_.outer->sees(o)) {
+          throw Error(ErrorCode::unreadable,
+                      "[" + std::string(n.op) + "] output '" + std::string(o) +
+                          "' of a subgraph has the name of a value of the graph around it",
+                      "node '" + std::string(n.name.empty() ? o : n.name) + "'",
+                      "give each value of the subgraph a name of its own");
+        }
         const bool fresh = !names_.values.contains(o) && produced_.insert(o).second;
         if (fresh && constant) constants.insert(o);
         if (o.empty() || fresh || (constant && constants.contains(o))) continue;

@@ -131,6 +131,74 @@ TEST(OnnxReader, lifts_values_that_branches_capture) {
   EXPECT_TRUE(run(g, {Tensor::scalar<int64_t>(0), x}).identical(Tensor::of<float>({2}, {30, 80})));
 }
 
+// If(c) around `then`, whose result is o, with x = 1 and w = 5 outside.
+File with_branch(const std::string& then, const std::string& before = {}, const std::string& behind = {}) {
+  File other, f;
+  other.add(File::node("Identity", {"x"}, {"other"})).output("other");
+  f.input("x", ElementType::f32, {1})
+      .constant("w", Tensor::of<float>({1}, {5}))
+      .constant("c", Tensor::scalar<bool>(true));
+  if (!before.empty()) f.add(before);
+  f.add(File::node("If", {"c"}, {"y"}, "",
+                   onnx::AttributeList().graph("then_branch", then).graph("else_branch", other.graph)));
+  if (!behind.empty()) f.add(behind);
+  f.output("y");
+  return f;
+}
+
+TEST(OnnxReader, stored_tensors_of_a_branch_hide_values_around_it) {
+  for (const std::string& before : {std::string(), File::node("Neg", {"x"}, {"z"})}) {
+    const std::string name = before.empty() ? "w" : "z";
+    File then;
+    then.constant(name, Tensor::of<float>({1}, {7})).add(File::node("Add", {"x", name}, {"o"})).output("o");
+    const Graph g = with_branch(then.graph, before).read();
+    EXPECT_TRUE(run(g, {Tensor::of<float>({1}, {1})}).identical(Tensor::of<float>({1}, {8}))) << name;
+  }
+}
+
+TEST(OnnxReader, inputs_of_a_loop_hide_values_around_it) {
+  for (const char* name : {"x", "z", "w"}) {
+    File body, f;
+    body.input("i", ElementType::i64, {}).input("k", ElementType::i64, {}).input(name, ElementType::f32, {1});
+    body.add(File::node("Identity", {"k"}, {"more"})).add(File::node("Add", {name, name}, {"twice"}));
+    body.output("more").output("twice");
+    f.input("x", ElementType::f32, {1})
+        .constant("w", Tensor::of<float>({1}, {5}))
+        .constant("n", Tensor::scalar<int64_t>(3));
+    f.add(File::node("Neg", {"x"}, {"z"}));
+    f.add(File::node("Loop", {"n", "", "x"}, {"y"}, "", onnx::AttributeList().graph("body", body.graph))).output("y");
+    EXPECT_TRUE(run(f.read(), {Tensor::of<float>({1}, {1})}).identical(Tensor::of<float>({1}, {8}))) << name;
+  }
+}
+
+TEST(OnnxReader, results_of_a_branch_may_have_names_of_what_comes_later) {
+  File same;  // the result of the If itself
+  same.add(File::node("Neg", {"x"}, {"y"})).output("y");
+  EXPECT_EQ(run(with_branch(same.graph).read(), {Tensor::of<float>({1}, {1})}).data<float>()[0], -1);
+  File then;
+  then.add(File::node("Neg", {"x"}, {"late"})).add(File::node("Abs", {"late"}, {"o"})).output("o");
+  File f = with_branch(then.graph, {}, File::node("Add", {"y", "x"}, {"late"}));
+  f.output("late");
+  const auto results = evaluate(f.read(), {Tensor::of<float>({1}, {-3})});
+  EXPECT_EQ(results[0].tensor().data<float>()[0], 3);
+  EXPECT_EQ(results[1].tensor().data<float>()[0], 0);
+}
+
+TEST(OnnxReader, refuses_results_of_a_branch_with_names_of_values_around_it) {
+  for (const char* name : {"x", "w", "z"}) {
+    File then;
+    then.add(File::node("Neg", {"c"}, {name})).add(File::node("Identity", {name}, {"o"})).output("o");
+    try {
+      with_branch(then.graph, File::node("Neg", {"x"}, {"z"})).read();
+      ADD_FAILURE() << name;
+    } catch (const Error& e) {
+      EXPECT_NE(e.message().find("output '" + std::string(name) + "' of a subgraph has the name of a value"),
+                std::string::npos)
+          << e.what();
+    }
+  }
+}
+
 TEST(OnnxReader, maps_external_data_and_refuses_paths_that_leave_the_folder) {
   const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "external_data";
   std::filesystem::create_directories(folder);

@@ -37,6 +37,8 @@ struct Names {
   const std::vector<AttributeMessage>* arguments = nullptr;  ///< of the function whose body this is
   const Opsets* opsets = nullptr;
 
+  /// Is there such a value here or around? Captures nothing.
+  bool sees(Bytes name) const { return values.contains(name) || (outer && outer->sees(name)); }
   Value find(Bytes name) {
     if (const auto it = values.find(name); it != values.end()) return it->second;
     if (!outer) return {};
