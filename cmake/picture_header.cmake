@@ -6,8 +6,8 @@
 set(sources
   include/hone/export.hpp include/hone/error.hpp src/base/error.cpp src/base/file.hpp src/base/file_pages.hpp src/base/file_observer.hpp
   src/base/file_observer.cpp src/base/file.cpp include/hone/shape.hpp
-  src/data/image.hpp src/data/codecs.hpp src/data/image.cpp src/data/exif.cpp src/data/jpeg.cpp src/data/png.cpp
-  src/data/bmp.cpp src/data/picture_without_webp.cpp src/data/resize.hpp src/data/resize.cpp src/data/geometry.hpp
+  src/image/image.hpp src/image/codecs.hpp src/image/image.cpp src/image/exif.cpp src/image/jpeg.cpp src/image/png.cpp
+  src/image/bmp.cpp src/image/pnm.cpp src/image/without_webp_and_tiff.cpp src/data/resize.hpp src/data/resize.cpp src/data/geometry.hpp
   src/data/geometry.cpp src/data/preprocess.hpp src/data/preprocess.cpp src/data/picture_fields.hpp)
 set(text "// Pictures for packaged models: reading, resizing and normalizing exactly as in training. Include it in one source file\n")
 string(APPEND text "// and link libjpeg-turbo and libpng. Made from the sources of Hone, Apache-2.0.\n#pragma once\n")

@@ -10,7 +10,7 @@
 
 #include "base/file.hpp"
 #include "command.hpp"
-#include "data/image.hpp"
+#include "image/image.hpp"
 #include "data/random.hpp"
 
 namespace hone::workspace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/geometry.hpp"
-#include "data/image.hpp"
+#include "image/image.hpp"
 #include "data/random.hpp"
 #include "hone/tensor.hpp"
 

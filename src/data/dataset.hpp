@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "data/image.hpp"
+#include "image/image.hpp"
 
 namespace hone::data {
 

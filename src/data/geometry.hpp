@@ -2,7 +2,7 @@
 #pragma once
 #include <array>
 
-#include "data/image.hpp"
+#include "image/image.hpp"
 
 namespace hone::data {
 

@@ -59,8 +59,9 @@ bool is_folder(const fs::directory_entry& e) {
 /// A picture by its suffix, so that a damaged one is reported and not passed over; files of other names by their
 /// content.
 bool looks_like_picture(const fs::path& file) {
-  static const std::set<std::string> suffixes = {".jpg", ".jpeg", ".jpe",  ".jfif", ".png",  ".bmp",  ".dib", ".webp",
-                                                 ".gif", ".tif",  ".tiff", ".heic", ".heif", ".avif", ".jp2"};
+  static const std::set<std::string> suffixes = {".jpg",  ".jpeg", ".jpe", ".jfif", ".png",  ".bmp",  ".dib",
+                                                 ".webp", ".gif",  ".tif", ".tiff", ".heic", ".heif", ".avif",
+                                                 ".jp2",  ".pnm",  ".pbm", ".pgm",  ".ppm"};
   static const std::set<std::string> others = {".txt", ".csv",  ".json", ".xml", ".md",  ".yaml",
                                                ".yml", ".html", ".py",   ".db",  ".npy", ".zip"};
   const std::string suffix = lower(file.extension().string());

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/geometry.hpp"
-#include "data/image.hpp"
+#include "image/image.hpp"
 #include "data/resize.hpp"
 #include "hone/shape.hpp"
 

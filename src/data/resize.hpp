@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "data/image.hpp"
+#include "image/image.hpp"
 
 namespace hone::data {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "data/image.hpp"
+#include "image/image.hpp"
 
 namespace hone::data {
 

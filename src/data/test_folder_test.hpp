@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "data/image.hpp"
+#include "image/image.hpp"
 
 namespace hone::data {
 

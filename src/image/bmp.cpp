@@ -4,7 +4,7 @@
 #include <array>
 #include <bit>
 
-#include "data/codecs.hpp"
+#include "image/codecs.hpp"
 
 namespace hone::data::codec {
 namespace {

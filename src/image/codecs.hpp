@@ -1,9 +1,9 @@
-// What image.cpp and the decoders share: one function pair a format. Internal to src/data.
+// What image.cpp and the decoders share: one function pair a format. Internal to src/image.
 #pragma once
 #include <span>
 #include <string_view>
 
-#include "data/image.hpp"
+#include "image/image.hpp"
 #include "hone/error.hpp"
 
 namespace hone::data::codec {
@@ -24,11 +24,15 @@ ImageInfo probe_jpeg(const Input& in);
 ImageInfo probe_png(const Input& in);
 ImageInfo probe_bmp(const Input& in);
 ImageInfo probe_webp(const Input& in);
+ImageInfo probe_tiff(const Input& in);
+ImageInfo probe_pnm(const Input& in);
 /// Decode into `out`; return the EXIF orientation.
 int decode_jpeg(const Input& in, Image& out);
 int decode_png(const Input& in, Image& out);
 int decode_bmp(const Input& in, Image& out);
 int decode_webp(const Input& in, Image& out);
+int decode_tiff(const Input& in, Image& out);
+int decode_pnm(const Input& in, Image& out);
 
 /// The orientation tag of a TIFF block as EXIF has it (`Exif\0\0` in front is skipped); 1 where there is none or it is
 /// damaged.

@@ -1,5 +1,5 @@
 // The one EXIF tag that matters for pixels. Layout: TIFF 6.0 section 2, tag 0x0112 in the first directory.
-#include "data/codecs.hpp"
+#include "image/codecs.hpp"
 
 namespace hone::data::codec {
 

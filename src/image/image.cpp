@@ -1,12 +1,12 @@
-#include "data/image.hpp"
+#include "image/image.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "base/file.hpp"
-#include "data/codecs.hpp"
 #include "hone/error.hpp"
+#include "image/codecs.hpp"
 
 namespace hone::data {
 
@@ -42,17 +42,32 @@ ImageFormat sniff(std::span<const uint8_t> b) {
   if (is(4, "ftypavif") || is(4, "ftypavis")) return ImageFormat::avif;
   if (is(4, "ftyphei") || is(4, "ftyphev") || is(4, "ftypmif1")) return ImageFormat::heif;
   if (is(4, "jP  \r\n") || is(0, "\xff\x4f\xff\x51")) return ImageFormat::jpeg2000;
+  // "P6", white space, then a number or a comment: two letters alone would make pictures of many notes.
+  if (b.size() >= 4 && b[0] == 'P' && b[1] >= '1' && b[1] <= '6' &&
+      (b[2] == '\n' || b[2] == '\r' || b[2] == ' ' || b[2] == '\t') && (b[3] == '#' || (b[3] >= '0' && b[3] <= '9'))) {
+    return ImageFormat::pnm;
+  }
   return ImageFormat::unknown;
 }
 
 const char* format_name(ImageFormat f) {
-  static constexpr std::array names = {"unknown", "JPEG", "PNG",  "BMP",  "WebP",
-                                       "GIF",     "TIFF", "HEIF", "AVIF", "JPEG 2000"};
+  static constexpr std::array names = {"unknown", "JPEG", "PNG",  "BMP",       "WebP", "GIF",
+                                       "TIFF",    "HEIF", "AVIF", "JPEG 2000", "PNM"};
   return names[size_t(f)];
 }
 
 bool is_decodable(ImageFormat f) {
-  return f == ImageFormat::jpeg || f == ImageFormat::png || f == ImageFormat::bmp || f == ImageFormat::webp;
+  switch (f) {
+    case ImageFormat::jpeg:
+    case ImageFormat::png:
+    case ImageFormat::bmp:
+    case ImageFormat::webp:
+    case ImageFormat::tiff:
+    case ImageFormat::pnm:
+      return true;
+    default:
+      return false;
+  }
 }
 
 namespace codec {
@@ -91,11 +106,10 @@ ImageFormat decodable_format(const Input& in) {
   const ImageFormat f = sniff(in.bytes);
   if (f == ImageFormat::unknown) {
     throw Error(ErrorCode::unreadable, "[image] not a picture that Hone reads", std::string(in.name),
-                "use JPEG, PNG, BMP or WebP");
+                "use JPEG, PNG, BMP, WebP, TIFF or PNM");
   }
   if (!is_decodable(f)) {
-    unsupported(in, std::string(format_name(f)) + " pictures are not supported",
-                "convert it to JPEG, PNG, BMP or WebP");
+    unsupported(in, std::string(format_name(f)) + " pictures are not supported", "convert it to JPEG or PNG");
   }
   return f;
 }
@@ -116,6 +130,12 @@ void decode_image_into(std::span<const uint8_t> bytes, std::string_view name, Im
       break;
     case ImageFormat::bmp:
       orientation = codec::decode_bmp(in, into);
+      break;
+    case ImageFormat::tiff:
+      orientation = codec::decode_tiff(in, into);
+      break;
+    case ImageFormat::pnm:
+      orientation = codec::decode_pnm(in, into);
       break;
     default:
       orientation = codec::decode_webp(in, into);
@@ -145,6 +165,10 @@ ImageInfo probe_image(std::span<const uint8_t> bytes, std::string_view name, con
       return codec::probe_png(in);
     case ImageFormat::bmp:
       return codec::probe_bmp(in);
+    case ImageFormat::tiff:
+      return codec::probe_tiff(in);
+    case ImageFormat::pnm:
+      return codec::probe_pnm(in);
     default:
       return codec::probe_webp(in);
   }

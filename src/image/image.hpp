@@ -57,12 +57,12 @@ class Image {
   std::vector<uint8_t> pixels_;
 };
 
-enum class ImageFormat { unknown, jpeg, png, bmp, webp, gif, tiff, heif, avif, jpeg2000 };
+enum class ImageFormat { unknown, jpeg, png, bmp, webp, gif, tiff, heif, avif, jpeg2000, pnm };
 
 /// The format by the first bytes; 16 bytes are enough.
 ImageFormat sniff(std::span<const uint8_t> bytes);
 const char* format_name(ImageFormat f);
-/// Is there a decoder for it (JPEG, PNG, BMP, WebP)?
+/// Is there a decoder for it (JPEG, PNG, BMP, WebP, TIFF, PNM)?
 bool is_decodable(ImageFormat f);
 
 struct DecodeLimits {
@@ -83,7 +83,7 @@ struct ImageInfo {
 /// Decodes a whole file in memory. `name` appears in errors. 16-bit samples are scaled to 8 bits, palettes are
 /// expanded, transparency gives 4 channels (grey + alpha becomes RGBA), CMYK and YCCK JPEG become RGB (Adobe's inverted
 /// ink values are assumed, as Pillow does). With `apply_orientation` the EXIF orientation is undone. Errors: unreadable
-/// (truncated or corrupt), unsupported (GIF, TIFF, animated WebP...), unsafe (size).
+/// (truncated or corrupt), unsupported (GIF, JPEG 2000, animated WebP...), unsafe (size).
 Image decode_image(std::span<const uint8_t> bytes, std::string_view name, bool apply_orientation = true,
                    const DecodeLimits& limits = {});
 /// The same into an image whose memory is reused.

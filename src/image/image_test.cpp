@@ -1,13 +1,13 @@
-#include "data/image.hpp"
+#include "image/image.hpp"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "base/file.hpp"
-#include "data/image_samples_test.hpp"
 #include "data/test_data_test.hpp"
 #include "hone/error.hpp"
+#include "image/image_samples_test.hpp"
 
 namespace hone::data {
 namespace {
@@ -116,6 +116,149 @@ TEST(image, decodes_jpeg_of_every_kind) {
 TEST(image, decodes_webp_of_every_kind) {
   expect_decodes(samples::webp_lossy, samples::webp_lossy_pixels, 8, 6, 3);
   expect_decodes(samples::webp_lossless_alpha, samples::webp_lossless_alpha_pixels, 8, 6, 4);
+}
+
+TEST(image, decodes_tiff_of_every_kind) {
+  expect_decodes(samples::tiff_rgb, samples::tiff_rgb_pixels, 7, 5, 3);
+  expect_decodes(samples::tiff_lzw, samples::tiff_lzw_pixels, 7, 5, 3);
+  expect_decodes(samples::tiff_pack_bits, samples::tiff_pack_bits_pixels, 7, 5, 1);
+  expect_decodes(samples::tiff_deflate_alpha, samples::tiff_deflate_alpha_pixels, 7, 5, 4);
+  expect_decodes(samples::tiff_palette_turned, samples::tiff_palette_turned_pixels, 5, 7, 3);
+  expect_decodes(samples::tiff_bits, samples::tiff_bits_pixels, 7, 5, 1);
+  expect_decodes(samples::tiff_grey16, samples::tiff_grey16_pixels, 7, 5, 1);
+}
+
+/// A tag of a TIFF file: number and values, 32 bits each.
+using Tag = std::pair<uint32_t, std::vector<uint32_t>>;
+
+/// A file of big-endian words: the tags, sorted, then what `pixels` holds at byte `tiff_pixels_at`.
+constexpr uint32_t tiff_pixels_at = 400;
+Bytes tiff(const std::vector<Tag>& tags, const Bytes& pixels) {
+  Bytes b(tiff_pixels_at);
+  const auto put = [&](size_t at, uint32_t v, int bytes) {
+    for (int i = 0; i < bytes; ++i) b.at(at + size_t(i)) = uint8_t(v >> 8 * (bytes - 1 - i));
+  };
+  put(0, 0x4d4d002a, 4);
+  put(4, 8, 4);
+  put(8, uint32_t(tags.size()), 2);
+  size_t at = 10, far = 10 + 12 * tags.size() + 4;
+  for (const auto& [tag, values] : tags) {
+    put(at, tag, 2);
+    put(at + 2, 4, 2);
+    put(at + 4, uint32_t(values.size()), 4);
+    if (values.size() == 1)
+      put(at + 8, values[0], 4);
+    else
+      put(at + 8, uint32_t(far), 4);
+    for (size_t i = 0; values.size() > 1 && i < values.size(); ++i, far += 4) put(far, values[i], 4);
+    at += 12;
+  }
+  b.insert(b.end(), pixels.begin(), pixels.end());
+  return b;
+}
+
+TEST(image, reads_tiff_in_tiles_of_big_words) {
+  // 3 x 3 pixels in tiles of 2 x 2; what reaches over the edge is left out
+  const uint32_t p = tiff_pixels_at;
+  const Bytes tiles{1, 2, 4, 5, 3, 99, 6, 99, 7, 8, 99, 99, 9, 99, 99, 99};
+  const Bytes file = tiff({{256, {3}},
+                           {257, {3}},
+                           {258, {8}},
+                           {259, {1}},
+                           {262, {1}},
+                           {322, {2}},
+                           {323, {2}},
+                           {324, {p, p + 4, p + 8, p + 12}},
+                           {325, {4, 4, 4, 4}}},
+                          tiles);
+  const Image image = decode_image(file, "t");
+  ASSERT_EQ(image.channels(), 1);
+  EXPECT_EQ(Bytes(image.data(), image.data() + 9), (Bytes{1, 2, 3, 4, 5, 6, 7, 8, 9}));
+}
+
+TEST(image, reads_tiff_of_every_grey) {
+  const auto grey = [](uint32_t bits, uint32_t kind, const Bytes& pixels, uint32_t predictor = 1) {
+    return decode_image(tiff({{256, {2}},
+                              {257, {1}},
+                              {258, {bits}},
+                              {259, {1}},
+                              {262, {kind}},
+                              {273, {tiff_pixels_at}},
+                              {279, {uint32_t(pixels.size())}},
+                              {317, {predictor}}},
+                             pixels),
+                        "t");
+  };
+  const auto pixels = [](const Image& i) { return Bytes(i.data(), i.data() + i.byte_size()); };
+  EXPECT_EQ(pixels(grey(1, 1, {0x40})), (Bytes{0, 255}));
+  EXPECT_EQ(pixels(grey(2, 1, {0x60})), (Bytes{85, 170}));
+  EXPECT_EQ(pixels(grey(4, 0, {0x3f})), (Bytes{204, 0}));
+  EXPECT_EQ(pixels(grey(8, 0, {10, 255})), (Bytes{245, 0}));
+  EXPECT_EQ(pixels(grey(8, 1, {10, 250}, 2)), (Bytes{10, 4}));
+  EXPECT_EQ(pixels(grey(16, 1, {0x10, 0xff, 0x20, 0x02}, 2)), (Bytes{17, 49}));  // 0x10ff, 0x3101
+}
+
+TEST(image, reads_premultiplied_tiff_as_straight) {
+  const Bytes file = tiff({{256, {2}},
+                           {257, {1}},
+                           {258, {8, 8, 8, 8}},
+                           {259, {1}},
+                           {262, {2}},
+                           {273, {tiff_pixels_at}},
+                           {277, {4}},
+                           {279, {8}},
+                           {338, {1}}},
+                          {10, 20, 50, 100, 7, 8, 9, 0});
+  const Image image = decode_image(file, "t");
+  EXPECT_EQ(Bytes(image.data(), image.data() + 8), (Bytes{25, 51, 127, 100, 7, 8, 9, 0}));
+}
+
+TEST(image, refuses_tiff_that_lies) {
+  const auto file = [](uint32_t width, uint32_t height, uint32_t compression, uint32_t at, uint32_t size,
+                       const Bytes& pixels) {
+    return tiff(
+        {{256, {width}}, {257, {height}}, {258, {8}}, {259, {compression}}, {262, {1}}, {273, {at}}, {279, {size}}},
+        pixels);
+  };
+  const uint32_t p = tiff_pixels_at;
+  EXPECT_EQ(code_of(file(2, 2, 1, p, 4, {1, 2, 3, 4})), ErrorCode::interrupted);
+  EXPECT_EQ(code_of(file(2, 2, 1, p, 4, {1, 2, 3})), ErrorCode::unreadable);
+  EXPECT_EQ(code_of(file(2, 2, 1, 0xfffffff0, 4, {1, 2, 3, 4})), ErrorCode::unreadable);
+  EXPECT_EQ(code_of(file(2, 2, 1, p, 0xffffffff, {1, 2, 3, 4})), ErrorCode::unreadable);
+  EXPECT_EQ(code_of(file(0, 2, 1, p, 4, {1, 2, 3, 4})), ErrorCode::unreadable);
+  EXPECT_EQ(code_of(file(0xffffffff, 0xffffffff, 5, p, 4, {1, 2, 3, 4})), ErrorCode::unsafe);
+  EXPECT_EQ(code_of(file(10'000, 10'000, 5, p, 4, {1, 2, 3, 4})), ErrorCode::unreadable);  // LZW cannot grow so far
+  EXPECT_EQ(code_of(file(2, 2, 32773, p, 2, {0xfd, 9})), ErrorCode::interrupted);
+  EXPECT_EQ(code_of(file(2, 2, 32773, p, 2, {0xfc, 9})), ErrorCode::unreadable);  // a run of five
+  EXPECT_EQ(code_of(file(2, 2, 5, p, 4, {0x80, 0x81, 0xff, 0xff})),
+            ErrorCode::unreadable);                                               // clear, then code 7, then 511
+  EXPECT_EQ(code_of(file(2, 2, 7, p, 4, {1, 2, 3, 4})), ErrorCode::unsupported);  // JPEG within TIFF
+}
+
+TEST(image, reads_portable_maps) {
+  const auto read = [](std::string_view text) {
+    return decode_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, "pnm");
+  };
+  const auto pixels = [](const Image& i) { return Bytes(i.data(), i.data() + i.byte_size()); };
+  EXPECT_EQ(pixels(read("P1 3 2\n1 0 1 011")), (Bytes{0, 255, 0, 255, 0, 0}));
+  EXPECT_EQ(pixels(read("P2\n# by hand\n2 1 # wide\n3\n0 2\n")), (Bytes{0, 170}));
+  EXPECT_EQ(pixels(read("P3 1 1 255 1 2 3")), (Bytes{1, 2, 3}));
+  EXPECT_EQ(pixels(read("P4 10 1\n\xa0\x40")), (Bytes{0, 255, 0, 255, 255, 255, 255, 255, 255, 0}));
+  EXPECT_EQ(pixels(read("P5 2 1 255\nAz")), (Bytes{65, 122}));
+  EXPECT_EQ(pixels(read("P5 2 1 65535\n\x80\x80\xff\xff")), (Bytes{128, 255}));
+  const Image color = read("P6 1 2 127\n\x01\x40\x7f\x02\x03\x04 and another picture");
+  ASSERT_EQ(color.channels(), 3);
+  EXPECT_EQ(pixels(color), (Bytes{2, 129, 255, 4, 6, 8}));
+  const auto code = [](std::string_view text) {
+    return code_of({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  };
+  EXPECT_EQ(code("P6 1 2 255\n\x01\x40\x7f\x02\x03"), ErrorCode::unreadable);
+  EXPECT_EQ(code("P5 60000 60000 255\n"), ErrorCode::unsafe);
+  EXPECT_EQ(code("P5 99999999999999 1 255\n"), ErrorCode::unreadable);
+  EXPECT_EQ(code("P5 1 1 0\n1"), ErrorCode::unreadable);
+  EXPECT_EQ(code("P5 1 1 100\nz"), ErrorCode::unreadable);  // 122
+  EXPECT_EQ(code("P1 2 1 1 2"), ErrorCode::unreadable);
+  EXPECT_EQ(code("Pilots wanted"), ErrorCode::unreadable);
 }
 
 TEST(image, leaves_the_orientation_alone_when_asked_to) {
@@ -233,6 +376,8 @@ TEST(image, refuses_truncated_files) {
   expect_refuses_truncation(bytes_of(samples::jpeg_cmyk), "jpeg cmyk");
   expect_refuses_truncation(bytes_of(samples::webp_lossy), "webp lossy", 1);
   expect_refuses_truncation(bytes_of(samples::webp_lossless_alpha), "webp lossless", 1);
+  expect_refuses_truncation(bytes_of(samples::tiff_lzw), "tiff lzw");
+  expect_refuses_truncation(bytes_of(samples::tiff_deflate_alpha), "tiff deflate");
   expect_refuses_truncation(encode_jpeg(noise(200, 150, 3)), "large jpeg");
   expect_refuses_truncation(encode_png(noise(100, 80, 3)), "large png");
   expect_refuses_truncation(bmp(7, 5, 24, 0, {}, Bytes(24 * 5, 9)), "bmp");
@@ -272,6 +417,10 @@ TEST(image, survives_flipped_bytes) {
   flip_everywhere(bytes_of(samples::jpeg_cmyk));
   flip_everywhere(bytes_of(samples::webp_lossy));
   flip_everywhere(bytes_of(samples::webp_lossless_alpha));
+  flip_everywhere(bytes_of(samples::tiff_lzw));
+  flip_everywhere(bytes_of(samples::tiff_pack_bits));
+  flip_everywhere(bytes_of(samples::tiff_deflate_alpha));
+  flip_everywhere(bytes_of(samples::tiff_palette_turned));
   flip_everywhere(encode_jpeg(smooth(160, 120, 3)));
   flip_everywhere(bmp(5, 1, 4, 2, palette16, {0, 5, 0x12, 0x34, 0x50, 0, 0, 1}));
   flip_everywhere(bmp(7, 5, 24, 0, {}, Bytes(24 * 5, 9)));

@@ -12,7 +12,7 @@
 #include <jerror.h>
 // clang-format on
 
-#include "data/codecs.hpp"
+#include "image/codecs.hpp"
 
 namespace hone::data {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "data/codecs.hpp"
+#include "image/codecs.hpp"
 
 namespace hone::data {
 namespace {

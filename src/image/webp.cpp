@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "data/codecs.hpp"
+#include "image/codecs.hpp"
 
 namespace hone::data::codec {
 namespace {

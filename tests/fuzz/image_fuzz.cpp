@@ -1,9 +1,11 @@
 // Every decoder of pictures; the bytes choose which.
+#include <string_view>
+
 #include "budget.hpp"
-#include "data/image.hpp"
-#include "data/image_samples_test.hpp"
 #include "driver.hpp"
 #include "hone/error.hpp"
+#include "image/image.hpp"
+#include "image/image_samples_test.hpp"
 
 using namespace hone::data;
 
@@ -36,6 +38,13 @@ std::vector<std::vector<uint8_t>> fuzz_samples() {
   add(samples::webp_lossy);
   add(samples::webp_lossless_alpha);
   add(samples::webp_animated);
+  add(samples::tiff_lzw);
+  add(samples::tiff_pack_bits);
+  add(samples::tiff_deflate_alpha);
+  add(samples::tiff_palette_turned);
+  add(std::string_view("P3 2 1 255 10 20 30 255 0 7"));
+  add(std::string_view("P4 10 1\n\xa0\x40"));
+  add(std::string_view("P5 2 1 65535\n\x80\x80\xff\xff"));
   // Bitmaps of 3x2: 24 bits, and runs of 8 bits with a palette of 256.
   const auto bitmap = [](uint8_t bits, uint8_t compression, size_t palette, std::vector<uint8_t> pixels) {
     std::vector<uint8_t> b(54 + palette);

@@ -1,8 +1,9 @@
-// LSTM, GRU and RNN as ONNX nodes: gates and axes back in its order; attention and Einsum by name.
+// LSTM, GRU and RNN as ONNX nodes: gates and axes back in its order; Einsum, pictures and samplers by name.
 #include <cctype>
 
 #include "formats/onnx/emit.hpp"
 #include "ops/einsum.hpp"
+#include "ops/image_decoder.hpp"
 #include "ops/recurrent.hpp"
 #include "ops/sampling.hpp"
 #include "ops/spectral.hpp"
@@ -139,9 +140,21 @@ void stft(EmitContext& e) {
            AttributeList().i("onesided", 1));
 }
 
+void image_decoder(EmitContext& e) {
+  e.needs(20);
+  const char* formats[] = {"RGB", "BGR", "Grayscale"};
+  e.result("ImageDecoder", e.ins(),
+           AttributeList().s("pixel_format", formats[static_cast<size_t>(e.as<ImageDecoder>().pixel_format)]));
+}
+
 constexpr EmitRow rows[] = {
-    {"Einsum", einsum},     {"GRUSequence", gru}, {"GridSample", grid_sample},
-    {"LSTMSequence", lstm}, {"RNNSequence", rnn}, {"STFT", stft},
+    {"Einsum", einsum},
+    {"GRUSequence", gru},
+    {"GridSample", grid_sample},
+    {"ImageDecoder", image_decoder},
+    {"LSTMSequence", lstm},
+    {"RNNSequence", rnn},
+    {"STFT", stft},
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Grids, regions of interest, windows of signals, Fourier transforms and the rest of linear algebra.
+// Files of pictures, grids, regions of interest, windows of signals, Fourier transforms and the rest of linear algebra.
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -11,6 +11,7 @@
 #include "ops/blocks.hpp"
 #include "ops/convolution.hpp"
 #include "ops/einsum.hpp"
+#include "ops/image_decoder.hpp"
 #include "ops/indexing.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
@@ -21,6 +22,18 @@
 
 namespace hone::onnx {
 namespace {
+
+Values image_decoder(NodeContext& n) {
+  ImageDecoder op;
+  const std::string format = n.s("pixel_format", "RGB");
+  if (format == "BGR")
+    op.pixel_format = PixelFormat::bgr;
+  else if (format == "Grayscale")
+    op.pixel_format = PixelFormat::grayscale;
+  else if (format != "RGB")
+    n.fail("unknown pixel_format '" + format + "'");
+  return {n(op, n.in(0))};
+}
 
 Values grid_sample(NodeContext& n) {
   GridSample op;
@@ -211,10 +224,11 @@ Values blackman(NodeContext& n) {
 }
 
 constexpr OperatorRow rows[] = {
-    {"AffineGrid", 20, affine_grid}, {"BlackmanWindow", 17, blackman}, {"Col2Im", 18, col2im},
-    {"CumProd", 26, cum_prod},       {"DeformConv", 19, deform_conv},  {"Det", 11, det},
-    {"Einsum", 12, einsum},          {"GridSample", 16, grid_sample},  {"HammingWindow", 17, hamming},
-    {"HannWindow", 17, hann},        {"MaxUnpool", 9, max_unpool},     {"RoiAlign", 10, roi_align},
+    {"AffineGrid", 20, affine_grid}, {"BlackmanWindow", 17, blackman},    {"Col2Im", 18, col2im},
+    {"CumProd", 26, cum_prod},       {"DeformConv", 19, deform_conv},     {"Det", 11, det},
+    {"Einsum", 12, einsum},          {"GridSample", 16, grid_sample},     {"HammingWindow", 17, hamming},
+    {"HannWindow", 17, hann},        {"ImageDecoder", 20, image_decoder}, {"MaxUnpool", 9, max_unpool},
+    {"RoiAlign", 10, roi_align},
 };
 
 }  // namespace

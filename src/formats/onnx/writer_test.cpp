@@ -9,11 +9,13 @@
 #include "formats/onnx/reader.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
+#include "image/image.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/convolution.hpp"
 #include "ops/evaluate.hpp"
+#include "ops/image_decoder.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "ops/random.hpp"
@@ -48,6 +50,27 @@ TEST(OnnxWriter, gives_back_names_weights_and_results) {
     for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got.data<float>()[i], expected.data<float>()[i], 1e-5) << opset;
   }
   EXPECT_THROW(to_onnx(g, WriteOptions{.opset = 5}), Error);
+}
+
+TEST(OnnxWriter, pictures_are_decoded_after_a_round_trip) {
+  data::Image image(5, 4, 3);
+  for (size_t i = 0; i < image.byte_size(); ++i) image.data()[i] = static_cast<uint8_t>(i * 37);
+  const std::vector<uint8_t> bytes = data::encode_png(image);
+  const Tensor file = Tensor::of<uint8_t>({static_cast<int64_t>(bytes.size())}, bytes);
+  for (const PixelFormat format : {PixelFormat::rgb, PixelFormat::bgr, PixelFormat::grayscale}) {
+    Graph g;
+    Builder b(g);
+    b.result(b(ImageDecoder{format}, b.parameter(ElementType::u8, PartialShape{Dimension()}, "file")), "pixels");
+    auto owner = std::make_shared<std::string>(to_onnx(g, {}));
+    const Graph back = parse_onnx(*owner, owner);
+    const Tensor got = run(back, {file});
+    ASSERT_EQ(got.shape(), (Shape{4, 5, format == PixelFormat::grayscale ? 1 : 3}));
+    EXPECT_TRUE(got.identical(run(g, {file})));
+    EXPECT_EQ(got.data<uint8_t>()[1], format == PixelFormat::rgb ? 37 : format == PixelFormat::bgr ? 37 : 141);
+    EXPECT_EQ(run(back, {Tensor::of<uint8_t>({3}, {1, 2, 3})}).size(), 0u);
+    // a picture, but none that can be read: never an empty one in silence
+    EXPECT_THROW(run(back, {Tensor::of<uint8_t>({8}, {'G', 'I', 'F', '8', '9', 'a', 1, 0})}), Error);
+  }
 }
 
 TEST(OnnxWriter, takes_the_first_operator_set_that_has_what_the_model_needs) {
