@@ -5,7 +5,7 @@
 // 7 pixels with all channels inside. Taps beyond the input are left out instead of padded. The last tile of a row
 // begins early enough to be whole. Where windows are dilated, a tile (or a sliding window) takes every second
 // (third...) result: their inputs lie as those of windows that are not. Short rows and other windows go the general
-// way, tap by tap.
+// way, tap by tap. On CPUs with BF16 instructions, tiles of bf16 multiply two rows of taps at a time.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -20,6 +20,7 @@ namespace hone::cpu {
 namespace {
 
 constexpr const char* weights_form = "taps_c16_f32";
+constexpr const char* pairs_form = "row_pairs_c16_bf16";
 
 bool is_int8(ElementType t) {
   return t == ElementType::u8 || t == ElementType::i8;
@@ -40,7 +41,36 @@ void pack_taps(const T* from, float* to, int64_t channels, int64_t taps, int64_t
   }
 }
 
+// Tiles of 7 results walk these rows: is the window one that shares its inputs, and the row long enough?
+bool has_row_tiles(const Window& w) {
+  const int64_t k = w.kernel_w, s = w.stride_w;
+  const bool shared = s == 1 || (s == 2 && w.dilation_w == 1);  // neighbouring results share inputs
+  return shared && (k == 5 || (k == 7 && s == 1)) && w.out_w / std::min(w.dilation_w, w.out_w) >= depthwise_pixels;
+}
+
+// A window that is cut above begins at any of its rows: pairs of rows from the first one on, and from the second one
+// on.
+int64_t pairs_from_first(int64_t rows) {
+  return (rows + 1) / 2;
+}
+int64_t num_pairs(int64_t rows) {
+  return pairs_from_first(rows) + rows / 2;
+}
+// src = channel-row-column  dst = pair-column-channel-2, channels padded to 16
+void pack_pairs(const uint16_t* from, uint16_t* to, const Window& w, int64_t padded) {
+  const int64_t rows = w.kernel_h, columns = w.kernel_w, whole = pairs_from_first(rows);
+  for (int64_t pair = 0; pair < num_pairs(rows); ++pair) {
+    const int64_t row = pair < whole ? 2 * pair : 2 * (pair - whole) + 1;
+    for (int64_t k = 0; k < columns; ++k, to += 2 * padded) {
+      for (int64_t c = 0; c < w.channels; ++c) {
+        for (int64_t r = 0; r < 2 && row + r < rows; ++r) to[2 * c + r] = from[(c * rows + row + r) * columns + k];
+      }
+    }
+  }
+}
+
 struct DepthwiseIsa {
+  bool pairs;  ///< rows take weights in pairs
   void (*row)(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);
   void (*slide)(const DepthwiseView& d, int64_t x, int64_t w, int rows, int top, int bottom, int64_t results,
                 int64_t first, int64_t last, int cols);
@@ -67,9 +97,8 @@ class DepthwiseKernel : public PreparedKernel {
     view_.real_weights = is_float(q.inputs[1].type);
     view_.stride = int(w_.stride_w);
     const int64_t k = w_.kernel_w, s = w_.stride_w;
-    const bool shared = s == 1 || (s == 2 && w_.dilation_w == 1);  // neighbouring results share inputs
-    has_rows_ = shared && (k == 5 || (k == 7 && s == 1));
-    slides_ = shared && k == 3 && w_.kernel_h <= 3;
+    has_rows_ = has_row_tiles(w_);
+    slides_ = (s == 1 || (s == 2 && w_.dilation_w == 1)) && k == 3 && w_.kernel_h <= 3;
     slides_by_two_ = w_.kernel_h == 3 && w_.stride_h == s && w_.dilation_h == 1;
     if (is_int8(q.inputs[0].type)) {
       std::vector<float> dequant(size_t(w_.channels) + 16);
@@ -89,7 +118,9 @@ class DepthwiseKernel : public PreparedKernel {
   void run(const KernelArgs& args) noexcept override {
     DepthwiseView view = view_;
     view.x = args.inputs[0];
-    if (packed_) {
+    if (isa_.pairs) {
+      view.pairs = static_cast<const uint32_t*>(args.inputs[1]);
+    } else if (packed_) {
       view.w = static_cast<const float*>(args.inputs[1]);
     } else {
       auto* to = static_cast<float*>(args.scratch);
@@ -185,9 +216,10 @@ class DepthwiseKernel : public PreparedKernel {
     const int64_t y0 = taps.first, y1 = taps.second;
     const int64_t line = (image * w_.in_h + top + y0 * w_.dilation_h) * w_.in_w;
     view.out_step = 1;
-    const int64_t phases = std::min(w_.dilation_w, w_.out_w), weight = y0 * w_.kernel_w * view.w_tap;
-    if (!has_rows_ || w_.out_w / phases < depthwise_pixels)
-      return run_taps(view, row, line, weight, int(y1 - y0), part);
+    const int64_t phases = std::min(w_.dilation_w, w_.out_w);
+    const int64_t first_row = isa_.pairs ? y0 / 2 + y0 % 2 * pairs_from_first(w_.kernel_h) : y0;
+    const int64_t weight = first_row * w_.kernel_w * view.w_tap;
+    if (!has_rows_) return run_taps(view, row, line, weight, int(y1 - y0), part);
     view.out_step = phases;
     for (int64_t phase = 0; phase < phases; ++phase) {
       const int64_t results = (w_.out_w - phase + phases - 1) / phases;
@@ -314,19 +346,60 @@ struct Row {
   static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
 #if defined(__x86_64__)
     if (I == 0 && features().avx512_bf16 && q.inputs[0].type == ElementType::bf16) {
-      return std::make_unique<DepthwiseKernel>(q, DepthwiseIsa{avx512bf16::depthwise_row, avx512bf16::depthwise_slide,
-                                                               avx512bf16::depthwise_taps, avx512bf16::epilogue_tile});
+      return std::make_unique<DepthwiseKernel>(
+          q, DepthwiseIsa{false, avx512bf16::depthwise_row, avx512bf16::depthwise_slide, avx512bf16::depthwise_taps,
+                          avx512bf16::epilogue_tile});
     }
 #endif
-    const DepthwiseIsa isa{HONE_VECTOR_FN(I, depthwise_row), HONE_VECTOR_FN(I, depthwise_slide),
+    const DepthwiseIsa isa{false, HONE_VECTOR_FN(I, depthwise_row), HONE_VECTOR_FN(I, depthwise_slide),
                            HONE_VECTOR_FN(I, depthwise_taps), HONE_VECTOR_FN(I, epilogue_tile)};
     return std::make_unique<DepthwiseKernel>(q, isa);
   }
 };
 
+#if defined(__x86_64__)
+// Constant bf16 weights of bf16 tiles, two rows of a window in a dot product.
+struct PairsRow {
+  static Support supports(const KernelQuery& q) {
+    if (!features().avx512_bf16) return Support::no("the CPU has no AVX-512 BF16");
+    const Support s = supports_depthwise(q);
+    if (!s) return s;
+    if (q.inputs[0].type != ElementType::bf16 || q.inputs[1].type != ElementType::bf16 || !q.inputs[1].constant)
+      return Support::no("takes bf16 with constant bf16 weights only");
+    if (!has_row_tiles(*depthwise_window(q)))
+      return Support::no("takes windows 5 or 7 wide over rows of at least 7 results");
+    return Support::yes();
+  }
+  static KernelPlan plan(const KernelQuery& q) {
+    const Window w = *depthwise_window(q);
+    KernelPlan p;
+    p.packs.push_back({1, pairs_form});
+    p.cost = 1 + double(q.outputs[0].size() * size_t(w.kernel_h * w.kernel_w)) * 1.5e-5;
+    return p;
+  }
+  static Tensor pack(const KernelQuery& q, const PackedInput&) {
+    const Window w = *depthwise_window(q);
+    const int64_t padded = padded_channels(w);
+    Tensor out(ElementType::u8, {num_pairs(w.kernel_h) * w.kernel_w * padded * 4});
+    std::memset(out.data<uint8_t>(), 0, out.size());
+    pack_pairs(reinterpret_cast<const uint16_t*>(q.inputs[1].value.data<bfloat16>()),
+               reinterpret_cast<uint16_t*>(out.data<uint8_t>()), w, padded);
+    return out;
+  }
+  static std::unique_ptr<PreparedKernel> prepare(const KernelQuery& q) {
+    return std::make_unique<DepthwiseKernel>(
+        q, DepthwiseIsa{true, avx512bf16::depthwise_row_pairs, avx512bf16::depthwise_slide, avx512bf16::depthwise_taps,
+                        avx512bf16::epilogue_tile});
+  }
+};
+#endif
+
 template <size_t... I>
 RowList make_rows(std::index_sequence<I...>) {
   RowList rows;
+#if defined(__x86_64__)
+  rows.add<PairsRow>("group_convolution_depthwise_pairs_7x64__avx512bf16", "GroupConvolution", PairsRow::pack);
+#endif
   (rows.add<Row<I>>("group_convolution_depthwise_7x64__", vector_isas[I].suffix, "GroupConvolution", Row<I>::pack),
    ...);
   return rows;

@@ -122,6 +122,73 @@ static void row_tile(const DepthwiseView& view, int64_t x, int64_t w, int ny, in
   }
 }
 
+#ifdef HONE_DEPTHWISE_BF16_ONLY
+// As row_tile, with dot products: a lane holds an input and the one a tap below it, which are two products of the
+// weights of both rows.
+template <int KW, int STRIDE, bool INSIDE>
+static void row_tile_pairs(const DepthwiseView& view, int64_t x, int64_t w, int ny, int first, int last, int cols) {
+  constexpr int pixels = depthwise_pixels, inputs = (pixels - 1) * STRIDE + KW;
+  static constexpr uint16_t zipped[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                                          8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+  const __m512i order = _mm512_loadu_si512(zipped);
+  TileView out = *view.out;
+  DepthwiseView d = view;
+  d.out = &out;
+  const EpilogueView e = *d.epilogue;
+  const auto* from = static_cast<const uint16_t*>(d.x);
+  // A few channels of all tiles after the other: their inputs and weights stay in the first cache.
+  constexpr int block = 32;
+  const auto vector_of = [&](int64_t x, int j) {
+    __m512 acc[pixels];
+#pragma GCC unroll 16
+    for (int p = 0; p < pixels; ++p) acc[p] = _mm512_setzero_ps();
+    for (int y = 0; y < ny; y += 2) {
+      const uint16_t* upper = from + x + y * d.row_step + j;
+      const __mmask16 below = y + 1 < ny ? 0xffff : 0;  // the last row may be alone
+      const uint32_t* wp = d.pairs + w + int64_t(y / 2) * KW * d.w_tap + j;
+      __m512bh weight[KW];
+#pragma GCC unroll 16
+      for (int k = 0; k < KW; ++k) weight[k] = (__m512bh)_mm512_loadu_si512(wp + k * d.w_tap);
+#pragma GCC unroll 32
+      for (int i = 0; i < inputs; ++i, upper += d.tap_step) {
+        if (!INSIDE && (i < first || i >= last)) continue;
+        const __m256i one = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(upper));
+        const __m256i other = _mm256_maskz_loadu_epi16(below, upper + d.row_step);
+        __m512i v = _mm512_permutex2var_epi16(_mm512_castsi256_si512(one), order, _mm512_castsi256_si512(other));
+        HONE_KEEP(v);
+#pragma GCC unroll 16
+        for (int k = 0; k < KW; ++k) {
+          const int p = (i - k) / STRIDE;
+          if (i >= k && (i - k) % STRIDE == 0 && p < pixels) acc[p] = _mm512_dpbf16_ps(acc[p], (__m512bh)v, weight[k]);
+        }
+      }
+    }
+    vf sums[pixels];
+#pragma GCC unroll 16
+    for (int p = 0; p < pixels; ++p) sums[p] = (vf)acc[p];
+    put_results<Num::bf16, pixels>(d, e, j, sums);
+  };
+  for (int begin = 0; begin < cols; begin += block) {
+    const int end = begin + block < cols ? begin + block : cols;
+    for (int t = 0; t < d.tiles; ++t) {
+      out.row0 = view.out->row0 + int64_t(t) * pixels;
+      for (int j = begin; j < end; j += lanes) vector_of(x + t * pixels * d.pixel_step, j);
+    }
+  }
+}
+template <int KW, int STRIDE>
+HONE_INLINE void window_pairs(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
+  if (first == 0 && last == (depthwise_pixels - 1) * STRIDE + KW)
+    return row_tile_pairs<KW, STRIDE, true>(d, x, w, ny, first, last, cols);
+  row_tile_pairs<KW, STRIDE, false>(d, x, w, ny, first, last, cols);
+}
+void depthwise_row_pairs(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols) {
+  if (d.kernel_w == 7) return window_pairs<7, 1>(d, x, w, ny, first, last, cols);
+  if (d.stride == 1) return window_pairs<5, 1>(d, x, w, ny, first, last, cols);
+  window_pairs<5, 2>(d, x, w, ny, first, last, cols);
+}
+#endif
+
 // A vector of results: as put_results, from sums that began with the bias where that is added in registers.
 template <Num TYPE>
 HONE_INLINE void put_result(const DepthwiseView& d, const EpilogueView& e, int64_t c, int64_t at, int n, float* tile,

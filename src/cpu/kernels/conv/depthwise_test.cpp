@@ -14,7 +14,7 @@ constexpr DepthwiseForm depthwise_forms[] = {
     {3, 1, 2, 2, 9, 10, 40}, {7, 1, 1, 3, 5, 4, 8},    {3, 1, 1, 0, 6, 14, 130}, {5, 1, 2, 4, 15, 20, 36},
     {3, 1, 3, 3, 6, 25, 19}, {7, 1, 1, 3, 9, 12, 24},  {3, 2, 1, 1, 14, 14, 66}, {3, 1, 1, 1, 5, 67, 80},
     {3, 2, 1, 1, 7, 71, 96}, {5, 1, 1, 2, 7, 40, 100}, {5, 2, 1, 2, 9, 30, 49},  {7, 1, 1, 3, 8, 31, 17},
-    {2, 1, 1, 1, 5, 11, 18}};
+    {2, 1, 1, 1, 5, 11, 18}, {7, 1, 2, 6, 9, 30, 40},  {7, 1, 1, 3, 3, 14, 34},  {5, 2, 1, 2, 4, 20, 16}};
 class DepthwiseForms : public testing::TestWithParam<size_t> {};
 INSTANTIATE_TEST_SUITE_P(GroupConvolution, DepthwiseForms, testing::Range(size_t{0}, std::size(depthwise_forms)));
 
@@ -23,6 +23,7 @@ TEST_P(DepthwiseForms, match_the_plain_loop) {
   const DepthwiseForm& f = depthwise_forms[GetParam()];
   for (auto [x, wt, y] : {std::tuple{ElementType::f32, ElementType::f32, ElementType::f32},
                           {ElementType::bf16, ElementType::f32, ElementType::bf16},
+                          {ElementType::bf16, ElementType::bf16, ElementType::bf16},
                           {ElementType::u8, ElementType::f32, ElementType::u8},
                           {ElementType::u8, ElementType::i8, ElementType::u8},
                           {ElementType::i8, ElementType::i8, ElementType::i8},

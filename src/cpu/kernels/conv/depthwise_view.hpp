@@ -12,9 +12,11 @@ constexpr int slide_results = 32;    ///< of a row in a tile of 16 channels
 struct DepthwiseView {
   const void* x;
   Num type;
-  float zero;        ///< subtracted from integers
-  const float* w;    ///< [kernel h][kernel w][channels, padded to 16]
-  int64_t w_tap;     ///< padded channels
+  float zero;      ///< subtracted from integers
+  const float* w;  ///< [kernel h][kernel w][channels, padded to 16]
+  int64_t w_tap;   ///< padded channels
+  /// bf16 weights of two rows beside each other, or none: [pair of rows][kernel w][channels, padded to 16][2].
+  const uint32_t* pairs;
   int64_t row_step;  ///< elements between two taps of a column
   int64_t tap_step;  ///< elements between two taps of a row
   int kernel_w;
@@ -35,6 +37,8 @@ struct DepthwiseView {
      element of tap (0, 0) of the first window, inside of the image or not; taps of the rows [0, ny) and of the      \
      columns first <= result * stride + tap < last lie inside. Not fused: at most 64 channels. */                    \
   void depthwise_row(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);           \
+  /* The same with weights in pairs of rows, by dot products; `w` counts pairs. Where BF16 is an instruction set. */ \
+  void depthwise_row_pairs(const DepthwiseView& d, int64_t x, int64_t w, int ny, int first, int last, int cols);     \
   /* `rows` (1 or 2) rows of `results`, windows 3 wide and at most 3 high (3 where there are two rows), stride 1     \
      or 2: input rows [top, bottom) and columns [first, last), counted from `x`, lie inside. Not fused: at most 16   \
      channels and `slide_results`, a row of them `slide_results` x 16 of the tile. */                                \
