@@ -30,61 +30,76 @@ HONE_INLINE vi add_counts(vi sum, vi count) {
   return (vi)vaddq_u8((uint8x16_t)sum, (uint8x16_t)count);
 #endif
 }
+#if HONE_LANES != 16
+constexpr int64_t most_counts = 31;  ///< of at most 8 that fit into a byte
 // To whole words.
 HONE_INLINE vi whole(vi sum) {
-#if HONE_LANES == 16
-  return sum;
-#elif HONE_LANES == 8
+#if HONE_LANES == 8
   return (vi)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)sum, _mm256_set1_epi8(1)), _mm256_set1_epi16(1));
 #else
   return (vi)vpaddlq_u16(vpaddlq_u8((uint8x16_t)sum));
 #endif
 }
-#if HONE_LANES == 16
-constexpr int64_t most_counts = int64_t(1) << 26;
-#else
-constexpr int64_t most_counts = 31;  // of at most 8 that fit into a byte
 #endif
 
-template <int ROWS, int PANELS>
-static void binary_tile(const BinaryTile& t) {
-  constexpr int V = PANELS * panel_parts;
-  vi sum[ROWS][V], part[ROWS][V];
-  for (int r = 0; r < ROWS; ++r) {
-    for (int v = 0; v < V; ++v) sum[r][v] = part[r][v] = vi{};
-  }
-  int64_t room = most_counts;
-  const uint32_t* w = t.weights;
-  for (int64_t tap = 0; tap < t.num_taps; ++tap) {
-    const uint32_t* x = t.x + t.taps[tap];
-    for (int64_t begin = 0; begin < t.words;) {
-      const int64_t end = t.words - begin < room ? t.words : begin + room;
-      room -= end - begin;
-      for (int64_t i = begin; i < end; ++i, w += 16) {
-        for (int p = 0; p < PANELS; ++p) {
-          for (int s = 0; s < panel_parts; ++s) {
-            const vi weights = load_i32((const int32_t*)(w + p * t.panel_words + s * lanes));
-            for (int r = 0; r < ROWS; ++r) {
-              vi& to = part[r][p * panel_parts + s];
-              to = add_counts(to, count_bits(weights ^ set1i((int32_t)x[r * t.pixel_step + i])));
-            }
-          }
-        }
-      }
-      begin = end;
-      if (room > 0) continue;
-      room = most_counts;
-      for (int r = 0; r < ROWS; ++r) {
-        for (int v = 0; v < V; ++v) {
-          sum[r][v] += whole(part[r][v]);
-          part[r][v] = vi{};
-        }
-      }
+// Words [begin, end) of a tap, from its weights `w` on.
+template <int ROWS, int PANELS, int V>
+HONE_INLINE const uint32_t* count_words(const BinaryTile& t, const uint32_t* x, const uint32_t* w, int64_t begin,
+                                        int64_t end, vi (&counts)[ROWS][V]) {
+  for (int64_t i = begin; i < end; ++i, w += 16) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const vi weights = load_i32((const int32_t*)(w + v / panel_parts * t.panel_words + v % panel_parts * lanes));
+#pragma GCC unroll 8
+      for (int r = 0; r < ROWS; ++r)
+        counts[r][v] = add_counts(counts[r][v], count_bits(weights ^ set1i((int32_t)x[r * t.pixel_step + i])));
     }
   }
+  return w;
+}
+
+template <int ROWS, int PANELS>
+static void binary_tile(const BinaryTile& tile) {
+  constexpr int V = PANELS * panel_parts;
+  const BinaryTile t = tile;  // a copy: stores might change the original, as far as the compiler knows
+  vi sum[ROWS][V];
+#pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r) {
-    for (int v = 0; v < V; ++v)
-      store(t.to + r * t.ld + v * lanes, set1(t.base) - 2.0f * to_float(sum[r][v] + whole(part[r][v])));
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[r][v] = vi{};
+  }
+  const uint32_t* w = t.weights;
+#if HONE_LANES == 16
+  for (int64_t tap = 0; tap < t.num_taps; ++tap)
+    w = count_words<ROWS, PANELS>(t, t.x + t.taps[tap], w, 0, t.words, sum);
+#else
+  // Counts in bytes become whole words before they overflow.
+  vi part[ROWS][V] = {};
+  int64_t room = most_counts;
+  const auto widen = [&] {
+    room = most_counts;
+    for (int r = 0; r < ROWS; ++r) {
+      for (int v = 0; v < V; ++v) {
+        sum[r][v] += whole(part[r][v]);
+        part[r][v] = vi{};
+      }
+    }
+  };
+  for (int64_t tap = 0; tap < t.num_taps; ++tap) {
+    for (int64_t begin = 0; begin < t.words;) {
+      const int64_t end = t.words - begin < room ? t.words : begin + room;
+      w = count_words<ROWS, PANELS>(t, t.x + t.taps[tap], w, begin, end, part);
+      room -= end - begin;
+      begin = end;
+      if (room == 0) widen();
+    }
+  }
+  widen();
+#endif
+#pragma GCC unroll 8
+  for (int r = 0; r < ROWS; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) store(t.to + r * t.ld + v * lanes, set1(t.base) - 2.0f * to_float(sum[r][v]));
   }
 }
 
