@@ -156,6 +156,11 @@ void Output::clear_bar() {
 ProgressCallback Output::progress() {
   return [this](const ProgressEvent& e) {
     const bool terminal = isatty(STDERR_FILENO) == 1;
+    if (e.done == 0 && e.of == 0 && e.unit.empty() && !e.detail.empty()) {  // something to know, no step of the way
+      clear_bar();
+      std::fprintf(stderr, "%s: %s\n", e.stage.c_str(), e.detail.c_str());
+      return !interrupted();
+    }
     const double share = e.of > 0 ? std::clamp(e.done / e.of, 0.0, 1.0) : 0;
     std::string text = e.stage;
     char figures[96] = "";

@@ -41,6 +41,14 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
                  "Regular expression on file names whose first group orders samples in time for the split");
   add_picture_options(app, o.picture);
   app.add_option("--freeze", o.freeze, "Leave weights whose name begins so as they are");
+  app.add_flag("--freeze-backbone", o.freeze_backbone, "Train the layer of the classes alone");
+  app.add_flag("--new-head", o.new_head,
+               "A new layer of the classes also where the model file has as many classes as the data");
+  app.add_option("--features", o.features,
+                 "Tensor of the model file behind which a new layer of the classes is put (default: the file's own is "
+                 "replaced where it has other classes)");
+  app.add_option("--network", o.network,
+                 "Network of a file of weights alone, with its parameters: resnet18:classes=10 (default: what fits)");
   app.add_flag("--force", o.force, "Overwrite an existing result");
 }
 
@@ -62,13 +70,13 @@ Work setup_train(CLI::App& app) {
     out.line(r.model + ": " + r.metric_name + " " + short_number(r.metric * 100) + " % on validation, " +
              std::to_string(r.epochs) + " epochs, " + short_number(r.images_per_s) + " images/s, " +
              short_number(r.seconds) + " s");
-    // clang-format off
-    out.result({{"metric", {{"name", r.metric_name}, {"value", r.metric}}},
-                {"epochs", r.epochs},
-                {"images_per_s", r.images_per_s},
-                {"seconds", r.seconds},
-                // clang-format on
-                {"model", r.model}});
+    nlohmann::json result{{"metric", {{"name", r.metric_name}, {"value", r.metric}}},
+                          {"epochs", r.epochs},
+                          {"images_per_s", r.images_per_s},
+                          {"seconds", r.seconds},
+                          {"model", r.model}};
+    if (!r.new_head.empty()) result["new_head"] = r.new_head;
+    out.result(result);
     return 0;
   };
 }

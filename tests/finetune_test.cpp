@@ -135,6 +135,41 @@ TEST(FineTune, keeps_the_pixels_that_the_call_gave) {
   EXPECT_NE(hone_run(ask + " --reverse-channels --mean 10,20,30").parsed()["results"], stored);
 }
 
+// A network for three classes on pictures of two of them, and of its own three under other names.
+TEST(FineTune, gives_a_file_the_classes_of_the_data) {
+  const std::string common = " --epochs 4 --precision f32 --threads 1 --json --force --out ";
+  ASSERT_EQ(hone_run("train " + at("photos") + " --model resnet8" + common + at("three")).code, 0);
+  ASSERT_EQ(hone_run("convert " + at("three/model.hone") + " " + at("three.onnx") + " --force").code, 0);
+  for (const char* label : {"disc", "stripes"}) {
+    fs::create_directories(at("two"));
+    fs::copy(at("photos") + "/" + label, at("two") + "/" + label, fs::copy_options::recursive);
+  }
+  const Outcome t = hone_run("train " + at("two") + " --model " + at("three.onnx") + common + at("tuned"));
+  ASSERT_EQ(t.code, 0) << t.err;
+  EXPECT_EQ(t.parsed()["new_head"], "linear/matmul");
+  EXPECT_NE(t.err.find("'linear/matmul' of 64 features and 3 classes is replaced by a new one for 2 classes"), std::string::npos)
+      << t.err;
+  EXPECT_GE(accuracy(at("tuned/model.hone") + " --data " + at("two") + " --split all"), 0.9);
+  const json predicted =
+      hone_run("predict " + at("tuned/model.hone") + " " + at("two/disc/0.png") + " --precision f32 --json").parsed();
+  EXPECT_EQ(predicted["results"][0]["predictions"][0]["label"], "disc");
+
+  // As many classes: the own layer stays unless a new one is asked for.
+  const Outcome same = hone_run("train " + at("photos") + " --model " + at("three.onnx") + common + at("same"));
+  ASSERT_EQ(same.code, 0) << same.err;
+  EXPECT_FALSE(same.parsed().contains("new_head"));
+  const Outcome fresh =
+      hone_run("train " + at("photos") + " --new-head --model " + at("three.onnx") + common + at("same"));
+  ASSERT_EQ(fresh.code, 0) << fresh.err;
+  EXPECT_EQ(fresh.parsed()["new_head"], "linear/matmul");
+
+  expect_refused(
+      hone_run("train " + at("two") + " --features nowhere --model " + at("three.onnx") + common + at("bad")), 2,
+      "no tensor is called so");
+  expect_refused(hone_run("train " + at("two") + " --new-head --model resnet8" + common + at("bad")), 2,
+                 "--new-head is for a model file");
+}
+
 TEST(FineTune, converts_a_file_of_one_picture_to_a_batch) {
   if (no_digits()) GTEST_SKIP() << needs_digits;
   const std::string file = shared("models/onnx/mnist_8/mnist-8.onnx"), pixels = " --mean 0 --scale 1",

@@ -52,6 +52,10 @@ struct TrainOptions {
   std::string split_time;   ///< the latest keys become the test split: regular expression on the file name whose first
                             ///< group is the key
   std::vector<std::string> freeze;  ///< weights whose name begins with one of these
+  bool freeze_backbone = false;     ///< trains the layer of the classes alone
+  bool new_head = false;            ///< a new layer of the classes also where the file has as many as the data
+  std::string features;             ///< tensor of the file behind which a new layer of the classes is put
+  std::string network;              ///< of the zoo, for a file of weights alone; empty: the one that fits
   PictureOptions picture;           ///< what `model` takes, where its file does not say; kept with the result
   double time_budget_seconds = 0;   ///< 0: none
   bool force = false;               ///< overwrite the result
@@ -77,6 +81,7 @@ struct TrainResult {
   int epochs = 0;                        ///< trained in all, earlier runs included
   double images_per_s = 0;               ///< of training steps, data loading included, validation not
   double seconds = 0;                    ///< wall clock
+  std::string new_head;                  ///< layer that was made anew for the classes of the data; empty: none
   std::vector<EpochLog> log;             ///< one an epoch
 };
 /// Trains or fine-tunes. Throws `Error`: unusable data, wrong options, interrupted (a checkpoint is there).

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "grad/training_form.hpp"
 #include "hone/error.hpp"
+#include "tasks/classifier_head.hpp"
 #include "train/trainer.hpp"
 #include "zoo/zoo.hpp"
 
@@ -41,6 +42,10 @@ void each_option(F&& f) {
   f("split_group", &TrainOptions::split_group);
   f("split_time", &TrainOptions::split_time);
   f("freeze", &TrainOptions::freeze);
+  f("freeze_backbone", &TrainOptions::freeze_backbone);
+  f("new_head", &TrainOptions::new_head);
+  f("features", &TrainOptions::features);
+  f("network", &TrainOptions::network);
 }
 template <class F>
 void each_picture_option(F&& f) {
@@ -111,8 +116,17 @@ Graph network_for(const NetworkInfo& info, const TrainOptions& o, const Recipe& 
 
 // The model to fine-tune; nothing where a network of the zoo is to begin with random weights.
 std::optional<Graph> file_for(const TrainOptions& o) {
-  if (o.model == "auto" || find_network(o.model)) return std::nullopt;
-  if (fs::exists(o.model)) return read_any_model(o.model);
+  if (o.model == "auto" || find_network(o.model)) {
+    for (const auto& [given, name] : {std::pair{o.new_head, "--new-head"},
+                                      {!o.features.empty(), "--features"},
+                                      {!o.network.empty(), "--network"}}) {
+      if (given)
+        throw Error(ErrorCode::usage, std::string("[train] ") + name + " is for a model file to fine-tune", "",
+                    "name one with --model");
+    }
+    return std::nullopt;
+  }
+  if (fs::exists(o.model)) return read_model_of_case(o.model, o.network);
   std::string names;
   for (const NetworkInfo& n : networks()) {
     if (n.classifier) names += (names.empty() ? "" : ", ") + std::string(n.name);
@@ -137,6 +151,38 @@ void take_input_of(const Graph& g, const PictureOptions& o, RecipeRequest& reque
     p.width = own->width;
     p.height = own->height;
   }
+}
+
+// Gives a file the classes of the data: its own layer where it has as many, else a new one, which `note` tells.
+ClassifierHead fit_head(Graph& g, const TrainOptions& o, const data::Preprocessing* input, int64_t classes,
+                        std::string& note) {
+  const auto names = [&](const ClassifierHead& h) { return h.op + " '" + h.name + "'"; };
+  const std::string sizes = std::to_string(classes) + " classes";
+  if (!o.features.empty()) {
+    const bool channels_last = input && input->layout == data::PixelLayout::nhwc;
+    ClassifierHead head = add_head(g, o.features, classes, o.seed, channels_last);
+    note =
+        "behind '" + o.features + "' stands a new layer of " + std::to_string(head.features) + " features and " + sizes;
+    return head;
+  }
+  const Value out = g.results().empty() ? Value() : g.outputs()[0];
+  const bool fits = out && out.type().is_tensor() && out.shape().rank_known() && out.shape().rank() == 2 &&
+                    out.shape()[1].compatible(Dimension(classes));
+  if (fits && !o.new_head) return o.freeze_backbone ? find_head(g) : ClassifierHead{};
+  const int64_t before = find_head(g).classes;
+  ClassifierHead head = replace_head(g, classes, o.seed);
+  note = names(head) + " of " + std::to_string(head.features) + " features and " + std::to_string(before) +
+         " classes is replaced by a new one for " + sizes;
+  return head;
+}
+
+// Names of the weights that are made of these constants, as training calls them.
+std::vector<std::string> weight_names(const Graph& g, const std::vector<NodeId>& constants) {
+  std::vector<std::string> names;
+  for (const TrainableWeight& w : to_training_form(g).weights) {
+    if (std::find(constants.begin(), constants.end(), w.constant) != constants.end()) names.push_back(w.variable_id);
+  }
+  return names;
 }
 
 std::string seconds_text(double v) {
@@ -166,6 +212,17 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
                         o.augment ? o.augmentation : "none"};
   std::optional<Graph> file = file_for(o);
   if (file) take_input_of(*file, o.picture, request);
+  ClassifierHead head;
+  std::string head_note;
+  if (file) {
+    try {
+      head = fit_head(*file, o, request.input ? &*request.input : nullptr, static_cast<int64_t>(data.classes().size()),
+                      head_note);
+    } catch (const Error& e) {
+      throw e.where().empty() ? e.at(o.model) : e;
+    }
+    if (!head_note.empty()) t.new_head = head.name;
+  }
   t.recipe = choose_recipe(data, t.split, request);
   if (!file) {
     if (!o.picture.mean.empty() || !o.picture.scale.empty())
@@ -189,7 +246,14 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   p.step.label_smoothing = o.label_smoothing;
   p.step.ema_decay = o.ema_decay;
   p.step.clip_norm = o.clip_norm >= 0 ? o.clip_norm : default_clip_norm(trained);
-  if (!o.freeze.empty()) {
+  if (o.freeze_backbone && head.constants.empty()) head = find_head(start);
+  const std::vector<std::string> head_weights =
+      o.freeze_backbone ? weight_names(start, head.constants) : std::vector<std::string>();
+  if (o.freeze_backbone) {
+    p.form.frozen = [head_weights](const std::string& name) {
+      return std::find(head_weights.begin(), head_weights.end(), name) == head_weights.end();
+    };
+  } else if (!o.freeze.empty()) {
     p.form.frozen = [prefixes = o.freeze](const std::string& name) {
       return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& f) { return name.starts_with(f); });
     };
@@ -227,6 +291,7 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
                            seconds_text(s.images_per_s),
                        s.eta_seconds});
   };
+  if (o.progress && !head_note.empty()) o.progress({"train", 0, 0, "", head_note});
   t.result = train_classifier(start, data, t.split.train, t.split.val, t.recipe.preprocessing, t.recipe.augmentation, p,
                               callback);
   t.precision = p.precision;
@@ -267,6 +332,7 @@ TrainResult train(const TrainOptions& o) {
   const TrainedModel t = run_training(o, *data);
   TrainResult r;
   r.model = t.file;
+  r.new_head = t.new_head;
   r.metric = t.result.best_accuracy;
   r.epochs = static_cast<int>(t.result.epochs.size());
   r.images_per_s = t.result.images_per_s;

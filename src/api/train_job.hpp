@@ -14,6 +14,7 @@ struct TrainedModel {
   TrainerResult result;
   Precision precision = Precision::f32;
   std::string file;
+  std::string new_head;  ///< layer that was made anew; empty: none
 };
 
 /// Writes model.hone, checkpoint.safetensors, split.json, options.json and log.jsonl into `o.out`. Throws `Error`;

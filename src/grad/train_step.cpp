@@ -7,7 +7,9 @@
 #include "hone/error.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
+#include "ops/conversion.hpp"
 #include "ops/loss.hpp"
+#include "ops/movement.hpp"
 #include "ops/optimizer.hpp"
 
 namespace hone {
@@ -41,6 +43,27 @@ void append_group(Values& in, Builder& b, const Parameters& p, const std::string
   for (size_t i = 0; i < p.names.size(); ++i) in.push_back(state(b, p.initial[i], prefix + p.names[i]));
 }
 
+// Files may shape probabilities behind their Softmax ([N, C, 1, 1] to [N, C]), or give each class one of its own by a
+// Sigmoid: the loss is computed from the scores before either.
+void leave_probabilities_out(Graph& g) {
+  if (g.results().empty() || !g.outputs()[0].type().is_tensor()) return;
+  const PartialShape classes = g.outputs()[0].shape();
+  if (!classes.rank_known() || classes.rank() != 2 || classes[1] == Dimension(1)) return;
+  Node n = g.outputs()[0].node();
+  while (n.is<Reshape>() || n.is<Squeeze>() || n.is<Convert>() || n.is<Identity>()) n = n.input(0).node();
+  int64_t axis = -1;
+  if (const auto* s = n.as<Softmax>())
+    axis = s->axis;
+  else if (const auto* l = n.as<LogSoftmax>())
+    axis = l->axis;
+  else if (!n.is<Sigmoid>())
+    return;
+  const PartialShape& shape = n.output().shape();
+  if (!shape.rank_known()) return;
+  if (axis < 0) axis += static_cast<int64_t>(shape.rank());
+  if (n.is<Sigmoid>() || shape[static_cast<size_t>(axis)] == classes[1]) g.replace_uses(n.output().id, n.input(0).id);
+}
+
 }  // namespace
 
 Value logits_of(const Graph& model) {
@@ -61,6 +84,7 @@ TrainStep train_step(const Graph& model, const TrainStepOptions& o, const Traini
   TrainStep step{std::move(form.graph), std::move(form.weights)};
   Graph& g = step.graph;
   Builder b(g);
+  leave_probabilities_out(g);
   const Value logits = logits_of(g);
   for (NodeId r : std::vector<NodeId>(g.results())) g.remove(r);
   const PartialShape& shape = logits.shape();

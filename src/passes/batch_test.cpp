@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 
 #include "graph/builder.hpp"
+#include "graph/text.hpp"
 #include "hone/error.hpp"
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
+#include "ops/binary.hpp"
 #include "ops/evaluate.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/reduce.hpp"
 #include "ops/samples.hpp"
 
 namespace hone {
@@ -88,30 +91,148 @@ TEST(Batch, follows_through_an_axis_that_is_not_the_first) {
   EXPECT_EQ(output(g), (PartialShape{5, 3, 2, 4}));
 }
 
-TEST(Batch, a_reshape_that_mixes_samples_is_refused_and_nothing_changes) {
-  // [1, 4, 6] -> [2, 12] cuts a sample in two.
+TEST(Batch, sizes_that_are_no_batch_do_not_follow) {
+  Written w = written({1, 1, 4}, {1, 4});
+  EXPECT_THROW(reshape_with_batch(w.g, {{w.input, PartialShape{1, 2, 4}}}), Error);
+}
+
+// Each sample of a batch comes out as it does alone.
+void expect_samples_apart(const Graph& one, const Graph& many, int64_t n, const Shape& sample) {
+  Shape all = sample;
+  all[0] = n * sample[0];
+  const Tensor x = random_tensor(all, 3, -1, 1, ElementType::f32), y = run(many, x);
+  const auto in = static_cast<size_t>(element_count(sample));
+  for (int64_t k = 0; k < n; ++k) {
+    Tensor part(ElementType::f32, sample);
+    std::copy_n(x.data<float>() + static_cast<size_t>(k) * in, in, part.data<float>());
+    const Tensor alone = run(one, part);
+    ASSERT_EQ(y.size(), alone.size() * static_cast<size_t>(n));
+    for (size_t i = 0; i < alone.size(); ++i)
+      ASSERT_NEAR(y.data<float>()[static_cast<size_t>(k) * alone.size() + i], alone.data<float>()[i], 1e-5) << k;
+  }
+}
+
+TEST(Batch, rows_of_parts_of_samples_follow_while_nothing_mixes_them) {
+  // [1, 4, 6] -> [2, 12] cuts a sample in two rows: the batch comes out as such rows, sample by sample.
   Graph g;
   Builder b(g);
   const Value x = b.parameter(ElementType::f32, PartialShape{1, 4, 6}, "x");
-  b.result(b(Reshape{}, x, b.ints({2, 12})), "y");
-  EXPECT_THROW(reshape_with_batch(g, {{x.id, PartialShape{3, 4, 6}}}), Error);
-  EXPECT_EQ(g.inputs()[0].shape(), (PartialShape{1, 4, 6}));
-  EXPECT_EQ(output(g), (PartialShape{2, 12}));
+  b.result(b(Relu{}, b(Reshape{}, x, b.ints({2, 12}))), "y");
+  const Graph before = g;
+  reshape_with_batch(g, {{x.id, PartialShape{3, 4, 6}}});
+  EXPECT_EQ(output(g), (PartialShape{6, 12}));
+  expect_samples_apart(before, g, 3, {1, 4, 6});
   // What fails behind a reshape that could follow takes that back too.
   Graph h;
   Builder c(h);
   const Value z = c.parameter(ElementType::f32, PartialShape{1, 4, 6}, "x");
   const Value flat = c(Reshape{}, z, c.ints({1, 24}));
-  c.result(c(Reshape{}, flat, c.ints({2, 12})), "y");
+  c.result(c(ReduceSum{}, c(Reshape{}, flat, c.ints({2, 12})), c.ints({0})), "y");
   const size_t nodes = h.num_nodes();
   EXPECT_THROW(reshape_with_batch(h, {{z.id, PartialShape{3, 4, 6}}}), Error);
   EXPECT_EQ(h.num_nodes(), nodes);
   EXPECT_EQ(flat.node().input(1).constant().to_ints(), (std::vector<int64_t>{1, 24}));
 }
 
-TEST(Batch, sizes_that_are_no_batch_do_not_follow) {
-  Written w = written({1, 1, 4}, {1, 4});
-  EXPECT_THROW(reshape_with_batch(w.g, {{w.input, PartialShape{1, 2, 4}}}), Error);
+// What exporters make of a vision transformer for a batch of `n`: a class token expanded to the batch, heads put into
+// one dimension with it.
+struct Transformer {
+  Graph g;
+  ValueId input;
+  explicit Transformer(int64_t n) {
+    Builder b(g);
+    const Value x = b.parameter(ElementType::f32, PartialShape{n, 4, 8}, "x");
+    Tensor tokens(ElementType::f32, {n, 1, 8});
+    for (size_t i = 0; i < tokens.size(); ++i) tokens.data<float>()[i] = 0.1f * static_cast<float>(i % 8);
+    const Value joined = b(Concat{1}, b.constant(tokens), x);  // [n, 5, 8]
+    const Value turned = b(Transpose{}, joined, b.ints({1, 0, 2}));
+    const Value heads = b(Transpose{}, b(Reshape{}, turned, b.ints({5, n * 2, 4})), b.ints({1, 0, 2}));  // [2n, 5, 4]
+    const Value scores = b(Softmax{2}, b(MatMul{false, true}, heads, heads));
+    const Value mixed = b(MatMul{}, scores, heads);
+    const Value back = b(Reshape{}, b(Transpose{}, mixed, b.ints({1, 0, 2})), b.ints({5 * n, 8}));
+    const Value tokens_out = b(Transpose{}, b(Reshape{}, back, b.ints({5, n, 8})), b.ints({1, 0, 2}));
+    b.result(tokens_out, "y");
+    input = x.id;
+  }
+};
+
+TEST(Batch, class_tokens_and_heads_follow_it) {
+  for (const int64_t own : {1, 2}) {
+    Transformer t(own);
+    const Graph before = t.g;
+    EXPECT_GE(reshape_with_batch(t.g, {{t.input, PartialShape{6, 4, 8}}}), 3u);
+    EXPECT_EQ(output(t.g), (PartialShape{6, 5, 8}));
+    expect_samples_apart(before, t.g, 6 / own, {own, 4, 8});
+  }
+}
+
+TEST(Batch, open_batches_take_class_tokens_along) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{1, 4, 8}, "x");
+  b.result(b(Concat{1}, b.constant(random_tensor({1, 1, 8}, 1)), x), "y");
+  const Graph before = g;
+  EXPECT_EQ(reshape_with_batch(g, {{x.id, PartialShape{Dimension(), 4, 8}}}), 1u);
+  EXPECT_TRUE(output(g)[0].is_dynamic());
+  expect_samples_apart(before, g, 3, {1, 4, 8});
+}
+
+TEST(Batch, windows_of_a_picture_follow_it) {
+  // [1, 4, 4, 3] as four windows of 2 x 2, each by itself, and back.
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{1, 4, 4, 3}, "x");
+  const Value cut = b(Transpose{}, b(Reshape{}, x, b.ints({1, 2, 2, 2, 2, 3})), b.ints({0, 1, 3, 2, 4, 5}));
+  const Value windows = b(Reshape{}, cut, b.ints({4, 4, 3}));
+  const Value y = b(MatMul{}, b(Softmax{2}, b(MatMul{false, true}, windows, windows)), windows);
+  const Value whole = b(Transpose{}, b(Reshape{}, y, b.ints({1, 2, 2, 2, 2, 3})), b.ints({0, 1, 3, 2, 4, 5}));
+  b.result(b(Reshape{}, whole, b.ints({1, 4, 4, 3})), "y");
+  const Graph before = g;
+  EXPECT_EQ(reshape_with_batch(g, {{x.id, PartialShape{3, 4, 4, 3}}}), 4u);
+  expect_samples_apart(before, g, 3, {1, 4, 4, 3});
+}
+
+TEST(Batch, what_mixes_rows_of_samples_is_refused) {
+  // The same windows, but softmax goes over them: of a batch it would go over other pictures too.
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{1, 4, 6}, "x");
+  const Value rows = b(Reshape{}, x, b.ints({2, 12}));
+  b.result(b(Reshape{}, b(Softmax{0}, rows), b.ints({1, 4, 6})), "y");
+  const std::string text = to_text(g);
+  EXPECT_THROW(reshape_with_batch(g, {{x.id, PartialShape{3, 4, 6}}}), Error);
+  EXPECT_EQ(to_text(g), text);
+}
+
+TEST(Batch, shapes_computed_from_constants_follow_it) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{1, 4, 8}, "x");
+  // [1, 2, 16] put together from parts, as scripts do.
+  const Value two = b(Divide{}, b.ints({4}), b.ints({2}));
+  const Value target = b(Concat{0}, b.ints({1}), two, b(Multiply{}, two, b.ints({8})));
+  b.result(b(Reshape{}, x, target), "y");
+  const Graph before = g;
+  EXPECT_EQ(reshape_with_batch(g, {{x.id, PartialShape{3, 4, 8}}}), 1u);
+  EXPECT_EQ(output(g), (PartialShape{3, 2, 16}));
+  expect_samples_apart(before, g, 3, {1, 4, 8});
+}
+
+TEST(Batch, targets_of_broadcasts_follow_it) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{2, 1, 3}, "x");
+  b.result(b(Broadcast{}, x, b.ints({5, 2, 4, 3})), "y");
+  EXPECT_EQ(reshape_with_batch(g, {{x.id, PartialShape{7, 1, 3}}}), 1u);
+  EXPECT_EQ(output(g), (PartialShape{5, 7, 4, 3}));
+}
+
+TEST(Batch, constants_that_differ_by_sample_do_not_follow) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{2, 4, 8}, "x");
+  b.result(b(Concat{1}, b.constant(random_tensor({2, 1, 8}, 1)), x), "y");
+  EXPECT_THROW(reshape_with_batch(g, {{x.id, PartialShape{6, 4, 8}}}), Error);
 }
 
 }  // namespace hone

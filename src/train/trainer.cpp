@@ -182,7 +182,7 @@ class Run {
     const auto check = [](const Status& s) {
       if (!s) throw Error(ErrorCode::failed, std::string("[train] ") + s.message);
     };
-    check(request->set_input(images_, b->images));
+    check(request->set_input(images_, as_input(b->images, compiled_.inputs()[images_].type.element)));
     const Tensor labels =
         augmentation_.mixup > 0 ? data::soft_targets(*b, static_cast<int64_t>(data_.classes().size()), 0) : b->labels;
     check(request->set_input(labels_, labels));
