@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <fstream>
 #include <thread>
 
 #include "formats/npy/npy.hpp"
@@ -338,6 +339,31 @@ TEST(Cli, stops_on_interrupt_with_everything_saved_and_goes_on) {
                            " --resume " + at("stopped"));
   EXPECT_EQ(on.code, 130) << on.err;
   EXPECT_EQ(on.err.find("another run"), std::string::npos) << on.err;
+}
+
+TEST(Cli, stops_on_interrupt_while_it_measures) {
+  const std::string out = at("measured"), err = at("measured.err");
+  std::ofstream(err).close();  // to be there when it is looked at
+  const pid_t child = fork();
+  if (child == 0) {
+    setsid();
+    if (!freopen(at("stdout").c_str(), "w", stdout) || !freopen(err.c_str(), "w", stderr)) _exit(1);
+    execl(HONE_BINARY, "hone", "auto", at("photos").c_str(), "--model", "resnet8", "--epochs", "1", "--threads", "1",
+          "--out", out.c_str(), static_cast<char*>(nullptr));
+    _exit(1);
+  }
+  for (int i = 0; i < 1200 && read_text_file(err).find("benchmark") == std::string::npos; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  kill(-child, SIGINT);  // as a terminal does: measurements run in a process of their own
+  int status = 0;
+  waitpid(child, &status, 0);
+  const std::string said = read_text_file(err);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130) << said;
+  EXPECT_EQ(said.find("internal"), std::string::npos) << said;
+  EXPECT_FALSE(fs::exists(out + "/package"));
+  EXPECT_FALSE(fs::exists(out + "/report.json"));
 }
 
 TEST(Cli, says_what_options_and_variables_name_in_vain) {

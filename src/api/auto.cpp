@@ -147,9 +147,12 @@ std::string auto_build(const AutoOptions& given) {
   const auto& f = cpu::features();
   if (f.avx512_bf16 || f.amx_bf16 || f.neon_bf16) add(deployed, Precision::bf16);
   add(quantized.graph, Precision::int8);
-  for (Row& r : rows) {
-    if (t.progress && !t.progress({"benchmark", 0, 0, "", name_of(r.precision), -1}))
+  const auto show_step = [&](const char* step, const char* what) {
+    if (t.progress && !t.progress({step, 0, 0, "", what, -1}))
       throw Error(ErrorCode::interrupted, "[auto] stopped; the trained model is saved", t.out);
+  };
+  for (Row& r : rows) {
+    show_step("benchmark", name_of(r.precision));
     const Graph& g = r.precision == Precision::int8 ? quantized.graph : deployed;
     save_deployed(g, info, r.precision, t.threads, in_out(r.file));
     r.size = fs::file_size(in_out(r.file));
@@ -204,6 +207,7 @@ std::string auto_build(const AutoOptions& given) {
   }
   for (const Row& r : rows) report["rows"].push_back(row_json(r));
 
+  show_step("package", "");
   PackageOptions p;
   p.model = in_out(chosen->file);
   p.out = in_out("package");
@@ -211,6 +215,7 @@ std::string auto_build(const AutoOptions& given) {
   p.verify = true;
   package_model(p, name_of(chosen->precision), report.dump(), data.get(), &judged);
 
+  show_step("report", "");
   const ClassificationMetrics& shown = metrics.at(name_of(chosen->precision));
   ReportPage page;
   page.report = report.dump();

@@ -1,3 +1,7 @@
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -39,8 +43,17 @@ BenchmarkResult benchmark_isolated(const std::string& path, const std::string& p
   FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) return benchmark(own);
   char buffer[4096];
-  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, n);
-  if (pclose(pipe) != 0) return benchmark(own);  // throws what is wrong
+  for (;;) {
+    const size_t n = fread(buffer, 1, sizeof buffer, pipe);
+    text.append(buffer, n);
+    if (n == sizeof buffer) continue;
+    if (!ferror(pipe) || errno != EINTR) break;
+    clearerr(pipe);  // a signal; what it asks for is looked at between measurements
+  }
+  const int status = pclose(pipe);
+  if ((WIFEXITED(status) && WEXITSTATUS(status) == 130) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT))
+    throw Error(ErrorCode::interrupted, "[benchmark] interrupted");
+  if (status != 0) return benchmark(own);  // throws what is wrong
   const auto j = nlohmann::json::parse(text);
   BenchmarkResult r;
   const auto& latency = j.at("latency_ms");
