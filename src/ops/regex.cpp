@@ -1,370 +1,195 @@
 #include "ops/regex.hpp"
 
-#include <cctype>
-#include <functional>
-#include <string>
+#include <algorithm>
+#include <utility>
 
 #include "hone/error.hpp"
+#include "ops/regex_parser.hpp"
 
 namespace hone {
 namespace {
 
-using Set = std::bitset<256>;
-
-constexpr size_t max_states = 20000;  // of the automaton: counted repetitions multiply it
-
-Set range(int low, int high) {
-  Set s;
-  for (int c = low; c <= high; ++c) s.set(static_cast<size_t>(c));
-  return s;
-}
-Set word_bytes() {
-  return range('0', '9') | range('a', 'z') | range('A', 'Z') | range('_', '_');
-}
 bool is_word(char c) {
-  return word_bytes()[static_cast<unsigned char>(c)];
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-// The class behind a backslash; an empty set where the letter names none.
-Set named_class(char c) {
-  switch (c) {
-    case 'd':
-      return range('0', '9');
-    case 'D':
-      return ~range('0', '9');
-    case 'w':
-      return word_bytes();
-    case 'W':
-      return ~word_bytes();
-    case 's':
-      return range('\t', '\r') | range(' ', ' ');
-    case 'S':
-      return ~(range('\t', '\r') | range(' ', ' '));
-    default:
-      return {};
+/// Bytes of the character that begins at `at`; 1 where there is none.
+size_t character_length(std::string_view text, size_t at) {
+  const auto first = static_cast<unsigned char>(text[at]);
+  const size_t n = first < 0xC2 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 1;
+  if (n > text.size() - at) return 1;
+  for (size_t i = 1; i < n; ++i) {
+    if ((static_cast<unsigned char>(text[at + i]) & 0xC0) != 0x80) return 1;
   }
-}
-
-char escaped_char(char c) {
-  switch (c) {
-    case 'n':
-      return '\n';
-    case 't':
-      return '\t';
-    case 'r':
-      return '\r';
-    case 'f':
-      return '\f';
-    case 'v':
-      return '\v';
-    default:
-      return c;
-  }
+  return n;
 }
 
 }  // namespace
 
-// Recursive descent that emits states directly. A fragment is entered at one state and leaves through one `next`.
-class RegexParser {
- public:
-  RegexParser(Regex& regex, std::string_view pattern) : r_(regex), pattern_(pattern) {}
-
-  void parse() {
-    const Fragment all = alternatives(0);
-    if (at_ != pattern_.size()) fail("a closing parenthesis without its opening");
-    const int32_t match = state({Regex::Kind::match, -1, -1, -1});
-    r_.states_[static_cast<size_t>(all.last)].next = match;
-    r_.start_ = all.first;
+/// The states at one place of the text, those that count first in front, each with the places it has saved.
+struct Regex::Threads {
+  explicit Threads(size_t states, size_t slots) : slots(slots), seen(states, 0) {}
+  void clear() {
+    ids.clear();
+    places.clear();
+    ++generation;
   }
-
- private:
-  struct Fragment {
-    int32_t first, last;
+  bool take(int32_t id) {
+    uint32_t& s = seen[static_cast<size_t>(id)];
+    return std::exchange(s, generation) != generation;
+  }
+  size_t slots;
+  std::vector<int32_t> ids;
+  std::vector<size_t> places;  ///< `slots` a thread
+  std::vector<uint32_t> seen;
+  uint32_t generation = 1;
+  // While one state is followed: what is still to follow, and the places on the way there.
+  struct Step {
+    int32_t state;  ///< -1: gives `slot` back its old content
+    size_t slot, old;
   };
-
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorCode::failed,
-                "[RegexFullMatch] " + what + " in the pattern '" + std::string(pattern_.substr(0, 200)) + "'");
-  }
-  int32_t state(Regex::State s) {
-    if (r_.states_.size() >= max_states) fail("too many states");
-    r_.states_.push_back(s);
-    return static_cast<int32_t>(r_.states_.size() - 1);
-  }
-  Regex::State& at(int32_t s) { return r_.states_[static_cast<size_t>(s)]; }
-  // A state that only leads on.
-  int32_t joint() { return state({Regex::Kind::split, -1, -1, -1}); }
-  Fragment bytes(const Set& s) {
-    r_.sets_.push_back(s);
-    const int32_t id = state({Regex::Kind::bytes, -1, -1, static_cast<int32_t>(r_.sets_.size() - 1)});
-    return {id, id};
-  }
-  Fragment then(Fragment a, Fragment b) {
-    at(a.last).next = b.first;
-    return {a.first, b.last};
-  }
-  Fragment either(Fragment a, Fragment b) {
-    const int32_t fork = joint(), join = joint();
-    at(fork).next = a.first;
-    at(fork).other = b.first;
-    at(a.last).next = join;
-    at(b.last).next = join;
-    return {fork, join};
-  }
-  Fragment optional(Fragment a) {
-    const int32_t empty = joint();
-    return either(a, {empty, empty});
-  }
-  Fragment loop(Fragment a) {  // one or more
-    const int32_t back = joint(), out = joint();
-    at(a.last).next = back;
-    at(back).next = a.first;
-    at(back).other = out;
-    return {a.first, out};
-  }
-
-  bool more() const { return at_ < pattern_.size(); }
-  char peek() const { return pattern_[at_]; }
-
-  Fragment alternatives(int depth) {
-    if (depth > 200) fail("groups nested too deeply");
-    Fragment all = sequence(depth);
-    while (more() && peek() == '|') {
-      ++at_;
-      all = either(all, sequence(depth));
-    }
-    return all;
-  }
-
-  Fragment sequence(int depth) {
-    const int32_t empty = joint();
-    Fragment all{empty, empty};
-    while (more() && peek() != '|' && peek() != ')') all = then(all, repeated(depth));
-    return all;
-  }
-
-  Fragment repeated(int depth) {
-    const size_t begin = at_;
-    Fragment f = atom(depth);
-    const size_t end = at_;
-    while (more()) {
-      int low, high;  // high -1: no limit
-      if (peek() == '*')
-        low = 0, high = -1, ++at_;
-      else if (peek() == '+')
-        low = 1, high = -1, ++at_;
-      else if (peek() == '?')
-        low = 0, high = 1, ++at_;
-      else if (!(peek() == '{' && counts(low, high)))
-        break;
-      if (more() && peek() == '?') ++at_;  // lazy: the same texts match
-      f = copies(f, begin, end, depth, low, high);
-    }
-    return f;
-  }
-
-  // Parses `{m}`, `{m,}` or `{m,n}`; anything else is a literal brace.
-  bool counts(int& low, int& high) {
-    const size_t close = pattern_.find('}', at_);
-    if (close == pattern_.npos || close == at_ + 1) return false;
-    const std::string inner(pattern_.substr(at_ + 1, close - at_ - 1));
-    const size_t comma = inner.find(',');
-    const auto number = [&](const std::string& s, int& out) {
-      if (s.empty() || s.size() > 4) return false;
-      for (char c : s) {
-        if (!std::isdigit(static_cast<unsigned char>(c))) return false;
-      }
-      out = std::stoi(s);
-      return out <= 1000;
-    };
-    if (!number(inner.substr(0, comma), low)) return false;
-    high = low;
-    if (comma != inner.npos) {
-      if (comma + 1 == inner.size())
-        high = -1;
-      else if (!number(inner.substr(comma + 1), high) || high < low)
-        fail("bad counts");
-    }
-    at_ = close + 1;
-    return true;
-  }
-
-  // Repetition by copying: the atom is parsed again for each copy.
-  Fragment copies(Fragment first, size_t begin, size_t end, int depth, int low, int high) {
-    bool fresh = true;
-    const auto again = [&] {
-      if (fresh) {
-        fresh = false;
-        return first;
-      }
-      const size_t saved = at_;
-      at_ = begin;
-      const Fragment f = atom(depth);
-      if (at_ != end) fail("a repetition of a repetition with counts");
-      at_ = saved;
-      return f;
-    };
-    const int32_t empty = joint();
-    Fragment all{empty, empty};
-    for (int i = 0; i + 1 < low; ++i) all = then(all, again());
-    if (high < 0) return then(all, low == 0 ? optional(loop(again())) : loop(again()));
-    if (low > 0) all = then(all, again());
-    for (int i = low; i < high; ++i) all = then(all, optional(again()));
-    return all;
-  }
-
-  Fragment atom(int depth) {
-    const char c = pattern_[at_++];
-    switch (c) {
-      case '(': {
-        if (pattern_.substr(at_).starts_with("?:"))
-          at_ += 2;
-        else if (more() && peek() == '?')
-          fail("a group extension that is not offered");
-        const Fragment f = alternatives(depth + 1);
-        if (!more()) fail("an opening parenthesis without its closing");
-        ++at_;
-        return f;
-      }
-      case '[':
-        return bytes(bracket());
-      case '.':
-        return any_character();
-      case '^':
-        return assertion(Regex::Kind::begin);
-      case '$':
-        return assertion(Regex::Kind::end);
-      case '*':
-      case '+':
-      case '?':
-        fail("a repetition of nothing");
-      case '\\': {
-        if (!more()) fail("a backslash at the end");
-        const char e = pattern_[at_++];
-        if (e == 'b') return assertion(Regex::Kind::word);
-        if (e == 'B') return assertion(Regex::Kind::not_word);
-        if (e == 'A') return assertion(Regex::Kind::begin);
-        if (e == 'z') return assertion(Regex::Kind::end);
-        const Set s = named_class(e);
-        if (s.any()) return bytes(s);
-        const auto literal = static_cast<unsigned char>(escaped_char(e));
-        return bytes(range(literal, literal));
-      }
-      default:
-        return bytes(range(static_cast<unsigned char>(c), static_cast<unsigned char>(c)));
-    }
-  }
-
-  Fragment assertion(Regex::Kind kind) {
-    const int32_t id = state({kind, -1, -1, -1});
-    return {id, id};
-  }
-
-  // One byte, or a lead byte of UTF-8 with what follows it; not a line feed.
-  Fragment any_character() {
-    const Set tail = range(0x80, 0xBF);
-    Set one = range(0, 0x7F);
-    one.reset('\n');
-    Fragment all = bytes(one);
-    all = either(all, then(bytes(range(0xC0, 0xDF)), bytes(tail)));
-    all = either(all, then(then(bytes(range(0xE0, 0xEF)), bytes(tail)), bytes(tail)));
-    return either(all, then(then(then(bytes(range(0xF0, 0xF7)), bytes(tail)), bytes(tail)), bytes(tail)));
-  }
-
-  Set bracket() {
-    Set s;
-    bool negated = false;
-    if (more() && peek() == '^') negated = true, ++at_;
-    for (bool first = true;; first = false) {
-      if (!more()) fail("a class without its closing bracket");
-      char c = pattern_[at_++];
-      if (c == ']' && !first) break;
-      if (c == '\\') {
-        if (!more()) fail("a backslash at the end");
-        const char e = pattern_[at_++];
-        const Set named = named_class(e);
-        if (named.any()) {
-          s |= named;
-          continue;
-        }
-        c = escaped_char(e);
-      }
-      unsigned char high = static_cast<unsigned char>(c);
-      if (pattern_.size() > at_ + 1 && peek() == '-' && pattern_[at_ + 1] != ']') {
-        ++at_;
-        char h = pattern_[at_++];
-        if (h == '\\' && more()) h = escaped_char(pattern_[at_++]);
-        high = static_cast<unsigned char>(h);
-        if (high < static_cast<unsigned char>(c)) fail("a range that goes down");
-      }
-      s |= range(static_cast<unsigned char>(c), high);
-    }
-    return negated ? ~s : s;
-  }
-
-  Regex& r_;
-  std::string_view pattern_;
-  size_t at_ = 0;
+  std::vector<Step> steps;
+  std::vector<size_t> own;
 };
 
 Regex::Regex(std::string_view pattern) {
   RegexParser(*this, pattern).parse();
 }
 
-// All states that `state` reaches without reading.
-void Regex::follow(std::vector<int32_t>& list, std::vector<bool>& seen, int32_t state, std::string_view text,
-                   size_t at) const {
-  std::vector<int32_t> stack{state};
-  while (!stack.empty()) {
-    const int32_t id = stack.back();
-    stack.pop_back();
-    if (id < 0 || seen[static_cast<size_t>(id)]) continue;
-    seen[static_cast<size_t>(id)] = true;
-    const State& s = states_[static_cast<size_t>(id)];
-    const bool before = at > 0 && is_word(text[at - 1]), after = at < text.size() && is_word(text[at]);
+// All states that `state` reaches without reading, in the order in which they count.
+void Regex::follow(Threads& list, int32_t state, const size_t* places, std::string_view text, size_t at) const {
+  list.own.assign(places, places + list.slots);
+  list.steps.assign(1, {state, 0, 0});
+  const bool before = at > 0 && is_word(text[at - 1]), after = at < text.size() && is_word(text[at]);
+  while (!list.steps.empty()) {
+    const Threads::Step step = list.steps.back();
+    list.steps.pop_back();
+    if (step.state < 0) {
+      list.own[step.slot] = step.old;
+      continue;
+    }
+    if (!list.take(step.state)) continue;
+    const State& s = states_[static_cast<size_t>(step.state)];
+    const auto go = [&](int32_t next) {
+      if (next >= 0) list.steps.push_back({next, 0, 0});
+    };
     switch (s.kind) {
       case Kind::bytes:
       case Kind::match:
-        list.push_back(id);
+        list.ids.push_back(step.state);
+        list.places.insert(list.places.end(), list.own.begin(), list.own.end());
         break;
       case Kind::split:
-        stack.push_back(s.other);
-        stack.push_back(s.next);
+        go(s.other);
+        go(s.next);
+        break;
+      case Kind::save:
+        if (const auto slot = static_cast<size_t>(s.set); slot < list.slots) {
+          list.steps.push_back({-1, slot, std::exchange(list.own[slot], at)});
+        }
+        go(s.next);
         break;
       case Kind::begin:
-        if (at == 0) stack.push_back(s.next);
+        if (at == 0) go(s.next);
         break;
       case Kind::end:
-        if (at == text.size()) stack.push_back(s.next);
+        if (at == text.size()) go(s.next);
         break;
       case Kind::word:
-        if (before != after) stack.push_back(s.next);
+        if (before != after) go(s.next);
         break;
       case Kind::not_word:
-        if (before == after) stack.push_back(s.next);
+        if (before == after) go(s.next);
         break;
     }
   }
 }
 
 bool Regex::full_match(std::string_view text) const {
-  std::vector<int32_t> now, next;
-  std::vector<bool> seen(states_.size(), false);
-  follow(now, seen, start_, text, 0);
-  for (size_t i = 0; i < text.size() && !now.empty(); ++i) {
+  Threads now(states_.size(), 0), next(states_.size(), 0);
+  follow(now, start_, nullptr, text, 0);
+  for (size_t i = 0; i < text.size() && !now.ids.empty(); ++i) {
     next.clear();
-    seen.assign(states_.size(), false);
-    for (int32_t id : now) {
+    for (int32_t id : now.ids) {
       const State& s = states_[static_cast<size_t>(id)];
       if (s.kind == Kind::bytes && sets_[static_cast<size_t>(s.set)][static_cast<unsigned char>(text[i])])
-        follow(next, seen, s.next, text, i + 1);
+        follow(next, s.next, nullptr, text, i + 1);
     }
     std::swap(now, next);
   }
-  for (int32_t id : now) {
-    if (states_[static_cast<size_t>(id)].kind == Kind::match) return true;
+  return std::any_of(now.ids.begin(), now.ids.end(),
+                     [&](int32_t id) { return states_[static_cast<size_t>(id)].kind == Kind::match; });
+}
+
+Regex::Match Regex::search(std::string_view text, size_t from) const {
+  const size_t slots = 2 * (std::min<size_t>(groups_, 9) + 1);
+  const Match nowhere(slots, npos);
+  Match best;
+  Threads now(states_.size(), slots), next(states_.size(), slots);
+  for (size_t i = from; i <= text.size(); ++i) {
+    if (best.empty()) follow(now, start_, nowhere.data(), text, i);  // counts less than what began earlier
+    if (now.ids.empty() && !best.empty()) break;
+    next.clear();
+    for (size_t k = 0; k < now.ids.size(); ++k) {
+      const State& s = states_[static_cast<size_t>(now.ids[k])];
+      const size_t* places = now.places.data() + k * slots;
+      if (s.kind == Kind::match) {
+        best.assign(places, places + slots);
+        break;  // the others count less
+      }
+      if (i < text.size() && sets_[static_cast<size_t>(s.set)][static_cast<unsigned char>(text[i])])
+        follow(next, s.next, places, text, i + 1);
+    }
+    std::swap(now, next);
   }
-  return false;
+  return best;
+}
+
+RegexRewrite::RegexRewrite(const Regex& regex, std::string rewrite) : regex_(regex), rewrite_(std::move(rewrite)) {
+  for (size_t i = 0; i < rewrite_.size(); ++i) {
+    if (rewrite_[i] != '\\') continue;
+    const char c = ++i < rewrite_.size() ? rewrite_[i] : '\0';
+    if (c == '\\') continue;
+    if (c < '0' || c > '9' || static_cast<size_t>(c - '0') > regex.groups())
+      throw Error(ErrorCode::failed,
+                  "[Regex] the rewrite '" + rewrite_.substr(0, 200) + "' names no group of the pattern");
+  }
+}
+
+void RegexRewrite::append(std::string& out, std::string_view text, const Regex::Match& match) const {
+  for (size_t i = 0; i < rewrite_.size(); ++i) {
+    if (rewrite_[i] != '\\' || rewrite_[++i] == '\\') {
+      out += rewrite_[i];
+      continue;
+    }
+    const auto group = static_cast<size_t>(rewrite_[i] - '0');
+    const size_t begin = match[2 * group], end = match[2 * group + 1];
+    if (begin != Regex::npos && end != Regex::npos) out += text.substr(begin, end - begin);
+  }
+}
+
+// An empty match right behind the last one is none, as RE2 has it.
+std::string RegexRewrite::apply(std::string_view text, bool global) const {
+  std::string out;
+  size_t at = 0, last_end = Regex::npos;
+  while (at <= text.size()) {
+    const Regex::Match match = regex_.search(text, at);
+    if (match.empty()) break;
+    out += text.substr(at, match[0] - at);
+    if (match[0] == match[1] && match[0] == last_end) {
+      at = match[0];
+      const size_t n = at < text.size() ? character_length(text, at) : 1;
+      out += text.substr(at, n);
+      at += n;
+      last_end = Regex::npos;
+      continue;
+    }
+    append(out, text, match);
+    at = last_end = match[1];
+    if (!global) break;
+  }
+  if (at < text.size()) out += text.substr(at);
+  return out;
 }
 
 }  // namespace hone

@@ -35,6 +35,70 @@ TEST(Regex, borders_of_words) {
   EXPECT_TRUE(Regex(".*\\Bcat.*").full_match("concatenate"));
 }
 
+TEST(Regex, characters_of_several_bytes_are_one) {
+  EXPECT_TRUE(Regex("[^a]").full_match("é"));
+  EXPECT_TRUE(Regex("\\W\\D\\S").full_match("é€😀"));
+  EXPECT_TRUE(Regex("x.z").full_match("x😀z"));
+  EXPECT_TRUE(Regex("é{2}").full_match("éé"));
+  EXPECT_TRUE(Regex("[à-ü€]+").full_match("éç€"));
+  EXPECT_FALSE(Regex("[à-ü]").full_match("ÿ"));
+  EXPECT_TRUE(Regex("[\\x{4e00}-\\x{9fff}]").full_match("中"));
+  EXPECT_FALSE(Regex("[\\x{4e00}-\\x{9fff}]").full_match("ア"));
+  EXPECT_FALSE(Regex(".").full_match("\xff"));
+  EXPECT_THROW(Regex("\xff"), Error);
+}
+
+TEST(Regex, flags_classes_and_names) {
+  EXPECT_THROW(Regex("(?i)straße"), Error);  // only the case of ASCII letters is known
+  EXPECT_TRUE(Regex("(?i)[a-c]x").full_match("BX"));
+  EXPECT_TRUE(Regex("a(?i:b)c").full_match("aBc"));
+  EXPECT_FALSE(Regex("a(?i:b)c").full_match("aBC"));
+  EXPECT_TRUE(Regex("(?s).+").full_match("a\nb"));
+  EXPECT_FALSE(Regex(".+").full_match("a\nb"));
+  EXPECT_TRUE(Regex("[[:punct:]]+[[:alpha:]]").full_match("!_~z"));
+  EXPECT_TRUE(Regex("[[:^digit:]]").full_match("é"));
+  EXPECT_EQ(Regex("(?P<year>\\d+)-(?:\\d+)").groups(), 1u);
+}
+
+TEST(Regex, finds_the_leftmost_match_that_perl_would_find) {
+  const auto found = [](const char* pattern, std::string_view text) -> std::string {
+    const auto m = Regex(pattern).search(text);
+    return m.empty() ? "none" : std::string(text.substr(m[0], m[1] - m[0]));
+  };
+  EXPECT_EQ(found("a|ab", "xab"), "a");
+  EXPECT_EQ(found("ab|a", "xab"), "ab");
+  EXPECT_EQ(found("a+", "baaa"), "aaa");
+  EXPECT_EQ(found("a+?", "baaa"), "a");
+  EXPECT_EQ(found("<.*>", "<a><b>"), "<a><b>");
+  EXPECT_EQ(found("<.*?>", "<a><b>"), "<a>");
+  EXPECT_EQ(found("a{1,2}?b", "aaab"), "aab");
+  EXPECT_EQ(found("\\bcat\\b", "concat cat"), "cat");
+  EXPECT_EQ(found("z", "abc"), "none");
+  EXPECT_EQ(found("$", "abc"), "");
+  const auto m = Regex("(\\w+)@(\\w+)(\\.org)?").search("to me@home now");
+  ASSERT_EQ(m.size(), 8u);
+  EXPECT_EQ(m, (Regex::Match{3, 10, 3, 5, 6, 10, Regex::npos, Regex::npos}));
+  EXPECT_EQ(Regex("(a)|b").search("ab", 1), (Regex::Match{1, 2, Regex::npos, Regex::npos}));
+  EXPECT_EQ(Regex("(?:(a)|(b)){2}").search("ab"), (Regex::Match{0, 2, 0, 1, 1, 2}));
+}
+
+TEST(Regex, rewrites_as_re2_does) {
+  const auto rewritten = [](const char* pattern, const char* rewrite, std::string_view text, bool global = true) {
+    const Regex regex(pattern);
+    return RegexRewrite(regex, rewrite).apply(text, global);
+  };
+  EXPECT_EQ(rewritten("b+", "-", "abbcb"), "a-c-");
+  EXPECT_EQ(rewritten("b+", "-", "abbcb", false), "a-cb");
+  EXPECT_EQ(rewritten("b*", "-", "abc"), "-a-c-");
+  EXPECT_EQ(rewritten("", ".", "é"), ".é.");
+  EXPECT_EQ(rewritten("^a", "x", "aaa"), "xaa");
+  EXPECT_EQ(rewritten("(.)(.)", "\\2\\1\\\\", "abcd"), "ba\\dc\\");
+  const Regex one("(a)");
+  EXPECT_THROW(RegexRewrite(one, "\\2"), Error);
+  EXPECT_THROW(RegexRewrite(one, "\\x"), Error);
+  EXPECT_THROW(RegexRewrite(one, "\\"), Error);
+}
+
 TEST(Regex, takes_linear_time_where_backtracking_would_not_end) {
   const std::string text(20000, 'a');
   EXPECT_FALSE(Regex("(a*)*b").full_match(text));

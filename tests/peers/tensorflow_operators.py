@@ -31,6 +31,9 @@ def cases():
     yield from table_cases()
     yield from sparse_cases()
     yield from text_cases()
+    yield from changed_text_cases()
+    yield from ragged_cases()
+    yield from keras_cases()
     yield from quantized_cases()
 
 
@@ -67,6 +70,85 @@ def text_cases():
     for widths, pads, short in (([2], 0, False), ([1, 3], -1, False), ([4], 1, False), ([5, 4], 0, True), ([3], 2, False)):
         yield f"StringNGrams_{widths}_{pads}_{short}", lambda x, w=widths, p=pads, s=short: raw.StringNGrams(
             data=x, data_splits=splits, separator="|", ngram_widths=w, left_pad="<", right_pad=">", pad_width=p, preserve_short_sequences=s), [text], 0
+
+
+def changed_text_cases():
+    text = np.array(["Don't STOP, (now)!  ", "", "a1b22c333", "\t x_y-z \n", "Äé€😀 z", "foo@bar.org, me@home", "aaa"])
+    for op in ("StringLower", "StringUpper", "StringStrip"):
+        yield op, lambda x, op=op: getattr(raw, op)(input=x), [text], 0
+    punctuation = r"""[!"#$%&()\*\+,-\./:;<=>?@\[\\\]^_`{|}~\']"""
+    for i, (pattern, rewrite) in enumerate(((punctuation, ""), (r"[0-9]+", r"<\0>"), (r"x*", "-"), (r"", "."), (r"(\w+)@(\w+)(\.org)?", r"\2 at \1\3"), (r"a|aa", "b"), (r"a+?", "b"),
+                                            (r"\b[a-z]", r"_\0"), (r"(?i)[a-f]", "#"), (r"[^a-z]", "~"), (r"\s+", " "), (r"^\s+|\s+$", ""), (r"[[:punct:]]", r"\\"), (r"(a)|(b)", r"[\1|\2]"),
+                                            (r".", "o"), (r"(?s).$", "!"), (r"[À-ÿ]", "E"), (r"\W", "w"), (r"(a{1,2}?)(a*)", r"\2:\1"), (r"(?:(a)|(1)|(b))+", r"\1\2\3"))):
+        for everywhere in (True, False):
+            yield f"StaticRegexReplace_{i}_{everywhere}", lambda x, p=pattern, r=rewrite, g=everywhere: raw.StaticRegexReplace(input=x, pattern=p, rewrite=r, replace_global=g), [text], 0
+        yield f"RegexFullMatch_{i}", lambda x, p=pattern: raw.RegexFullMatch(input=x, pattern=p), [text], 0
+    yield "RegexReplace", lambda x: raw.RegexReplace(input=x, pattern="[aeiou]", rewrite="*"), [text], 0
+    yield "StringJoin", lambda x, y: tf.strings.join([x, "-", y], separator="+"), [text[:3], text[3:6]], 0
+    numbers = np.array([0, -1.5, 3.14159265, 1e-7, 12345678, 1e20], f32)
+    for i, k in enumerate((dict(), dict(precision=2), dict(scientific=True), dict(shortest=True), dict(shortest=True, precision=3), dict(width=12, precision=1), dict(width=12, fill="0"), dict(width=12, fill="-"), dict(fill="+"))):
+        yield f"AsString_{i}", lambda x, k=k: raw.AsString(input=x, **k), [numbers], 0
+    yield "AsString_f64", lambda x: raw.AsString(input=x), [numbers.astype(np.float64)], 0
+    for t in (np.int32, np.int64, np.uint8):
+        yield "AsString_" + t.__name__, lambda x: raw.AsString(input=x, width=5, fill="0"), [np.array([0, 7, 123], t)], 0
+    yield "AsString_bool", lambda x: raw.AsString(input=x), [np.array([True, False])], 0
+    for t in (tf.float32, tf.float64, tf.int32, tf.int64):
+        yield "StringToNumber_" + t.name, lambda x, t=t: raw.StringToNumber(string_tensor=x, out_type=t), [
+            np.array(["1", " -22 ", "0", "2147483647"] if t.is_integer else ["1.5", " -22 ", "1e-3", "3.4028e38", "+2", ".5", "1e5"])], 0
+    for unit in ("BYTE", "UTF8_CHAR"):
+        yield "StringLength_" + unit, lambda x, unit=unit: raw.StringLength(input=x, unit=unit), [text], 0
+        for at, n in ((0, 3), (0, 99), (2, 0), (-2, 1), (-3, 99), (3, 2), (1, -1)):
+            words = np.array(["hello", "wörld", "abc€"])
+            yield f"Substr_{unit}_{at}_{n}", lambda x, unit=unit, at=at, n=n: raw.Substr(input=x, pos=at, len=n, unit=unit), [words if unit == "UTF8_CHAR" else words[:1]], 0
+        yield "Substr_lists_" + unit, lambda x, unit=unit: raw.Substr(input=x, pos=[0, 1, 2], len=[1, 2, 3], unit=unit), [np.array([["hello", "world", "abcde"], ["fghij", "klmno", "pqrst"]])], 0
+
+
+def ragged_cases():
+    text = np.array(["aé", "", "€😀 z", "plain\ttext"])
+    for errors in ("replace", "ignore"):
+        for controls in (False, True):
+            yield f"UnicodeDecodeWithOffsets_{errors}_{controls}", lambda x, e=errors, c=controls: raw.UnicodeDecodeWithOffsets(
+                input=x, input_encoding="UTF-8", errors=e, replace_control_characters=c, replacement_char=42), [text], 0
+    broken = [bytes(rng.integers(0, 256, 12, dtype=np.uint8)) for _ in range(40)] + [b"\xe2\x82", b"\xf0\x9f\x98x", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe0\x9f\x80", b"\xff\xfe"]
+    for errors in ("replace", "ignore"):
+        yield "UnicodeDecode_broken_" + errors, lambda x, e=errors: raw.UnicodeDecode(input=tf.gather(tf.constant(broken), x), input_encoding="UTF-8", errors=e), [np.arange(len(broken))], 0
+    yield "UnicodeTranscode", lambda x: raw.UnicodeTranscode(input=x, input_encoding="UTF-8", output_encoding="UTF-8"), [text.reshape(2, 2)], 0
+    yield "UnicodeEncode", lambda x: raw.UnicodeEncode(input_values=x, input_splits=[0, 2, 2, 5], output_encoding="UTF-8"), [np.array([97, 233, 0x20AC, 0x1F600, 0xD800], np.int32)], 0
+    yield "unicode_split", lambda x: tf.strings.unicode_split(x, "UTF-8").to_tensor("-"), [text], 0
+    yield "split", lambda x: tf.strings.split(x).to_tensor("", shape=[None, 3]), [np.array(["a b", "", "c d e f", "g"])], 0
+    splits = np.array([0, 3, 3, 4, 7])
+    for shape in (-1, [-1, -1], [3, 2], [6, 5]):
+        yield f"RaggedTensorToTensor_{shape}", lambda x, s=shape: raw.RaggedTensorToTensor(
+            shape=tf.constant(s, tf.int64), values=x, default_value=9.0, row_partition_tensors=[splits], row_partition_types=["ROW_SPLITS"]), [random(7)], 0
+        yield f"RaggedTensorToTensor_rows_{shape}", lambda x, s=shape: raw.RaggedTensorToTensor(
+            shape=tf.constant(s, tf.int64), values=x, default_value=9.0, row_partition_tensors=[5, [0, 0, 1, 3, 3, 3, 3]], row_partition_types=["FIRST_DIM_SIZE", "VALUE_ROWIDS"]), [random(7)], 0
+    yield "RaggedTensorToTensor_of_rows", lambda x: raw.RaggedTensorToTensor(
+        shape=[-1, 2, 2], values=x, default_value=[8., 9.], row_partition_tensors=[splits], row_partition_types=["ROW_SPLITS"]), [random(7, 2)], 0
+    yield "RaggedTensorToTensor_deep", lambda x: tf.RaggedTensor.from_nested_row_splits(x, [[0, 2, 2, 4], splits]).to_tensor(7.0), [random(7)], 0
+    yield "RaggedTensorToTensor_deep_rows", lambda x: tf.RaggedTensor.from_nested_value_rowids(x, [[0, 0, 2, 2], [0, 0, 0, 2, 2, 3, 3]], [4, 4]).to_tensor(7.0, shape=[None, 3, 2]), [random(7)], 0
+    for binary in (False, True):
+        yield f"RaggedBincount_{binary}", lambda x, b=binary: raw.RaggedBincount(splits=splits, values=x, size=4, weights=tf.constant([], tf.float32), binary_output=b), [np.array([1, 3, 1, 0, 5, 2, 2])], 0
+    yield "RaggedBincount_weights", lambda x, w: raw.RaggedBincount(splits=splits, values=x, size=4, weights=w), [np.array([1, 3, 1, 0, 5, 2, 2]), random(7)], 1e-6
+
+
+def keras_cases():
+    """Whole networks that take text."""
+    text = np.array(["The quick brown fox, jumps!  over the lazy dog.", "Hello world", "the DOG said: hello, hello?", "a\tb\nc  ", "", "Über naïve café; ÉTÉ"])
+    for name, k in (("int", dict(max_tokens=40, output_sequence_length=10)), ("open", dict()), ("bigrams", dict(ngrams=2, output_sequence_length=12)), ("multi_hot", dict(output_mode="multi_hot")),
+                    ("count", dict(output_mode="count")), ("tf_idf", dict(output_mode="tf_idf")), ("characters", dict(split="character", standardize="lower", output_sequence_length=20)),
+                    ("strip", dict(standardize="strip_punctuation", output_sequence_length=9))):
+        layer = tf.keras.layers.TextVectorization(**k)
+        layer.adapt(text)
+        x = y = tf.keras.Input((1,), dtype="string")
+        y = layer(y)
+        if "output_mode" not in k:
+            y = tf.keras.layers.GlobalAveragePooling1D()(tf.keras.layers.Embedding(layer.vocabulary_size(), 8)(y))
+        model = tf.keras.Model(x, tf.keras.layers.Dense(3, activation="softmax")(y))
+
+        def run(x, model=model):
+            return model(x)
+        run.table = model
+        yield "TextVectorization_" + name, run, [text[:, None]], 1e-6
 
 
 def sparse_cases():
