@@ -126,6 +126,7 @@ SelectOptions prepare(Graph& g, const CompileOptions& options, CompileReport& re
   if (int8) passes.push_back(join_quantizers_pass());
   // The parts of attention are recognized in f32 and without epilogues; its masks are folded with the rest.
   passes.push_back(strided_attention_pass({precision.accepts, int8}));
+  passes.push_back(common_subexpression_pass());
   passes.push_back(dead_code_pass());
   if (int8) {
     passes.push_back(channel_quantizers_pass());

@@ -73,8 +73,20 @@ Rule involution(const char* name) {
   return rule(name, op<Op>(inner), [=](const Match& m, Builder&) { return m[x]; });
 }
 
+// Select whose condition is known and the same everywhere.
+Rule select_one_side() {
+  return rule("select_one_side", op<Select>(), [](const Match& m, Builder&) -> Value {
+    const Node n = m.root();
+    const auto condition = splat_value(n.input(0));
+    if (!condition) return {};
+    const Value side = n.input(*condition != 0 ? 1 : 2);
+    return same_type(side, n.output(0)) ? side : Value{};
+  });
+}
+
 std::vector<Rule> rules() {
   std::vector<Rule> r;
+  r.push_back(select_one_side());
   r.push_back(nop<Convert>("convert_to_same_type"));
   r.push_back(nop<Reorder>("reorder_to_same_layout"));
   r.push_back(nop<Reshape>("reshape_to_same_shape"));

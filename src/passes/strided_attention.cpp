@@ -13,6 +13,7 @@
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
+#include "ops/reduce.hpp"
 #include "ops/strided_attention.hpp"
 #include "passes/facts.hpp"
 #include "passes/quantizers.hpp"
@@ -25,11 +26,15 @@ bool used_once(Value v) {
   return v.uses().size() == 1;
 }
 
-// A mask with the dimensions that the scores had where it was added.
+// A mask with the dimensions that the scores had where it was added. A boolean one says which scores stay, or go
+// where it is inverted; the others become `gone`, which is so low that it drowns any score.
 struct Mask {
   Value value;
   Shape scores;
+  double gone = -INFINITY;
+  bool inverted = false;
 };
+constexpr double drowns = -1e30;
 
 struct Found {
   Node product;
@@ -78,6 +83,18 @@ std::optional<Found> find_product(Value v, bool quantizers, int depth = 0) {
     }
     return std::nullopt;
   }
+  if (n.is<Select>()) {
+    for (size_t i = 1; i < 3; ++i) {
+      const auto gone = splat_value(n.input(3 - i));
+      if (!gone || !(*gone <= drowns) || !same_shape(n.input(i).shape(), v.shape()) || !static_shape(n.input(0)))
+        continue;
+      auto f = reached(n.input(i));
+      if (!f) continue;
+      (f->levels.step != 0 ? f->late_masks : f->masks).push_back({n.input(0), *shape, *gone, i == 2});
+      return f;
+    }
+    return std::nullopt;
+  }
   if (n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>()) {
     const auto from = static_shape(n.input(0));
     // Only the dimensions of the batch may change.
@@ -88,9 +105,14 @@ std::optional<Found> find_product(Value v, bool quantizers, int depth = 0) {
 }
 
 // All masks in one, with the dimensions of the product; false where that cannot be had.
-bool sum_of_masks(Builder& b, const std::vector<Mask>& masks, const Shape& scores, Value& sum) {
+bool sum_of_masks(Builder& b, const std::vector<Mask>& masks, const Shape& scores, ElementType e, Value& sum) {
   for (const Mask& m : masks) {
     Value v = m.value;
+    if (v.element_type() == ElementType::boolean) {
+      const auto number = [&](double x) { return b.constant(Tensor::scalar(static_cast<float>(x)).converted(e)); };
+      const Value stays = number(0), gone = number(m.gone);
+      v = m.inverted ? b(Select{}, v, gone, stays) : b(Select{}, v, stays, gone);
+    }
     if (m.scores != scores) {
       if (!v.constant()) return false;
       v = b(Broadcast{}, v, b.ints(m.scores));
@@ -128,6 +150,7 @@ class Maker {
     std::vector<Mask> masks, late_masks;
     Shape scores;
     Levels weight_levels, score_levels;
+    Node guard;  // Select that gives zeros where the mask lets a row see nothing
   };
 
   bool from_products(Node root) {
@@ -215,10 +238,39 @@ class Maker {
     p.scores = p.batch;
     p.scores.insert(p.scores.end(), {p.q.dims[p.q.dims.size() - 2], p.k.dims[p.k.dims.size() - 2]});
     if (root.num_inputs() > 3 && root.input(3) && !p.causal) {
-      if (!static_shape(root.input(3)) || root.input(3).element_type() != root.input(0).element_type()) return false;
-      p.masks.push_back({root.input(3), p.scores});
+      const Value mask = root.input(3);
+      if (!static_shape(mask) ||
+          (mask.element_type() != root.input(0).element_type() && mask.element_type() != ElementType::boolean))
+        return false;
+      if (mask.element_type() != ElementType::boolean || splat_value(mask) != 1.0) p.masks.push_back({mask, p.scores});
+      p.guard = guard_of(root.output(0), mask);
+      p.zero_empty_rows = static_cast<bool>(p.guard);
     }
     return replace(root, p);
+  }
+
+  // Select(a row of the mask lets something through, y, 0), where y has no other reader.
+  Node guard_of(Value y, Value mask) const {
+    if (!used_once(y)) return {};
+    const Node select = g_.handle(y.uses()[0].node);
+    if (!select.is<Select>() || select.input(1).id != y.id || !same_shape(select.output(0).shape(), y.shape()))
+      return {};
+    const auto zero = splat_value(select.input(2));
+    if (!zero || *zero != 0) return {};
+    Node seen = select.input(0).node();
+    const bool truth = mask.element_type() == ElementType::boolean;
+    if (!truth) {
+      const auto least = seen.is<Greater>() ? splat_value(seen.input(1)) : std::nullopt;
+      if (!least || *least != -INFINITY) return {};
+      seen = seen.input(0).node();
+    }
+    if (truth ? !seen.is<ReduceLogicalOr>() : !seen.is<ReduceMax>()) return {};
+    const auto axes = known_ints(seen.input(1));
+    const auto from = static_shape(seen.input(0)), to = static_shape(seen.output(0));
+    if (!axes || axes->size() != 1 || !from || !to || from->empty() || to->size() != from->size() ||
+        seen.input(0).id != mask.id)
+      return {};
+    return (*axes)[0] == -1 || (*axes)[0] == std::ssize(*from) - 1 ? select : Node{};
   }
 
   // The same view of what the quantizer with its levels leaves of its base.
@@ -296,6 +348,7 @@ class Maker {
     Shape shape = last.shape().to_shape();
     op.shape = shape;
     std::vector<int64_t> steps = dense_steps(shape);
+    if (p.guard) last = p.guard.output(0);
     Node quantizer;  // of the result; it rounds the same numbers behind the transposition
     if (used_once(last)) {
       const Node reader = g_.handle(last.uses()[0].node);
@@ -323,7 +376,7 @@ class Maker {
     b.set_provenance(g_.node(root.id).provenance);
     try {
       Value mask, late_mask;
-      if (!sum_of_masks(b, p.masks, p.scores, mask) || !sum_of_masks(b, p.late_masks, p.scores, late_mask))
+      if (!sum_of_masks(b, p.masks, p.scores, e, mask) || !sum_of_masks(b, p.late_masks, p.scores, e, late_mask))
         return false;
       Values inputs{p.q.base, p.k.base, p.v.base, mask};
       if (late_mask) inputs.push_back(late_mask);

@@ -36,6 +36,12 @@ void same(EmitContext& e) {
   e.refuse("has no counterpart in ONNX");
 }
 
+// Bitwise operators take booleans here and in OpenVINO, and whole numbers only in ONNX.
+void bitwise(EmitContext& e) {
+  if (e.element(0) != ElementType::boolean) return same(e);
+  const std::string_view op = e.node.op().name.substr(std::string_view("Bitwise").size());
+  e.result(std::string(op).c_str(), e.ins());
+}
 void convert(EmitContext& e) {
   e.result("Cast", {e.in(0)}, AttributeList().i("to", onnx_data_type(e.as<Convert>().destination_type)));
 }
@@ -198,8 +204,8 @@ void cum_sum(EmitContext& e) {
 
 constexpr EmitRow rows[] = {
     // clang-format off
-    {"Abs", same}, {"Acos", same}, {"Acosh", same}, {"Add", same}, {"Asin", same}, {"Asinh", same}, {"Atan", same}, {"Atanh", same}, {"BitwiseAnd", same},
-    {"BitwiseLeftShift", shift}, {"BitwiseNot", same}, {"BitwiseOr", same}, {"BitwiseRightShift", shift}, {"BitwiseXor", same}, {"Ceiling", same},
+    {"Abs", same}, {"Acos", same}, {"Acosh", same}, {"Add", same}, {"Asin", same}, {"Asinh", same}, {"Atan", same}, {"Atanh", same}, {"BitwiseAnd", bitwise},
+    {"BitwiseLeftShift", shift}, {"BitwiseNot", bitwise}, {"BitwiseOr", bitwise}, {"BitwiseRightShift", shift}, {"BitwiseXor", bitwise}, {"Ceiling", same},
     {"Clamp", clamp}, {"Convert", convert}, {"Cos", same}, {"Cosh", same}, {"CumSum", cum_sum}, {"Divide", divide}, {"Elu", elu}, {"Equal", same},
     {"Erf", same}, {"Exp", same}, {"Floor", same}, {"FloorMod", floor_mod}, {"Gelu", gelu}, {"Greater", same}, {"GreaterEqual", same},
     {"HSigmoid", hsigmoid}, {"HSwish", hswish}, {"HardSigmoid", hard_sigmoid}, {"IsFinite", is_finite}, {"IsInf", is_inf}, {"IsNaN", same}, {"Less", same},

@@ -32,11 +32,18 @@ void transpose(EmitContext& e) {
   const Tensor order = e.must_know(1, "the order");
   e.result("Transpose", {e.in(0)}, order.size() == 0 ? AttributeList() : AttributeList().ints("perm", order.to_ints()));
 }
+// Axes, a vector even where there is one.
+std::string axes_vector(EmitContext& e, size_t i) {
+  if (const Tensor t = e.known(i)) return e.ints(t.to_ints());
+  const std::string v = i64(e, i);
+  return e.rank(i) == 1 ? v : e.op("Reshape", {v, e.ints({-1})});
+}
 void squeeze(EmitContext& e) {
-  e.result("Squeeze", e.has(1) ? std::vector<std::string>{e.in(0), i64(e, 1)} : std::vector<std::string>{e.in(0)});
+  e.result("Squeeze",
+           e.has(1) ? std::vector<std::string>{e.in(0), axes_vector(e, 1)} : std::vector<std::string>{e.in(0)});
 }
 void unsqueeze(EmitContext& e) {
-  e.result("Unsqueeze", {e.in(0), i64(e, 1)});
+  e.result("Unsqueeze", {e.in(0), axes_vector(e, 1)});
 }
 void concat(EmitContext& e) {
   e.result("Concat", e.ins(), AttributeList().i("axis", e.as<Concat>().axis));
@@ -285,6 +292,34 @@ void reverse_sequence(EmitContext& e) {
            AttributeList().i("batch_axis", op.batch_axis).i("time_axis", op.seq_axis));
 }
 
+// Two slices that change places; where the length is open, positions counted anew.
+void roll(EmitContext& e) {
+  const auto shifts = e.must_know(1, "the shift").to_ints(), axes = e.must_know(2, "the axes").to_ints();
+  const PartialShape shape = e.node.input(0).shape();
+  const auto rank = static_cast<int64_t>(e.rank(0));
+  if (shifts.size() != axes.size()) e.refuse("has not one shift for each axis");
+  std::string x = e.in(0);
+  for (size_t k = 0; k < shifts.size(); ++k) {
+    const int64_t axis = axes[k] < 0 ? axes[k] + rank : axes[k];
+    const Dimension length = shape[static_cast<size_t>(axis)];
+    const AttributeList along = AttributeList().i("axis", axis);
+    if (length.is_static()) {
+      const int64_t n = length.get_length(), by = n > 0 ? (shifts[k] % n + n) % n : 0;
+      if (by == 0) continue;
+      const auto part = [&](int64_t from, int64_t to) {
+        return e.op("Slice", {x, e.ints({from}), e.ints({to}), e.ints({axis})});
+      };
+      x = e.op("Concat", {part(n - by, n), part(0, n - by)}, along);
+    } else {
+      const auto number = [&](int64_t v) { return e.constant(Tensor::scalar(v)); };
+      const std::string n = e.op("Gather", {e.op("Shape", {x}), number(axis)});
+      const std::string places = e.op("Sub", {e.op("Range", {number(0), n, number(1)}), number(shifts[k])});
+      x = e.op("Gather", {x, e.op("Mod", {places, n})}, along);
+    }
+  }
+  e.result("Identity", {x});
+}
+
 constexpr EmitRow rows[] = {
     {"Broadcast", broadcast},
     {"Concat", concat},
@@ -300,6 +335,7 @@ constexpr EmitRow rows[] = {
     {"Reshape", reshape},
     {"Reverse", reverse},
     {"ReverseSequence", reverse_sequence},
+    {"Roll", roll},
     {"ScatterElementsUpdate", scatter_elements},
     {"ScatterNDUpdate", scatter_nd},
     {"ShapeOf", shape_of},

@@ -13,6 +13,7 @@
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/blocks.hpp"
 #include "ops/convolution.hpp"
 #include "ops/evaluate.hpp"
 #include "ops/image_decoder.hpp"
@@ -89,6 +90,44 @@ TEST(OnnxWriter, takes_the_first_operator_set_that_has_what_the_model_needs) {
   } catch (const Error& e) {
     EXPECT_NE(e.message().find("needs operator set 18"), std::string::npos) << e.message();
   }
+}
+
+TEST(OnnxWriter, writes_bitwise_operators_on_booleans_as_logical_ones) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::boolean, {4}, "x");
+  const Value y = b.parameter(ElementType::boolean, {4}, "y");
+  b.result(b(BitwiseOr{}, b(BitwiseAnd{}, x, y), b(BitwiseNot{}, b(BitwiseXor{}, x, y))), "z");
+  auto owner = std::make_shared<std::string>(to_onnx(g, WriteOptions{.opset = 17}));
+  Tensor in[2] = {Tensor(ElementType::boolean, {4}), Tensor(ElementType::boolean, {4})};
+  for (int i = 0; i < 4; ++i) {
+    in[0].data<bool>()[i] = (i & 1) != 0;
+    in[1].data<bool>()[i] = (i >> 1) != 0;
+  }
+  const Tensor z = run(parse_onnx(*owner, owner), {in[0], in[1]});
+  EXPECT_EQ(z.to_doubles(), (std::vector<double>{1, 0, 0, 1}));
+}
+
+TEST(OnnxWriter, writes_one_axis_as_a_vector) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, {2, 1, 3}, "x");
+  b.result(b(Squeeze{}, x, b.scalar<int64_t>(1)), "y");
+  auto owner = std::make_shared<std::string>(to_onnx(g, {}));
+  const Graph back = parse_onnx(*owner, owner);
+  const Value y = back.handle(back.results()[0]).input(0);
+  EXPECT_EQ(y.node().input(1).shape().to_shape(), (Shape{1}));
+  EXPECT_EQ(y.shape().to_shape(), (Shape{2, 3}));
+}
+
+TEST(OnnxWriter, writes_roll_with_slices_and_with_counted_positions) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{Dimension::symbolic("n"), 3}, "x");
+  b.result(b(Roll{}, x, b.ints({7, -1}), b.ints({0, 1})), "y");
+  auto owner = std::make_shared<std::string>(to_onnx(g, {}));
+  const Tensor y = run(parse_onnx(*owner, owner), {Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6})});
+  EXPECT_EQ(y.to_doubles(), (std::vector<double>{5, 6, 4, 2, 3, 1}));
 }
 
 TEST(OnnxWriter, writes_fake_quantize_as_quantize_and_dequantize) {

@@ -10,6 +10,7 @@
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
 #include "ops/activation.hpp"
+#include "ops/attention.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/control.hpp"
@@ -60,6 +61,15 @@ TEST(OpenvinoIr, round_trip_keeps_results_names_bounds_and_model_info) {
   EXPECT_TRUE(back.input("image"));
   EXPECT_EQ(back.handle(back.results()[0]).name(), "scores");
   EXPECT_EQ(back.inputs()[0].shape()[0], Dimension(1, 8));
+}
+
+TEST(OpenvinoIr, attention_without_a_mask_has_a_scalar_zero_there) {
+  Graph g;
+  Builder b(g);
+  const Value q = b.parameter(ElementType::f32, {1, 2, 3, 4}, "q");
+  b.result(b(ScaledDotProductAttention{}, Values{q, q, q, Value{}, b.scalar<float>(0.3f)}), "y");
+  const Tensor in = ramp({1, 2, 3, 4});
+  expect_near(evaluate(through(g), {in})[0].tensor(), evaluate(g, {in})[0].tensor(), 1e-6);
 }
 
 TEST(OpenvinoIr, outputs_of_one_value_keep_their_names) {

@@ -252,6 +252,9 @@ class Writer {
         take_constant(i == 0 ? Tensor::scalar<int64_t>(-1) : Tensor::scalar<bool>(true));
       } else if (n.op->name == "NonMaxSuppression" && i >= 2) {
         take_constant(i == 2 ? Tensor::scalar<int64_t>(0) : Tensor::scalar<float>(0));
+      } else if (n.op->name == "ScaledDotProductAttention" && i == 3) {
+        // A scalar 0 is no mask there.
+        take_constant(Tensor::scalar<float>(0).converted(g.value(n.inputs[0]).type.element));
       } else {
         throw Error(
             ErrorCode::unsupported,

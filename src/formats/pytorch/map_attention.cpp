@@ -1,5 +1,6 @@
 // Attention.
 #include <algorithm>
+#include <cmath>
 
 #include "formats/pytorch/mapping.hpp"
 #include "ops/attention.hpp"
@@ -7,6 +8,7 @@
 #include "ops/binary.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/reduce.hpp"
 
 namespace hone::pytorch {
 namespace {
@@ -47,7 +49,13 @@ Values attention(NodeContext& n) {
   Values in{q, k, v};
   if (mask || scale) in.push_back(mask);
   if (scale) in.push_back(scale);
-  return {n.all(op, in)[0]};
+  const Value y = n.all(op, in)[0];
+  if (!mask || op.causal) return {y};
+  // PyTorch gives zeros for a row that may look at no key, softmax itself would give not a number.
+  const Value seen = mask.element_type() == ElementType::boolean
+                         ? n(ReduceLogicalOr{true}, mask, n.ints_constant({-1}))
+                         : n(Greater{}, n(ReduceMax{true}, mask, n.ints_constant({-1})), n.like(mask, -INFINITY));
+  return {n(Select{}, seen, y, n.like(y, 0))};
 }
 
 constexpr OperatorRow rows[] = {

@@ -146,7 +146,9 @@ Dimension dimension(const SizeMessage& m, const std::map<std::string, SymbolRang
   if (m.symbol.empty()) return {};
   int64_t low = 0, high = Dimension::unbounded;
   if (const auto it = ranges.find(m.symbol); it != ranges.end()) {
+    // PyTorch reasons about open sizes as if they were 2 or more and takes 0 and 1 all the same.
     low = std::max<int64_t>(0, it->second.min.value_or(0));
+    if (low <= 2) low = 0;
     if (it->second.max && *it->second.max >= low && *it->second.max < (int64_t{1} << 48)) high = *it->second.max;
   }
   return Dimension::symbolic(m.symbol, low, high);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "base/file.hpp"
@@ -49,8 +50,8 @@ const Tensor two_by_three = Tensor::of<float>({2, 3}, {1, -2, 3, -4, 5, -6});
 
 TEST(TorchExport, reads_weights_and_dynamic_dimensions) {
   const Graph g = parse_torch_export(blob(linear_archive()));
-  EXPECT_EQ(to_string(g.inputs()[0].shape()), "[s0:2..64,3]");
-  EXPECT_EQ(to_string(g.outputs()[0].shape()), "[s0:2..64,2]");
+  EXPECT_EQ(to_string(g.inputs()[0].shape()), "[s0:0..64,3]");
+  EXPECT_EQ(to_string(g.outputs()[0].shape()), "[s0:0..64,2]");
   EXPECT_EQ(g.info.at("producer"), "torch 2.15.0");
   const auto y = evaluate(g, {Tensor::of<float>({2, 3}, {1, 1, 1, -1, 0, 0})})[0].tensor().to_doubles();
   EXPECT_EQ(y, (std::vector<double>{6, 0, 0, 1}));
@@ -94,6 +95,33 @@ TEST(TorchExport, computes_with_symbolic_sizes) {
            {tensor_name("y")})};
   const Graph g = parse_torch_export(blob(archive(p)));
   EXPECT_EQ(evaluate(g, {Tensor(ElementType::f32, {5, 3})})[0].tensor().shape(), (Shape{15, 1}));
+}
+
+TEST(TorchExport, takes_one_where_pytorch_wrote_that_a_size_is_at_least_two) {
+  Program p = one_node("torch.ops.aten.relu.default", {});
+  p.tensors = {{"x", meta({"s0", "s1"})}, {"y", meta({"s0", "s1"})}};
+  p.ranges = R"("s0": {"min_val": 2, "max_val": 128}, "s1": {"min_val": 4})";
+  const PartialShape shape = parse_torch_export(blob(archive(p))).inputs()[0].shape();
+  EXPECT_EQ(shape[0].min(), 0);
+  EXPECT_EQ(shape[0].max(), 128);
+  EXPECT_EQ(shape[1].min(), 4);
+}
+
+TEST(TorchExport, attention_gives_zeros_where_a_row_may_look_at_no_key) {
+  Program p = one_node("torch.ops.aten.scaled_dot_product_attention.default", {});
+  p.nodes = {node("torch.ops.aten.scaled_dot_product_attention.default",
+                  {tensor_argument("query", "x"), tensor_argument("key", "x"), tensor_argument("value", "x"),
+                   tensor_argument("attn_mask", "m")},
+                  {tensor_name("y")})};
+  p.inputs = {"x", "m"};
+  const Tensor x = Tensor::of<float>({1, 2, 3}, {1, 2, 3, 4, 5, 6});
+  for (const bool added : {false, true}) {
+    p.tensors = {{"x", meta({"1", "2", "3"})}, {"m", meta({"2", "2"}, added ? 7 : 12)}, {"y", meta({"1", "2", "3"})}};
+    const Tensor mask = added ? Tensor::of<float>({2, 2}, {-INFINITY, -INFINITY, 0, -INFINITY})
+                              : Tensor::of<bool>({2, 2}, {false, false, true, false});
+    const Graph g = parse_torch_export(blob(archive(p)));
+    EXPECT_EQ(evaluate(g, {x, mask})[0].tensor().to_doubles(), (std::vector<double>{0, 0, 0, 1, 2, 3})) << added;
+  }
 }
 
 TEST(TorchExport, promotes_types_as_pytorch_does) {
