@@ -180,6 +180,11 @@ template <class Op>
 Sample of_nothing(float value) {
   return sample(Op{}, {Tensor(ElementType::f32, {2, 0}), int_tensor({1})}, {column({value, value})});
 }
+// No columns: there is nothing to give, whatever is reduced.
+template <class Op>
+Sample of_no_columns() {
+  return sample(Op{}, {Tensor(ElementType::f32, {2, 3, 0}), int_tensor({1})}, {Tensor(ElementType::f32, {2, 0})});
+}
 Samples joined(Samples a, Samples b) {
   for (Sample& s : b) a.push_back(std::move(s));
   return a;
@@ -199,9 +204,9 @@ void ReduceSum::grad(GradCtx& ctx) const {
   ctx.set(0, spread(ctx, with_axes(ctx, ctx.dout(), keep_dims)));
 }
 Samples ReduceSum::samples() {
-  return joined(reduce_samples<ReduceSum>(),
-                {known<ReduceSum>({1, 2, 3, 4, 5, 6}, {6, 15}),
-                 known_int<ReduceSum>({1, 2, -3, 2147483647, 1, 0}, {0, -2147483648}), of_nothing<ReduceSum>(0)});
+  return joined(reduce_samples<ReduceSum>(), {known<ReduceSum>({1, 2, 3, 4, 5, 6}, {6, 15}),
+                                              known_int<ReduceSum>({1, 2, -3, 2147483647, 1, 0}, {0, -2147483648}),
+                                              of_nothing<ReduceSum>(0), of_no_columns<ReduceSum>()});
 }
 HONE_DEFINE_OP(ReduceSum)
 

@@ -160,6 +160,7 @@ case("shape.unfold", lambda a: a.unfold(2, 2, 1), X)
 case("shape.pixel_shuffle", lambda a: (F.pixel_shuffle(a, 2), F.pixel_unshuffle(a, 2), F.channel_shuffle(a, 2)), r(1, 8, 4, 4))
 case("shape.diagonal", lambda a: (a.diagonal(0, 1, 2), a.diagonal(1, 0, 2), torch.tril(a), torch.triu(a, 1), torch.tril(a, -1)), X)
 case("shape.as_strided", lambda a: torch.as_strided(a, (2, 2), (1, 2), 1), r(3, 3))
+case("shape.more", lambda a, b: (a.fliplr(), a.flipud(), torch.column_stack((a, b)), torch.dstack((a, b)), *torch.hsplit(a, 2), *torch.vsplit(a, [1]), torch.cartesian_prod(a[0], b[0, :2]), torch.combinations(a[0], 2), a.sum_to_size(1, 4)), r(3, 4), r(3, 4))
 case("shape.meshgrid", lambda a, b: (*torch.meshgrid(a, b, indexing="ij"), *torch.meshgrid(a, b, indexing="xy")), r(3), r(2))
 case("shape.broadcast_tensors", lambda a, b: torch.broadcast_tensors(a, b), r(3, 1), r(4))
 # Indexing ---------------------------------------------------------------------------------------------------------------
@@ -180,6 +181,53 @@ case("index.masked", lambda a, m: (a.masked_fill(m, -1), a.masked_scatter(m, tor
 case("index.slice_scatter", lambda a, s: (torch.slice_scatter(a, s, 1, 1, 3), torch.select_scatter(a, s[:, 0], 1, -1)), r(3, 4), r(3, 2))
 case("index.one_hot", lambda a: F.one_hot(a, 5), ints(2, 3, high=5))
 case("index.embedding_bag", lambda i, o, w: F.embedding_bag(i, w, o, mode="sum"), ints(6, high=5), torch.tensor([0, 2, 3]), r(5, 3))
+case("index.reduce", lambda a, i, s: (a.index_reduce(0, i, s, "amax"), a.index_reduce(0, i, s, "mean", include_self=False), torch.ops.aten.put(a, i, s[:, 0], accumulate=True)),
+     r(4, 3), torch.tensor([0, 3, 3]), r(3, 3))
+case("index.diagonal_scatter", lambda a, s, t: (torch.diagonal_scatter(a, s), torch.diagonal_scatter(a, t, 1), torch.diagonal_scatter(a, t, -1)), r(3, 3), r(3), r(2))
+case("index.embedding_bag_offsets", lambda i, o, w: (F.embedding_bag(i, w, o, mode="max", include_last_offset=True), F.embedding_bag(i, w, o, mode="mean", padding_idx=1)),
+     ints(6, high=5), torch.tensor([0, 2, 6]), r(5, 3))
+# Running results, counts, histograms ------------------------------------------------------------------------------------
+case("cumulative", lambda a: (a.cumprod(1), *a.cummax(1), *a.cummin(2), torch.logcumsumexp(a * 100, 1), a.diff(dim=1), a.diff(n=2), torch.trapezoid(a), torch.cumulative_trapezoid(a, dim=1)), r(2, 5, 4))
+case("cumulative.nan", lambda a: (*a.cummax(0), *a.cummin(0)), torch.tensor([1.0, 3.0, 3.0, float("nan"), 2.0]))
+case("count", lambda i, a, w: (torch.isin(i, torch.tensor([1, 3])), torch.histc(a, 4), torch.histc(a, 5, -1.0, 1.0), torch.bincount(i, minlength=12)), ints(9), r(9), p(9))
+case("count.unique_runs", lambda i: torch.unique_consecutive(i, return_inverse=True, return_counts=True), torch.tensor([1, 1, 2, 2, 2, 1]))
+case("order.quantile", lambda a: (torch.quantile(a, 0.3, dim=1), torch.quantile(a, torch.tensor([0.1, 0.5]), dim=2, keepdim=True), torch.quantile(a, 0.5), torch.quantile(a, 0.4, dim=1, interpolation="nearest")), X)
+case("order.nan", lambda a: (*torch.nanmedian(a, 1), torch.nanquantile(a, 0.5, dim=1)), torch.tensor([[1.0, float("nan"), 2.0, 5.0], [4.0, 3.0, 6.0, 0.0]]))
+case("order.mode", lambda a: torch.mode(a, 1), ints(3, 6, high=3))
+# Losses -----------------------------------------------------------------------------------------------------------------
+case("loss.classes", lambda a, t, w: (F.cross_entropy(a, t), F.cross_entropy(a, t, w, label_smoothing=0.2), F.cross_entropy(a, t, ignore_index=1, reduction="none"), F.nll_loss(F.log_softmax(a, 1), t, w, reduction="sum")),
+     r(4, 5), ints(4, high=5), p(5))
+case("loss.probabilities", lambda a, t: F.cross_entropy(a, t.softmax(1), label_smoothing=0.1), r(4, 5), r(4, 5))
+case("loss.pixels", lambda a, t: (F.cross_entropy(a, t), F.nll_loss(a, t)), r(2, 5, 3, 3), ints(2, 3, 3, high=5))
+case("loss.distance", lambda a, b: (F.huber_loss(a, b), F.huber_loss(a, b, delta=0.3), F.smooth_l1_loss(a, b, beta=0.5), F.kl_div(a.log_softmax(1), b.softmax(1), reduction="batchmean"), F.poisson_nll_loss(a, b.abs(), full=True),
+                                   F.soft_margin_loss(a, b.sign()), F.margin_ranking_loss(a, b, b.sign(), margin=0.1), F.pairwise_distance(a, b), F.triplet_margin_loss(a, b, a - b, swap=True), F.hinge_embedding_loss(a, b.sign()),
+                                   F.cosine_embedding_loss(a, b, b[:, 0].sign()), torch.dist(a, b, 3), torch.pdist(a)), r(3, 5), r(3, 5))
+case("loss.binary", lambda a, t, w: (F.binary_cross_entropy(a.sigmoid(), t), F.binary_cross_entropy_with_logits(a, t, pos_weight=w), F.multi_margin_loss(a, t[:, 0].long())), r(3, 5), bools(3, 5).float(), p(5))
+case("loss.ctc", lambda a, t: (torch.ops.aten.ctc_loss.IntList(a.log_softmax(2), t, [6, 5], [3, 2]), torch.ops.aten.ctc_loss.IntList(a.log_softmax(2), t[0, :], [6, 5], [2, 1], 0, 0)), r(6, 2, 5), ints(2, 3, low=1, high=5))
+# Matrices ---------------------------------------------------------------------------------------------------------------
+S = r(2, 4, 4)
+case("matrix.inverse", lambda a, b: (torch.linalg.inv(a), torch.linalg.solve(a, b), torch.linalg.solve_triangular(a, b, upper=True), torch.matrix_power(a, 3), torch.matrix_power(a, -1)), S + 4 * torch.eye(4), r(2, 4, 3))
+case("matrix.determinant", lambda a: (torch.linalg.det(a), *torch.linalg.slogdet(a), torch.logdet(a @ a.mT)), S)
+case("matrix.cholesky", lambda a, b: (torch.linalg.cholesky(a), torch.cholesky_solve(b, torch.linalg.cholesky(a)), torch.cholesky_inverse(torch.linalg.cholesky(a))), S @ S.mT + torch.eye(4), r(2, 4, 3))
+case("matrix.norm", lambda a: (torch.linalg.matrix_norm(a), torch.linalg.matrix_norm(a, 1), torch.linalg.matrix_norm(a, -float("inf")), torch.linalg.norm(a[0], "fro")), S)
+case("matrix.diagonal", lambda a, b: (torch.diag(a), torch.diag(a, -1), torch.diag(b, 1), torch.diag_embed(b, -1), torch.block_diag(a, b), torch.kron(b, a), torch.vander(a), torch.addr(b, a, a)), r(3), r(3, 3))
+# Special functions ------------------------------------------------------------------------------------------------------
+case("special", lambda a, b: (torch.lgamma(a), torch.digamma(a), torch.erfinv(b), torch.i0(a * 5), torch.special.i1e(a * 8), torch.special.ndtri(b.abs()), torch.special.log_ndtr(a * 9), torch.special.erfcx(a), torch.special.entr(b), torch.logaddexp2(a, b)),
+     torch.tensor([-2.5, -0.3, 0.2, 1.0, 2.0, 3.7]), torch.tensor([-0.9, -0.2, 0.1, 0.5, 0.9, 0.999]))
+# Fourier transforms and complex numbers ---------------------------------------------------------------------------------
+case("fft.real", lambda a: (torch.fft.irfft(torch.fft.rfft(a) * 2, n=8), torch.fft.rfft2(a, norm="ortho"), torch.fft.rfft(a, n=5, dim=0), torch.fft.irfft2(torch.fft.rfft2(a), s=(4, 8), norm="forward"), torch.fft.hfft(torch.fft.rfft(a))), r(4, 8))
+case("fft.complex", lambda a: (torch.fft.fft(a), torch.fft.ifft2(torch.fft.fft2(a)).real, torch.fft.fftn(a, norm="ortho"), torch.fft.fftshift(torch.fft.fft(a)), torch.fft.ifftshift(a), torch.fft.fftfreq(5), torch.fft.rfftfreq(6, 0.5)), r(3, 4))
+case("fft.short_time", lambda a: (torch.stft(a, 8, 4, window=torch.hann_window(8), return_complex=True).abs(), torch.stft(a, 8, 2, 6, torch.hamming_window(6), normalized=True, onesided=False, return_complex=True),
+                                  torch.istft(torch.stft(a, 8, 4, window=torch.hann_window(8), return_complex=True), 8, 4, window=torch.hann_window(8), length=30)), r(2, 32))
+
+
+def complex_numbers(a, b):
+    z, w = torch.complex(a, b), torch.polar(a.abs(), b)
+    y = torch.cat((z * w, z / w - 2, (z + 1j * w).conj()), 0)[1:].transpose(0, 1)
+    return y, y.abs(), y.angle(), y.real, y.imag.sum(), torch.view_as_real(y), z @ w.mT, torch.einsum("ij,kj->ik", z, w), torch.exp(z), z.mean(0), torch.where(a > 0, z, w), z ** 2, torch.sqrt(z)
+
+
+case("complex", complex_numbers, r(3, 4), r(3, 4))
 # Creation ---------------------------------------------------------------------------------------------------------------
 case("create", lambda a: (torch.zeros(2, 3) + a, torch.ones_like(a), torch.full((2,), 3.5), torch.full_like(a, 2), torch.arange(5), torch.arange(1, 9, 2), torch.arange(0.0, 1.0, 0.25),
                           torch.linspace(0, 1, 5), torch.eye(3), torch.eye(2, 4), a.new_zeros(2), a.new_ones(2), a.new_full((2,), 7), torch.zeros_like(a), torch.logspace(0, 2, 3)), r(2, 3))
@@ -242,6 +290,8 @@ case("pool.max", lambda a: (F.max_pool2d(a, 2), F.max_pool2d(a, 3, 2, 1), F.max_
 case("pool.max_indices", lambda a: F.max_pool2d(a, 3, 2, 1, return_indices=True), r(2, 3, 8, 7))
 case("pool.avg", lambda a: (F.avg_pool2d(a, 2), F.avg_pool2d(a, 3, 2, 1), F.avg_pool2d(a, 3, 2, 1, count_include_pad=False), F.avg_pool2d(a, 3, 2, ceil_mode=True), F.avg_pool2d(a, 2, divisor_override=3)), r(2, 3, 8, 7))
 case("pool.1d3d", lambda a, b: (F.max_pool1d(a, 2), F.avg_pool1d(a, 3, 1, 1), F.max_pool3d(b, 2), F.avg_pool3d(b, 2)), r(2, 3, 8), r(1, 2, 4, 4, 4))
+case("pool.unpool", lambda a: F.max_unpool2d(*F.max_pool2d(a, 2, return_indices=True), 2, output_size=(6, 7)), r(2, 3, 6, 7))
+case("pool.divisor", lambda a: (F.avg_pool2d(a, 3, 2, 1, ceil_mode=True, divisor_override=2), F.avg_pool2d(a, 3, 2, 1, count_include_pad=False, divisor_override=5)), r(1, 2, 7, 8))
 case("pool.adaptive", lambda a: (F.adaptive_avg_pool2d(a, 1), F.adaptive_avg_pool2d(a, (3, 2)), F.adaptive_max_pool2d(a, 2), F.adaptive_avg_pool1d(a[0], 3)), r(2, 3, 8, 7))
 case("pool.fold", lambda a: (F.unfold(a, 3, padding=1, stride=2), F.fold(F.unfold(a, 2, stride=2), (6, 6), 2, stride=2)), r(1, 2, 6, 6))
 case("norm.batch", lambda a, m, v, w, b: (F.batch_norm(a, m, v, w, b), F.batch_norm(a, m, v)), r(2, 3, 4, 4), r(3), p(3), r(3), r(3))
@@ -273,6 +323,8 @@ for kind in ("RNN", "GRU", "LSTM"):
     case(f"recurrent.{kind}", Wrapped(lambda s, a: s.m(a), m=getattr(torch.nn, kind)(3, 5, 2)), r(4, 2, 3))
     case(f"recurrent.{kind}.bidirectional", Wrapped(lambda s, a: s.m(a), m=getattr(torch.nn, kind)(3, 5, bidirectional=True, batch_first=True)), r(2, 4, 3))
 case("recurrent.relu", Wrapped(lambda s, a: s.m(a), m=torch.nn.RNN(3, 5, nonlinearity="relu", bias=False)), r(4, 2, 3))
+for batch_first, bias in ((True, True), (False, False)):
+    case("recurrent.LSTM.projection", Wrapped(lambda s, a: s.m(a), m=torch.nn.LSTM(3, 5, 2, bidirectional=True, proj_size=2, batch_first=batch_first, bias=bias)), r(2, 4, 3))
 for kind in ("RNNCell", "GRUCell", "LSTMCell"):
     case(f"recurrent.{kind}", Wrapped(lambda s, a: s.m(a), m=getattr(torch.nn, kind)(3, 5)), r(2, 3))
 case("embedding", Wrapped(lambda s, a: s.m(a), m=torch.nn.Embedding(7, 3, padding_idx=0)), ints(2, 4, high=7))
@@ -295,7 +347,8 @@ case("vision.roi_align", lambda a, b: (torch.ops.torchvision.roi_align(a, b, 0.5
 
 # One case a family, for the archive of stored cases.
 STORED = set("unary.erf binary.add_alpha binary.int_div_floor compare.mixed clamp activation.softmax reduce.var order.topk shape.split shape.slice index.two_axes index.put "
-             "create inplace.views conv.groups addmm resize.bilinear pool.max norm.group attention recurrent.GRU control.cond control.while_loop".split())
+             "create inplace.views conv.groups addmm resize.bilinear pool.max norm.group attention recurrent.GRU control.cond control.while_loop "
+             "cumulative loss.classes matrix.determinant matrix.cholesky special fft.real fft.short_time complex pool.unpool recurrent.LSTM.projection count order.quantile".split())
 
 
 def run_hone(hone, file, inputs, folder):
@@ -311,7 +364,10 @@ def run_hone(hone, file, inputs, folder):
 
 
 def flat(y):
-    return [y] if isinstance(y, torch.Tensor) else [t for e in y for t in flat(e)]
+    if isinstance(y, torch.Tensor):
+        # Complex tensors are [..., 2] in Hone.
+        return [torch.view_as_real(y.resolve_conj())] if y.is_complex() else [y.resolve_neg()]
+    return [t for e in y for t in flat(e)]
 
 
 def check(expected, given):

@@ -114,6 +114,11 @@ Argument argument(const json& j, int depth) {
   if (key == "as_floats") return list_of(v, fraction);
   if (key == "as_bool") return scalar(Kind::boolean, integer(v));
   if (key == "as_bools") return list_of(v, [](const json& n) { return scalar(Kind::boolean, integer(n)); });
+  if (key == "as_complex") {
+    Argument a = scalar(Kind::complex, 0, real(member(v, "real")));
+    a.imaginary = real(member(v, "imag"));
+    return a;
+  }
   if (key == "as_string") return named(Kind::text, text(v));
   if (key == "as_strings") return list_of(v, [](const json& n) { return named(Kind::text, text(n)); });
   if (key == "as_sym_int" || key == "as_sym_float" || key == "as_sym_bool") return symbolic(v);

@@ -14,11 +14,11 @@ namespace hone::pytorch {
 struct GraphMessage;
 
 struct Argument {
-  enum class Kind { none, tensor, symbol, integer, real, boolean, text, list, scalar_type, graph, other };
+  enum class Kind { none, tensor, symbol, integer, real, boolean, complex, text, list, scalar_type, graph, other };
   Kind kind = Kind::none;
   std::string text;     ///< name of a tensor, symbol or graph; text; key of another kind
   int64_t integer = 0;  ///< also boolean, scalar type
-  double real = 0;
+  double real = 0, imaginary = 0;
   std::vector<Argument> list;
   std::shared_ptr<const GraphMessage> graph;
 

@@ -139,6 +139,11 @@ Values wrapped(NodeContext& n) {
   return n.importer().inlined(*n.argument(at)->graph, in);
 }
 
+// An operator that is kept for what it does beside its results, such as a check: nothing of it is left here.
+Values with_effects(NodeContext&) {
+  return {};
+}
+
 constexpr OperatorRow rows[] = {
     {"higher_order.cond", condition},
     {"higher_order.invoke_subgraph", wrapped},
@@ -147,6 +152,7 @@ constexpr OperatorRow rows[] = {
     {"higher_order.strict_mode", wrapped},
     {"higher_order.tag_activation_checkpoint", wrapped},
     {"higher_order.while_loop", while_loop},
+    {"higher_order.with_effects", with_effects},
     {"higher_order.wrap_activation_checkpoint", wrapped},
     {"higher_order.wrap_with_autocast", wrapped},
     {"higher_order.wrap_with_set_grad_enabled", wrapped},

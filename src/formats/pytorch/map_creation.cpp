@@ -58,6 +58,19 @@ constexpr int64_t most_numbers = 1 << 24;  // that reading makes: larger tables 
 
 Values arange(NodeContext& n) {
   const ElementType t = wanted(n, ElementType::i64);
+  const auto numeric = [&](const char* name) {
+    const Argument* a = n.argument(name);
+    return !a || a->is_none() || a->kind == Argument::Kind::integer || a->kind == Argument::Kind::real;
+  };
+  if (is_float(t) && numeric("start") && numeric("end") && numeric("step")) {
+    // In f64, so that rounding adds no element.
+    const double begin = n.f("start", 0), step = n.f("step", 1), count = std::ceil((n.f("end", 0) - begin) / step);
+    if (count >= 0 && count <= static_cast<double>(most_numbers)) {
+      Tensor v(t, {static_cast<int64_t>(count)});
+      for (size_t k = 0; k < v.size(); ++k) set_element(v, k, begin + step * static_cast<double>(k));
+      return {n.b.constant(v)};
+    }
+  }
   const Value begin = n.has("start") ? n.number("start", t) : n.scalar_of(t, 0);
   const Value step = n.has("step") ? n.number("step", t) : n.scalar_of(t, 1);
   return {n(Range{t}, begin, n.number("end", t), step)};
@@ -65,8 +78,23 @@ Values arange(NodeContext& n) {
 Values linspace(NodeContext& n) {
   const ElementType t = wanted(n, ElementType::f32);
   const int64_t steps = n.i("steps");
-  const double begin = n.f("start", 0), end = n.f("end", 0);
   if (steps < 0 || steps > most_numbers) n.fail("steps is out of range");
+  const auto given = [&](const char* name) {
+    return n.has(name) && !n.is_tensor(name) && n.argument(name)->kind != Argument::Kind::symbol;
+  };
+  if (!given("start") || !given("end")) {
+    // From both ends here too.
+    const Value low = n.number("start", ElementType::f64), high = n.number("end", ElementType::f64);
+    Tensor first(ElementType::f64, {steps}), second(ElementType::f64, {steps});
+    for (int64_t k = 0; k < steps; ++k) {
+      const double part = steps > 1 ? static_cast<double>(k) / static_cast<double>(steps - 1) : 0;
+      set_element(first, static_cast<size_t>(k), 1 - part);
+      set_element(second, static_cast<size_t>(k), part);
+    }
+    const Value sum = n(Add{}, n(Multiply{}, low, n.b.constant(first)), n(Multiply{}, high, n.b.constant(second)));
+    return {n.cast(sum, t)};
+  }
+  const double begin = n.f("start", 0), end = n.f("end", 0);
   Tensor v(t, {steps});
   // From both ends, as PyTorch does, so that the last number is exact.
   const double step = steps > 1 ? (end - begin) / static_cast<double>(steps - 1) : 0;
@@ -136,18 +164,59 @@ Values random(NodeContext& n) {
   else
     return {n.all(RandomUniform{t}, {shape, low, high, seed(n)})[0]};
 }
+Value integers_between(NodeContext& n, Value shape, ElementType t) {
+  const ElementType whole = ElementType::i64;
+  const Value low = n.has("low") ? n.number("low", whole) : n.scalar_of(whole, 0);
+  return n.cast(n.all(RandomUniform{whole}, {shape, low, n.number("high", whole), seed(n)})[0], t);
+}
 Values random_integers(NodeContext& n) {
-  const ElementType t = wanted(n, ElementType::i64);
-  const Value low = n.has("low") ? n.number("low", t) : n.scalar_of(t, 0);
-  return {n.all(RandomUniform{t}, {n.sizes("size"), low, n.number("high", t), seed(n)})[0]};
+  return {integers_between(n, n.sizes("size"), wanted(n, ElementType::i64))};
+}
+
+Values uniform(NodeContext& n) {
+  const Value x = n.in("self");
+  const ElementType t = x.element_type();
+  return {n.all(RandomUniform{t},
+                {n.shape_of(x), n.scalar_of(t, n.f("from", 0)), n.scalar_of(t, n.f("to", 1)), seed(n)})[0]};
+}
+Values normal_like(NodeContext& n) {
+  const Value x = n.in("self");
+  const ElementType t = x.element_type();
+  return {n.all(RandomNormal{t},
+                {n.shape_of(x), n.scalar_of(t, n.f("mean", 0)), n.scalar_of(t, n.f("std", 1)), seed(n)})[0]};
+}
+// 1 with the probability that x, or p, says.
+Values bernoulli(NodeContext& n) {
+  const Value x = n.in("self");
+  const ElementType t = is_float(x.element_type()) ? x.element_type() : ElementType::f32;
+  const Value u = n.all(RandomUniform{t}, {n.shape_of(x), n.scalar_of(t, 0), n.scalar_of(t, 1), seed(n)})[0];
+  return {n.cast(n(Less{}, u, n.has("p") ? n.number("p", t) : n.cast(x, t)), x.element_type())};
+}
+// The order of random numbers.
+Values permutation(NodeContext& n) {
+  const Value u = n.all(RandomUniform{ElementType::f32}, {n.reshape(n.size("n"), {1}), n.scalar_of(ElementType::f32, 0),
+                                                          n.scalar_of(ElementType::f32, 1), seed(n)})[0];
+  TopK order;
+  order.axis = 0;
+  order.mode = TopKMode::min;
+  order.index_element_type = ElementType::i64;
+  order.stable = true;
+  return {n.cast(n.all(order, {u, n.size("n")})[1], wanted(n, ElementType::i64))};
+}
+Values random_integers_like(NodeContext& n) {
+  return {integers_between(n, n.shape_of(n.in("self")), wanted(n, n.in("self").element_type()))};
 }
 
 constexpr OperatorRow rows[] = {
+    {"_conj", copy},
     {"_to_copy", converted},
     {"alias", copy},
     {"alias_copy", copy},
     {"arange", arange},
+    {"bernoulli", bernoulli},
     {"clone", copy},
+    {"conj", copy},
+    {"conj_physical", copy},
     {"contiguous", copy},
     {"copy", copy_into},
     {"copy_", copy_into},
@@ -172,6 +241,7 @@ constexpr OperatorRow rows[] = {
     {"new_full", new_full},
     {"new_ones", new_filled<1>},
     {"new_zeros", new_filled<0>},
+    {"normal_", normal_like},
     {"ones", filled<1>},
     {"ones_like", filled_like<1>},
     {"positive", copy},
@@ -179,8 +249,11 @@ constexpr OperatorRow rows[] = {
     {"rand", random<false>},
     {"rand_like", random<false>},
     {"randint", random_integers},
+    {"randint_like", random_integers_like},
     {"randn", random<true>},
     {"randn_like", random<true>},
+    {"randperm", permutation},
+    {"real", copy},
     {"resolve_conj", copy},
     {"resolve_neg", copy},
     {"scalar_tensor", scalar_tensor},
@@ -188,6 +261,7 @@ constexpr OperatorRow rows[] = {
     {"tril_indices", triangle_indices<true>},
     {"triu_indices", triangle_indices<false>},
     {"type_as", converted},
+    {"uniform", uniform},
     {"zero", zero},
     {"zero_", zero},
     {"zeros", filled<0>},

@@ -8,6 +8,7 @@
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
+#include "ops/reduce.hpp"
 #include "ops/unary.hpp"
 
 namespace hone::pytorch {
@@ -285,7 +286,9 @@ Values x_log_y(NodeContext& n) {
 }
 Values log_add_exp(NodeContext& n) {
   const auto [a, b] = operands(n, arithmetic_type(n));
-  const Value high = n(Maximum{}, a, b);
+  // Finite, so that two infinities give one.
+  const double most = std::numeric_limits<float>::max();
+  const Value high = n(Clamp{-most, most}, n(Maximum{}, a, b));
   return {n(Add{}, high, n(Log{}, n(Add{}, n(Exp{}, n(Subtract{}, a, high)), n(Exp{}, n(Subtract{}, b, high)))))};
 }
 Values sign_bit(NodeContext& n) {
@@ -299,12 +302,36 @@ Values close(NodeContext& n) {
   return {n(LogicalOr{}, n(Equal{}, a, b), n(LessEqual{}, n(Abs{}, n(Subtract{}, a, b)), allowed))};
 }
 
+// Of real numbers: 0, or pi below 0.
+Values angle(NodeContext& n) {
+  const Value x = floating(n), y = n(Select{}, n(Less{}, x, n.like(x, 0)), n.like(x, std::numbers::pi), n.like(x, 0));
+  return {n(Select{}, n(IsNaN{}, x), x, y)};
+}
+Values is_real(NodeContext& n) {
+  return {n.filled(n.shape_of(self(n)), n.b.scalar<bool>(true))};
+}
+Values scaled_by_power(NodeContext& n) {
+  const ElementType t = n.out_type(0, n.promoted("self", "other"));
+  const Value e = n.number("other", t);
+  return {n(Multiply{}, n.number("self", t), n(Power{}, n.like(e, 2), e))};
+}
+Values everywhere(NodeContext& n, Value same) {
+  return {n(ReduceLogicalAnd{}, n.reshape(same, {-1}), n.ints_constant({0}))};
+}
+Values all_equal(NodeContext& n) {
+  return everywhere(n, comparison<Equal>(n)[0]);
+}
+Values all_close(NodeContext& n) {
+  return everywhere(n, close(n)[0]);
+}
+
 constexpr OperatorRow rows[] = {
     {"__and__", bitwise<BitwiseAnd, LogicalAnd>},
     {"__lshift__", shift<BitwiseLeftShift>},
     {"__or__", bitwise<BitwiseOr, LogicalOr>},
     {"__rshift__", shift<BitwiseRightShift>},
     {"__xor__", bitwise<BitwiseXor, LogicalXor>},
+    {"_neg_view", unary<Negative>},
     {"abs", absolute},
     {"absolute", absolute},
     {"acos", function<Acos>},
@@ -312,6 +339,8 @@ constexpr OperatorRow rows[] = {
     {"add", arithmetic<Add>},
     {"addcdiv", add_combined<Divide>},
     {"addcmul", add_combined<Multiply>},
+    {"allclose", all_close},
+    {"angle", angle},
     {"arccos", function<Acos>},
     {"arccosh", function<Acosh>},
     {"arcsin", function<Asin>},
@@ -331,7 +360,6 @@ constexpr OperatorRow rows[] = {
     {"bitwise_right_shift", shift<BitwiseRightShift>},
     {"bitwise_xor", bitwise<BitwiseXor, LogicalXor>},
     {"ceil", rounding<Ceiling>},
-    {"fix", truncate},
     {"clamp", clamp},
     {"clamp_max", clamp_one_side<Minimum, false>},
     {"clamp_min", clamp_one_side<Maximum, true>},
@@ -343,11 +371,13 @@ constexpr OperatorRow rows[] = {
     {"div", divide},
     {"divide", divide},
     {"eq", comparison<Equal>},
+    {"equal", all_equal},
     {"erf", function<Erf>},
     {"erfc", erfc},
     {"exp", function<Exp>},
     {"exp2", exp2},
     {"expm1", exp_minus_1},
+    {"fix", truncate},
     {"float_power", power},
     {"floor", rounding<Floor>},
     {"floor_divide", floor_divide},
@@ -367,6 +397,8 @@ constexpr OperatorRow rows[] = {
     {"isnan", unary<IsNaN>},
     {"isneginf", is_infinite_on_one_side<true>},
     {"isposinf", is_infinite_on_one_side<false>},
+    {"isreal", is_real},
+    {"ldexp", scaled_by_power},
     {"le", comparison<LessEqual>},
     {"lerp", lerp},
     {"less", comparison<Less>},

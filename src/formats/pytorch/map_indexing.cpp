@@ -19,6 +19,7 @@ Values embedding(NodeContext& n) {
 }
 Values index_select(NodeContext& n) {
   const Value x = n.in("self");
+  if (n.rank(x) == 0) return {n.reshape(n.gather(n.unsqueeze(x, {0}), n.in("index"), 0), {})};
   return {n.gather(x, n.in("index"), n.axis(n.i("dim"), x))};
 }
 Values gather(NodeContext& n) {
@@ -40,7 +41,20 @@ Values take(NodeContext& n) {
 Values take_along(NodeContext& n) {
   const Value x = n.in("self"), index = n.in("indices");
   if (!n.has("dim")) return {n.gather(n.reshape(x, {-1}), n.reshape(index, {-1}), 0)};
-  return {n(GatherElements{n.axis(n.i("dim"), x)}, x, index)};
+  // Both are broadcast to each other on the other axes.
+  const int64_t axis = n.axis(n.i("dim"), x);
+  const auto spread = [&](Value v, Value other) {
+    bool same = true;
+    Values sizes;
+    for (int64_t k = 0; k < static_cast<int64_t>(n.rank(v)); ++k) {
+      const Dimension a = v.shape()[static_cast<size_t>(k)], b = other.shape()[static_cast<size_t>(k)];
+      same = same && (k == axis || a.same(b));
+      sizes.push_back(k == axis ? n.ints_constant({1}) : n.dims(other, k, k + 1));
+    }
+    return same ? v : n(Broadcast{BroadcastMode::bidirectional}, v, n.concat(sizes, 0));
+  };
+  if (n.rank(x) == 0 || n.rank(x) != n.rank(index)) n.fail("data and indices differ in rank");
+  return {n(GatherElements{axis}, spread(x, index), spread(index, x))};
 }
 
 // x[i, :, j]: index tensors, and none where the axis is whole. Masks stand for the positions where they are true.
@@ -211,21 +225,29 @@ Values scatter_reduce(NodeContext& n) {
 
 // Whole slices along an axis: the index is broadcast over the others.
 Value along(NodeContext& n, Value x, int64_t axis, Value at, Value shape) {
-  std::vector<int64_t> own(n.rank(x), 1);
-  own[static_cast<size_t>(axis)] = -1;
-  return n.broadcast(n.reshape(n.cast(at, ElementType::i64), own), shape);
+  return n.broadcast(n.reshape(n.cast(at, ElementType::i64), n.laid_along(axis, n.rank(x))), shape);
 }
-template <ScatterReduction reduction>
-Values index_write(NodeContext& n) {
-  const Value x = n.in("self"), source = n.in("source");
+// A scalar is a vector of one element.
+Value at_least_vector(NodeContext& n, const char* name) {
+  const Value v = n.in(name);
+  return n.rank(v) == 0 ? n.unsqueeze(v, {0}) : v;
+}
+Values written_along(NodeContext& n, ScatterReduction reduction, bool include_self) {
+  const Value x = at_least_vector(n, "self"), source = at_least_vector(n, "source");
   const int64_t axis = n.axis(n.i("dim"), x);
   Value updates = n.cast(source, x.element_type());
   if (n.has("alpha") && n.f("alpha", 1) != 1) updates = n(Multiply{}, updates, n.number("alpha", x.element_type()));
-  return {n(ScatterElementsUpdate{reduction}, x, along(n, x, axis, n.in("index"), n.shape_of(source)), updates,
-            n.int_constant(axis))};
+  const Value y = n(ScatterElementsUpdate{reduction, include_self}, x,
+                    along(n, x, axis, n.in("index"), n.shape_of(source)), updates, n.int_constant(axis));
+  return {n.rank(n.in("self")) == 0 ? n.squeeze(y, {0}) : y};
+}
+template <ScatterReduction reduction>
+Values index_write(NodeContext& n) {
+  return written_along(n, reduction, true);
 }
 Values index_fill(NodeContext& n) {
-  const Value x = n.in("self"), at = n.in("index");
+  const Value x = n.in("self"), at = at_least_vector(n, "index");
+  if (n.rank(x) == 0) return {n.reshape(n.number("value", x.element_type()), {})};
   const int64_t axis = n.axis(n.i("dim"), x);
   const Value sizes =
       n(ScatterUpdate{}, n.shape_of(x), n.ints_constant({axis}), n.shape_of(n.reshape(at, {-1})), n.int_constant(0));
@@ -286,25 +308,82 @@ Values triangle(NodeContext& n) {
   return {n(Select{}, kept, x, n.scalar_of(x.element_type(), 0))};
 }
 
-// Sums, means or maxima of bags of rows; every bag the same size, or bags by offsets.
+// Sums, means or maxima of bags of rows. A vector of indices has bags by offsets; a matrix is a bag a row.
 Values embedding_bag(NodeContext& n) {
-  const Value w = n.in("weight"), at = n.in("indices"), offsets = n.in("offsets");
+  const Value w = n.in("weight");
+  Value at = n.cast(n.in("indices"), ElementType::i64), offsets = n.cast(n.in("offsets"), ElementType::i64);
   const int64_t mode = n.i("mode", 0);
-  if (n.flag("include_last_offset", false) || mode == 2) n.refuse("with max or include_last_offset is not offered");
+  if (mode < 0 || mode > 2) n.fail("has an unknown mode");
   if (n.rank(at) != 1) n.refuse("wants a vector of indices");
+  Value bags = n.dims(offsets, 0, 1);
+  if (n.flag("include_last_offset", false)) {
+    bags = n(Subtract{}, bags, n.int_constant(1));
+    offsets = n.slice(offsets, 0, 0, -1);
+  }
   Value rows = n.gather(w, at, 0);
   if (n.has("per_sample_weights")) rows = n(Multiply{}, rows, n.unsqueeze(n.in("per_sample_weights"), {1}));
   // The bag of a position: how many bags begin at or before it, minus one.
   const Value position =
       n.unsqueeze(n(Range{ElementType::i64}, n.int_constant(0), n.dim(at, 0), n.int_constant(1)), {1});
-  const Value begun =
-      n.cast(n(LessEqual{}, n.unsqueeze(n.cast(offsets, ElementType::i64), {0}), position), ElementType::i64);
+  const Value begun = n.cast(n(LessEqual{}, n.unsqueeze(offsets, {0}), position), ElementType::i64);
   const Value bag = n(Subtract{}, n(ReduceSum{}, begun, n.ints_constant({1})), n.int_constant(1));
-  const Value shape = n.concat({n.dims(offsets, 0, 1), n.dims(w, 1, 2)}, 0);
-  const Value zeros = n.filled(shape, n.like(w, 0));
-  const Value index = n.broadcast(n.unsqueeze(bag, {1}), n.shape_of(rows));
-  const ScatterReduction r = mode == 1 ? ScatterReduction::mean : ScatterReduction::sum;
-  return {n(ScatterElementsUpdate{r, mode != 1}, zeros, index, rows, n.int_constant(0))};
+  Value kept = n.filled(n.shape_of(bag), n.like(w, 1));
+  if (const int64_t none = n.i("padding_idx", -1); none >= 0) {
+    kept = n(Select{}, n(Equal{}, at, n.int_constant(none)), n.like(w, 0), kept);
+    if (mode != 2) rows = n(Multiply{}, rows, n.unsqueeze(kept, {1}));
+  }
+  const Value shape = n.concat({bags, n.dims(w, 1, 2)}, 0);
+  const Value zero = n.like(w, 0), index = n.broadcast(n.unsqueeze(bag, {1}), n.shape_of(rows));
+  const Value counts =
+      n(ScatterElementsUpdate{ScatterReduction::sum}, n.filled(bags, zero), bag, kept, n.int_constant(0));
+  const Value some = n.unsqueeze(n(Greater{}, counts, zero), {1});
+  if (mode == 2) {
+    const Value least = n.like(w, -std::numeric_limits<double>::infinity());
+    rows = n(Select{}, n.unsqueeze(n(Equal{}, kept, zero), {1}), least, rows);
+    const Value y =
+        n(ScatterElementsUpdate{ScatterReduction::max}, n.filled(shape, least), index, rows, n.int_constant(0));
+    return {n(Select{}, some, y, zero)};
+  }
+  const Value sum =
+      n(ScatterElementsUpdate{ScatterReduction::sum}, n.filled(shape, zero), index, rows, n.int_constant(0));
+  if (mode == 0) return {sum};
+  return {n(Divide{}, sum, n(Maximum{}, n.unsqueeze(counts, {1}), n.like(w, 1)))};
+}
+
+// One element for each index: x.flatten()[index] = source.
+Values put(NodeContext& n) {
+  const Value x = n.in("self");
+  const ScatterReduction r = n.flag("accumulate", false) ? ScatterReduction::sum : ScatterReduction::none;
+  const Value source = n.reshape(n.cast(n.in("source"), x.element_type()), {-1});
+  const Value y = n(ScatterElementsUpdate{r}, n.reshape(x, {-1}),
+                    n.reshape(n.cast(n.in("index"), ElementType::i64), {-1}), source, n.int_constant(0));
+  return {n.reshape_to(y, n.shape_of(x))};
+}
+Values index_reduce(NodeContext& n) {
+  return written_along(n, reduction_named(n, n.s("reduce", "sum")), n.flag("include_self", true));
+}
+Values diagonal_scatter(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t a = n.axis(n.i("dim1", 0), x), c = n.axis(n.i("dim2", 1), x), offset = n.i("offset", 0);
+  if (a == c) n.fail("has wrong axes");
+  // The diagonal as the last axis, spread over both, and chosen where it lies.
+  const auto r = static_cast<int64_t>(n.rank(x));
+  const auto numbers = [&](int64_t axis) { return n.reshape(n.range(n.dim(x, axis)), n.laid_along(axis, n.rank(x))); };
+  const Value row = numbers(a), column = numbers(c);
+  const Value own = n(Equal{}, n(Add{}, row, n.int_constant(offset)), column);
+  const Value src = n.cast(n.in("src"), x.element_type());
+  // Along `a` the vector starts at row max(0, -offset); rows without a diagonal element take any.
+  const Value place = n(Subtract{}, n.range(n.dim(x, a)), n.int_constant(offset < 0 ? -offset : 0));
+  const Value last = n(Subtract{}, n.dim(src, r - 2), n.int_constant(1));
+  const Value at = n(Minimum{}, n(Maximum{}, place, n.int_constant(0)), last);
+  const Value spread = n.gather(src, at, r - 2);  // [other axes..., rows]
+  std::vector<int64_t> order;
+  int64_t next = 0;
+  for (int64_t k = 0; k < r; ++k) {
+    if (k == c) continue;
+    order.push_back(k == a ? r - 2 : next++);
+  }
+  return {n(Select{}, own, n.unsqueeze(n.transpose(spread, order), {c}), x)};
 }
 
 constexpr OperatorRow rows[] = {
@@ -312,6 +391,7 @@ constexpr OperatorRow rows[] = {
     {"_embedding_bag_forward_only", embedding_bag},
     {"_unsafe_index", index},
     {"_unsafe_index_put", index_put},
+    {"diagonal_scatter", diagonal_scatter},
     {"embedding", embedding},
     {"embedding_bag", embedding_bag},
     {"gather", gather},
@@ -320,10 +400,12 @@ constexpr OperatorRow rows[] = {
     {"index_copy", index_write<ScatterReduction::none>},
     {"index_fill", index_fill},
     {"index_put", index_put},
+    {"index_reduce", index_reduce},
     {"index_select", index_select},
     {"masked_fill", masked_fill},
     {"masked_scatter", masked_scatter},
     {"one_hot", one_hot},
+    {"put", put},
     {"scatter", scatter},
     {"scatter_add", scatter_add},
     {"scatter_reduce", scatter_reduce},

@@ -3,6 +3,7 @@
 
 #include "formats/pytorch/mapping.hpp"
 #include "ops/basic.hpp"
+#include "ops/binary.hpp"
 #include "ops/movement.hpp"
 
 namespace hone::pytorch {
@@ -81,6 +82,17 @@ Values tensor_split(NodeContext& n) {
   const Value x = n.in("self");
   const int64_t axis = n.axis(n.i("dim", 0), x);
   const size_t parts = listed_outputs(n);
+  if (n.has("tensor_indices_or_sections") && n.rank(n.in("tensor_indices_or_sections")) > 0) {
+    Values out;
+    const Value at = n.cast(n.in("tensor_indices_or_sections"), ElementType::i64), one = n.int_constant(1);
+    Value begin = n.int_constant(0);
+    for (size_t k = 0; k < parts; ++k) {
+      const Value end = k + 1 < parts ? n.gather(at, n.int_constant(static_cast<int64_t>(k)), 0) : n.dim(x, axis);
+      out.push_back(n.slice(x, axis, begin, end, one));
+      begin = end;
+    }
+    return out;
+  }
   if (n.has("indices")) {
     const auto at = n.ints("indices");
     std::vector<int64_t> lengths;
@@ -102,12 +114,108 @@ Values unbind(NodeContext& n) {
   return out;
 }
 
+Values column_stack(NodeContext& n) {
+  Values in = n.tensors("tensors");
+  for (Value& v : in) {
+    if (n.rank(v) == 0) v = n.reshape(v, {1});
+    if (n.rank(v) == 1) v = n.unsqueeze(v, {1});
+  }
+  return {n.concat(in, 1)};
+}
+Values depth_stack(NodeContext& n) {
+  Values in = n.tensors("tensors");
+  for (Value& v : in) {
+    if (n.rank(v) == 0) v = n.reshape(v, {1});
+    if (n.rank(v) == 1) v = n.unsqueeze(v, {0});
+    if (n.rank(v) == 2) v = n.unsqueeze(v, {2});
+  }
+  return {n.concat(in, 2)};
+}
+// A number of parts, or where to cut; of vectors along their one axis.
+template <int64_t wanted>
+Values split_along(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t axis = wanted == 1 && n.rank(x) == 1 ? 0 : n.axis(wanted, x);
+  if (n.has("indices")) {
+    const auto at = n.ints("indices");
+    std::vector<int64_t> lengths;
+    for (size_t k = 0; k < at.size(); ++k) lengths.push_back(at[k] - (k ? at[k - 1] : 0));
+    lengths.push_back(-1);
+    return split_lengths(n, x, axis, lengths);
+  }
+  return n.all(Split{n.i("sections")}, {x, n.int_constant(axis)});
+}
+// Every choice of one element of each vector, the last one changing fastest.
+Values cartesian_product(NodeContext& n) {
+  const Values in = n.tensors("tensors");
+  if (in.size() == 1) return {in[0]};
+  Values lengths;
+  for (const Value& v : in) lengths.push_back(n.shape_of(v));
+  const Value shape = n.concat(lengths, 0);
+  Values columns;
+  for (size_t k = 0; k < in.size(); ++k) {
+    const Value v = n.reshape(in[k], n.laid_along(static_cast<int64_t>(k), in.size()));
+    columns.push_back(n.reshape(n.broadcast(v, shape), {-1, 1}));
+  }
+  return {n.concat(columns, 1)};
+}
+Values combinations(NodeContext& n) {
+  const Value x = n.in("self");
+  const int64_t length = x.shape()[0].get_length(), r = n.i("r", 2);
+  const bool repeated = n.flag("with_replacement", false);
+  if (r < 1 || r > 8 || length > 4096) n.refuse("of that size is not offered");
+  std::vector<int64_t> at, now;
+  const auto choose = [&](auto&& self, int64_t from) -> void {
+    if (static_cast<int64_t>(now.size()) == r) {
+      at.insert(at.end(), now.begin(), now.end());
+      if (at.size() > 1 << 22) n.refuse("of that size is not offered");
+      return;
+    }
+    for (int64_t k = from; k < length; ++k) {
+      now.push_back(k);
+      self(self, repeated ? k : k + 1);
+      now.pop_back();
+    }
+  };
+  choose(choose, 0);
+  const int64_t rows = static_cast<int64_t>(at.size()) / r;
+  return {n.gather(x, n.reshape(n.ints_constant(at), {rows, r}), 0)};
+}
+// Sequences of different lengths as rows, padded behind or, with padding_side "left", in front.
+Values pad_sequence(NodeContext& n) {
+  Values in = n.tensors("sequences");
+  if (in.empty()) n.fail("wants tensors");
+  Value longest = n.dim(in[0], 0);
+  for (const Value& v : in) longest = n(Maximum{}, longest, n.dim(v, 0));
+  const bool left = n.s("padding_side", "right") == "left";
+  const int64_t axis = n.flag("batch_first", false) ? 0 : 1;
+  for (Value& v : in) {
+    const Value more = n.reshape(n(Subtract{}, longest, n.dim(v, 0)), {1});
+    const Value none = n.ints_constant(std::vector<int64_t>(n.rank(v), 0));
+    Values parts{more};
+    if (n.rank(v) > 1) parts.push_back(n.ints_constant(std::vector<int64_t>(n.rank(v) - 1, 0)));
+    const Value pads = parts.size() == 1 ? parts[0] : n.concat(parts, 0);
+    v = n.unsqueeze(
+        n(Pad{PadMode::constant}, v, left ? pads : none, left ? none : pads, n.like(v, n.f("padding_value", 0))),
+        {axis});
+  }
+  return {in.size() == 1 ? in[0] : n.concat(in, axis)};
+}
+
 constexpr OperatorRow rows[] = {
+    {"cartesian_prod", cartesian_product},
     {"cat", cat},
     {"chunk", chunk},
+    {"column_stack", column_stack},
+    {"combinations", combinations},
     {"concat", cat},
     {"concatenate", cat},
+    {"dsplit", split_along<2>},
+    {"dstack", depth_stack},
+    {"hsplit", split_along<1>},
     {"hstack", stack_along<true>},
+    {"pad_sequence", pad_sequence},
+    {"row_stack", stack_along<false>},
     {"split", split},
     {"split_copy", split},
     {"split_with_sizes", split},
@@ -119,6 +227,7 @@ constexpr OperatorRow rows[] = {
     {"unsafe_chunk", chunk},
     {"unsafe_split", split},
     {"unsafe_split_with_sizes", split},
+    {"vsplit", split_along<0>},
     {"vstack", stack_along<false>},
 };
 

@@ -105,6 +105,16 @@ Values bilinear(NodeContext& n) {
   const Value y = n.all(Einsum{"...i,oij,...j->...o"}, {n.in("input1"), w, n.in("input2")})[0];
   return {n.has("bias") ? n(Add{}, y, n.in("bias")) : y};
 }
+// The decomposed form: the product of three tensors with new axes, summed over some.
+Values trilinear(NodeContext& n) {
+  const auto operand = [&](const char* name, const char* axes) {
+    const auto at = n.ints(axes);
+    return at.empty() ? n.in(name) : n.unsqueeze(n.in(name), at);
+  };
+  const Value y =
+      n(Multiply{}, n(Multiply{}, operand("i1", "expand1"), operand("i2", "expand2")), operand("i3", "expand3"));
+  return {n(ReduceSum{}, y, n.ints_constant(n.axes(n.ints("sumdim"), y)))};
+}
 // Both operands in the type of the result.
 Value product(NodeContext& n, const char* a, const char* b) {
   const ElementType t = n.out_type(0, n.promoted(a, b));
@@ -287,6 +297,7 @@ Values affine_grid(NodeContext& n) {
 
 constexpr OperatorRow rows[] = {
     {"_convolution", convolution},
+    {"_trilinear", trilinear},
     {"_upsample_bicubic2d_aa", upsample},
     {"_upsample_bilinear2d_aa", upsample},
     {"_upsample_nearest_exact1d", upsample},

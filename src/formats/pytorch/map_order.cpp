@@ -1,4 +1,6 @@
 // Sorting and searching.
+#include <limits>
+
 #include "formats/pytorch/mapping.hpp"
 #include "ops/arrays.hpp"
 #include "ops/basic.hpp"
@@ -7,6 +9,7 @@
 #include "ops/movement.hpp"
 #include "ops/reduce.hpp"
 #include "ops/search.hpp"
+#include "ops/unary.hpp"
 
 namespace hone::pytorch {
 namespace {
@@ -120,15 +123,134 @@ Values unique(NodeContext& n) {
   return {out[0], inverse, out[3]};
 }
 
+// As many positions as asked for; those beyond the last are filled up.
+Values nonzero_static(NodeContext& n) {
+  const Value x = n.in("self"), found = n.transpose(n(NonZero{ElementType::i64}, x), {1, 0});
+  const Value size = n.reshape(n.size("size"), {1}), rank = n.int_constant(static_cast<int64_t>(n.rank(x)));
+  const Value filler = n.filled(n.concat({size, n.reshape(rank, {1})}, 0), n.int_constant(n.i("fill_value", -1)));
+  return {n.slice(n.concat({found, filler}, 0), 0, n.int_constant(0), n.reshape(size, {}), n.int_constant(1))};
+}
+Values sort_first(NodeContext& n) {
+  const Value x = n.in("self");
+  if (n.rank(x) == 0) return {x};
+  return {top(n, x, 0, false, n.dim(x, 0))[0]};
+}
+// NaN sorts behind everything, so that the numbers of a line come first.
+Values median_of_numbers(NodeContext& n) {
+  Value x = n.in("self");
+  const bool all = !n.has("dim");
+  if (all) x = n.reshape(x, {-1});
+  if (!is_float(x.element_type())) return median(n);
+  if (n.rank(x) == 0) return {x, n.int_constant(0)};
+  const int64_t axis = all ? 0 : n.axis(n.i("dim"), x);
+  const Value nan = n(IsNaN{}, x), infinity = n.like(x, std::numeric_limits<double>::infinity());
+  const Values sorted = top(n, n(Select{}, nan, infinity, x), axis, false, n.dim(x, axis));
+  const Value numbers = n(ReduceSum{true}, n.cast(n(LogicalNot{}, nan), ElementType::i64), n.ints_constant({axis}));
+  const Value last = n(Subtract{}, n(Maximum{}, numbers, n.int_constant(1)), n.int_constant(1));
+  const Value at = n(Divide{}, last, n.int_constant(2));
+  Value value = n(GatherElements{axis}, sorted[0], at);
+  value =
+      n(Select{}, n(Equal{}, numbers, n.int_constant(0)), n.like(x, std::numeric_limits<double>::quiet_NaN()), value);
+  Values out{value, n(GatherElements{axis}, sorted[1], at)};
+  if (all || !n.flag("keepdim", false)) {
+    for (Value& v : out) v = n.squeeze(v, {axis});
+  }
+  if (all) out.resize(1);
+  return out;
+}
+// The smallest of the most frequent elements, and the last place of it.
+Values mode(NodeContext& n) {
+  const Value x = n.in("self");
+  if (n.rank(x) == 0) return {x, n.int_constant(0)};
+  const int64_t axis = n.axis(n.i("dim", -1), x);
+  const auto r = static_cast<int64_t>(n.rank(x));
+  const Value same = n(Equal{}, n.unsqueeze(x, {axis + 1}), n.unsqueeze(x, {axis}));
+  const Value count = n(ReduceSum{}, n.cast(same, ElementType::i64), n.ints_constant({axis + 1}));
+  const Value most = n(ReduceMax{true}, count, n.ints_constant({axis}));
+  const Values sorted = top(n, x, axis, false, n.dim(x, axis));
+  const Value frequent = n.cast(n(Equal{}, n(GatherElements{axis}, count, sorted[1]), most), ElementType::i32);
+  const Value first = top(n, frequent, axis, true, n.int_constant(1))[1];
+  const Value value = n(GatherElements{axis}, sorted[0], first);
+  // The last place.
+  const Value numbers =
+      n.broadcast(n.reshape(n.range(n.dim(x, axis)), n.laid_along(axis, static_cast<size_t>(r))), n.shape_of(x));
+  const Value at =
+      n(ReduceMax{true}, n(Select{}, n(Equal{}, x, value), numbers, n.int_constant(-1)), n.ints_constant({axis}));
+  if (n.flag("keepdim", false)) return {value, at};
+  return {n.squeeze(value, {axis}), n.squeeze(at, {axis})};
+}
+// Between the two elements of the sorted line that the quantile lies between. A line with NaN gives NaN; `skip` counts
+// the numbers alone.
+template <bool skip>
+Values quantile(NodeContext& n) {
+  Value x = n.in("self");
+  const ElementType t = x.element_type();
+  const bool all = !n.has("dim"), keep = n.flag("keepdim", false);
+  const size_t rank = n.rank(x);
+  if (all || rank == 0) x = n.reshape(x, {-1});
+  const int64_t axis = all || rank == 0 ? 0 : n.axis(n.i("dim"), x);
+  // Quantiles along a new last axis of the sorted lines.
+  const auto r = static_cast<int64_t>(n.rank(x));
+  std::vector<int64_t> order;
+  for (int64_t k = 0; k < r; ++k) {
+    if (k != axis) order.push_back(k);
+  }
+  order.push_back(axis);
+  x = n.transpose(x, order);
+  const Value q = n.number("q", t);
+  const bool scalar = n.rank(q) == 0;
+  const Value wanted = n.reshape(q, {-1}), last_axis = n.ints_constant({r - 1});
+  const Value nan = n(IsNaN{}, x), infinity = n.like(x, std::numeric_limits<double>::infinity());
+  const Value sorted = top(n, n(Select{}, nan, infinity, x), r - 1, false, n.dim(x, r - 1))[0];
+  const Value numbers = n(ReduceSum{true}, n.cast(n(LogicalNot{}, nan), t), last_axis);
+  const Value length = skip ? numbers : n.cast(n.dim(x, r - 1), t);
+  const Value place = n(Multiply{}, wanted, n(Maximum{}, n(Subtract{}, length, n.like(x, 1)), n.like(x, 0)));
+  const std::string how = n.s("interpolation", "linear");
+  Value low = n(Floor{}, place), high = n(Ceiling{}, place), part = n(Subtract{}, place, low);
+  if (how == "lower") high = low;
+  if (how == "higher") low = high;
+  if (how == "nearest") low = high = n(Round{}, place);
+  if (how == "midpoint") part = n.like(x, 0.5);
+  const Value shape = n.concat({n.dims(x, 0, r - 1), n.shape_of(wanted)}, 0);
+  const auto at = [&](Value v) {
+    return n(GatherElements{r - 1}, sorted,
+             n.broadcast(n.cast(v, ElementType::i64), r > 1 ? shape : n.shape_of(wanted)));
+  };
+  const Value a = at(low), b = at(high);
+  Value y = n(Select{}, n(Equal{}, a, b), a, n(Add{}, a, n(Multiply{}, part, n(Subtract{}, b, a))));
+  const Value none = skip ? n(Equal{}, numbers, n.like(x, 0)) : n(ReduceLogicalOr{true}, nan, last_axis);
+  y = n(Select{}, none, n.like(x, std::numeric_limits<double>::quiet_NaN()), y);
+  // The quantiles come first.
+  std::vector<int64_t> front{r - 1};
+  for (int64_t k = 0; k < r - 1; ++k) front.push_back(k);
+  y = n.transpose(y, front);
+  if (keep && all)
+    y = n.reshape(y, [&] {
+      std::vector<int64_t> ones(rank + 1, 1);
+      ones[0] = -1;
+      return ones;
+    }());
+  else if (keep && rank > 0)
+    y = n.unsqueeze(y, {axis + 1});
+  return {scalar ? n.squeeze(y, {0}) : y};
+}
+
 constexpr OperatorRow rows[] = {
     {"_unique2", unique},
     {"argsort", argsort},
+    {"argwhere", nonzero},
     {"bucketize", bucketize},
     {"kthvalue", kth_value},
     {"masked_select", masked_select},
     {"median", median},
+    {"mode", mode},
+    {"msort", sort_first},
+    {"nanmedian", median_of_numbers},
+    {"nanquantile", quantile<true>},
     {"nonzero", nonzero},
     {"nonzero_numpy", nonzero_by_axis},
+    {"nonzero_static", nonzero_static},
+    {"quantile", quantile<false>},
     {"searchsorted", search_sorted},
     {"sort", sort},
     {"topk", topk},

@@ -3,6 +3,7 @@
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/blocks.hpp"
+#include "ops/indexing.hpp"
 #include "ops/movement.hpp"
 #include "ops/pooling.hpp"
 #include "ops/reduce.hpp"
@@ -49,6 +50,31 @@ Values max_pool(NodeContext& n) {
     return out;
   });
 }
+// Sums of windows over a divisor of their own. Pads become zeros of the picture, so that every window is whole.
+Value sum_pool(NodeContext& n, Value x, AvgPool op) {
+  const size_t spatial = op.kernel.size();
+  std::vector<int64_t> begin(spatial + 2, 0), end(spatial + 2, 0);
+  double elements = 1;
+  for (size_t k = 0; k < spatial; ++k) {
+    begin[k + 2] = end[k + 2] = op.pads_begin[k];
+    elements *= static_cast<double>(op.kernel[k]);
+    if (op.rounding_type == RoundingType::floor) continue;
+    const Dimension d = x.shape()[k + 2];
+    if (d.is_dynamic()) n.refuse("with divisor_override and ceil_mode needs static sizes");
+    if (op.strides[k] < 1) n.fail("has a wrong stride");
+    const int64_t length = d.get_length() + 2 * op.pads_begin[k], room = length - op.kernel[k];
+    int64_t windows = (room + op.strides[k] - 1) / op.strides[k] + 1;
+    // The last window begins inside of the picture or its left pad.
+    if ((windows - 1) * op.strides[k] >= d.get_length() + op.pads_begin[k]) --windows;
+    end[k + 2] += std::max<int64_t>(0, (windows - 1) * op.strides[k] + op.kernel[k] - length);
+  }
+  x = n(Pad{PadMode::constant}, x, n.ints_constant(begin), n.ints_constant(end), n.like(x, 0));
+  op.rounding_type = RoundingType::floor;
+  op.exclude_pad = false;
+  op.pads_begin = op.pads_end = std::vector<int64_t>(spatial, 0);
+  const Value y = n(op, x);
+  return n(Multiply{}, y, n.like(y, elements / static_cast<double>(n.i("divisor_override"))));
+}
 Values average_pool(NodeContext& n) {
   const size_t spatial = spatial_of(n);
   AvgPool op;
@@ -57,18 +83,8 @@ Values average_pool(NodeContext& n) {
   op.pads_begin = op.pads_end = per_axis(n, "padding", spatial, {0});
   op.exclude_pad = !n.flag("count_include_pad", true);
   op.rounding_type = n.flag("ceil_mode", false) ? RoundingType::ceil_torch : RoundingType::floor;
-  double scale = 1;
-  if (n.has("divisor_override")) {
-    int64_t elements = 1;
-    for (int64_t k : op.kernel) elements *= k;
-    if (op.rounding_type != RoundingType::floor || op.exclude_pad)
-      n.refuse("with divisor_override wants ceil_mode off and pads counted");
-    scale = static_cast<double>(elements) / static_cast<double>(n.i("divisor_override"));
-  }
-  return batched(n, spatial, [&](Value x) -> Values {
-    const Value y = n(op, x);
-    return {scale == 1 ? y : n(Multiply{}, y, n.like(y, scale))};
-  });
+  if (n.has("divisor_override")) return batched(n, spatial, [&](Value x) -> Values { return {sum_pool(n, x, op)}; });
+  return batched(n, spatial, [&](Value x) -> Values { return {n(op, x)}; });
 }
 
 template <bool largest>
@@ -131,6 +147,24 @@ Values unfold(NodeContext& n) {
   return {n.reshape_to(y, shape)};
 }
 
+// Elements at the places, among the spatial axes of the output, where pooling found them.
+Values max_unpool(NodeContext& n) {
+  const size_t spatial = n.op().ends_with("3d") ? 3 : 2;
+  Value x = n.in("self"), at = n.cast(n.in("indices"), ElementType::i64);
+  const bool single = n.rank(x) == spatial + 1;
+  if (single) {
+    x = n.unsqueeze(x, {0});
+    at = n.unsqueeze(at, {0});
+  }
+  const Value size = n.sizes("output_size"), lead = n.dims(x, 0, 2);
+  const Value flat = n.concat({lead, n(ReduceProd{true}, size, n.ints_constant({0}))}, 0);
+  const Value columns = n.concat({lead, n.ints_constant({-1})}, 0);
+  const Value y = n(ScatterElementsUpdate{}, n.filled(flat, n.like(x, 0)), n.reshape_to(at, columns),
+                    n.reshape_to(x, columns), n.int_constant(2));
+  const Value shaped = n.reshape_to(y, n.concat({lead, size}, 0));
+  return {single ? n.squeeze(shaped, {0}) : shaped};
+}
+
 constexpr OperatorRow rows[] = {
     {"_adaptive_avg_pool2d", adaptive_pool<false>},
     {"_adaptive_avg_pool3d", adaptive_pool<false>},
@@ -151,6 +185,8 @@ constexpr OperatorRow rows[] = {
     {"max_pool2d_with_indices", max_pool},
     {"max_pool3d", max_pool},
     {"max_pool3d_with_indices", max_pool},
+    {"max_unpool2d", max_unpool},
+    {"max_unpool3d", max_unpool},
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
 // LSTM, GRU, RNN: layers of sequences, with the gates of PyTorch in Hone's order.
 #include "formats/pytorch/mapping.hpp"
+#include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/control.hpp"
+#include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/recurrent.hpp"
 
@@ -30,6 +33,58 @@ constexpr int64_t blocks_of<LSTMSequence> = 4;
 template <>
 constexpr int64_t blocks_of<GRUSequence> = 3;
 
+// An LSTM whose output is a projection of its state: c [N, H], h = W_hr (o tanh(c)) [N, P]. x is [N, T, I]; h and c as
+// they were before the first step. Outputs: [N, T, P], last h, last c.
+Values projected_lstm(NodeContext& n, Value x, Value h, Value c, const Values& w, bool biased, bool backward) {
+  const Value recurrent = w[1], projection = w.back();
+  Value gates = n(MatMul{false, true}, n.transpose(x, {1, 0, 2}), w[0]);  // [T, N, 4 H] of the inputs alone
+  if (biased) gates = n(Add{}, gates, n(Add{}, w[2], w[3]));
+  if (backward) gates = n(Reverse{{0}}, gates);
+  auto region = std::make_shared<Graph>();
+  Builder b(*region);
+  const Value step = b.parameter(Type(ElementType::i64, PartialShape(Shape{})));
+  b.parameter(Type(ElementType::boolean, PartialShape(Shape{})));
+  const Value h0 = b.parameter(h.type()), c0 = b.parameter(c.type()), all = b.parameter(gates.type()),
+              r = b.parameter(recurrent.type()), p = b.parameter(projection.type());
+  Emitter e(b);
+  const Value sum = e(Add{}, e.gather(all, step, 0), e(MatMul{false, true}, h0, r));
+  const Values part = e.all(Split{4}, {sum, e.int_constant(1)});  // i, f, g, o
+  const Value c1 =
+      e(Add{}, e(Multiply{}, e(Sigmoid{}, part[1]), c0), e(Multiply{}, e(Sigmoid{}, part[0]), e(Tanh{}, part[2])));
+  const Value h1 = e(MatMul{false, true}, e(Multiply{}, e(Sigmoid{}, part[3]), e(Tanh{}, c1)), p);
+  for (const Value& v : {b.scalar<bool>(true), h1, c1, h1}) b.result(v);
+  Loop op;
+  op.num_carried = 2;
+  op.scan_outputs = {-1};
+  const Values out = n.all(op, {n.dim(gates, 0), n.b.scalar<bool>(true), h, c, gates, recurrent, projection}, {region});
+  const Value y = backward ? n(Reverse{{0}}, out[2]) : out[2];
+  return {n.transpose(y, {1, 0, 2}), out[0], out[1]};
+}
+Values projected_sequence(NodeContext& n, Value x, bool batch_first) {
+  const Values weights = n.tensors("params"), initial = n.tensors("hx");
+  const bool biased = n.flag("has_biases", true);
+  const int64_t layers = n.i("num_layers", 1), directions = n.flag("bidirectional", false) ? 2 : 1;
+  const size_t each = biased ? 5 : 3;
+  if (initial.size() != 2) n.fail("has a wrong number of states");
+  Values last_h, last_c;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    Values y;
+    for (int64_t d = 0; d < directions; ++d) {
+      const int64_t k = layer * directions + d;
+      const auto first = weights.begin() + k * static_cast<int64_t>(each);
+      const auto state = [&](Value all) { return n.squeeze(n.slice(all, 0, k, k + 1), {0}); };
+      const Values out = projected_lstm(n, x, state(initial[0]), state(initial[1]),
+                                        Values(first, first + static_cast<int64_t>(each)), biased, d == 1);
+      y.push_back(out[0]);
+      last_h.push_back(n.unsqueeze(out[1], {0}));
+      last_c.push_back(n.unsqueeze(out[2], {0}));
+    }
+    x = y.size() == 1 ? y[0] : n.concat(y, 2);
+  }
+  const auto stacked = [&](const Values& v) { return v.size() == 1 ? v[0] : n.concat(v, 0); };
+  return {batch_first ? x : n.transpose(x, {1, 0, 2}), stacked(last_h), stacked(last_c)};
+}
+
 template <class Op>
 Values sequence(NodeContext& n, Op op) {
   constexpr int64_t blocks = blocks_of<Op>;
@@ -41,10 +96,12 @@ Values sequence(NodeContext& n, Op op) {
   const bool biased = n.flag("has_biases", true), batch_first = n.flag("batch_first", false);
   const int64_t layers = n.i("num_layers", 1), directions = n.flag("bidirectional", false) ? 2 : 1;
   const size_t each = biased ? 4 : 2;
-  if (layers < 1 || layers > 4096 || weights.size() != static_cast<size_t>(layers * directions) * each)
-    n.refuse("with a projection is not offered");
+  if (layers < 1 || layers > 4096) n.fail("has a wrong number of layers");
   Value x = n.in("input");
   if (!batch_first) x = n.transpose(x, {1, 0, 2});
+  if (cell && weights.size() == static_cast<size_t>(layers * directions) * (each + 1))
+    return projected_sequence(n, x, batch_first);
+  if (weights.size() != static_cast<size_t>(layers * directions) * each) n.fail("has a wrong number of weights");
   Values initial;  // states [layers * directions, N, H]
   if (cell)
     initial = n.tensors("hx");

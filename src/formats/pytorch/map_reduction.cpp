@@ -141,9 +141,11 @@ Values log_sum_exp(NodeContext& n) {
 Values norm(NodeContext& n) {
   Value x = n.in("self");
   x = n.cast(x, n.type("dtype").value_or(n.out_type(0, x.element_type())));
-  if (n.op() == "linalg_norm" && n.has("ord") && (n.ints("dim").size() == 2 || (!n.has("dim") && n.rank(x) > 1)))
-    n.refuse("of matrices is not offered");
+  if (n.op() == "linalg_norm" && n.has("ord") && (n.ints("dim").size() == 2 || (!n.has("dim") && n.rank(x) == 2)))
+    return matrix_norm(n);
+  if (n.has("p") && n.argument("p")->kind == Argument::Kind::text) return matrix_norm(n);
   const double p = n.f(n.has("ord") ? "ord" : "p", 2);
+  if (n.rank(x) == 0 && p != 0) return {n(Abs{}, x)};
   if (p == 2) return {reduced<ReduceL2>(n, x)};
   if (p == 1) return {reduced<ReduceL1>(n, x)};
   const Value a = n(Abs{}, x);
@@ -179,8 +181,11 @@ Values distances(NodeContext& n) {
   return {n(Power{}, sum, n.like(sum, 1 / p))};
 }
 Values cosine_similarity(NodeContext& n) {
-  const Value a = n.in("x1"), b = n.in("x2");
-  const int64_t axis = n.axis(n.i("dim", 1), a);
+  Value a = n.in("x1"), b = n.in("x2");
+  const bool scalar = n.rank(a) == 0 && n.rank(b) == 0;
+  if (n.rank(a) == 0) a = n.unsqueeze(a, {0});
+  if (n.rank(b) == 0) b = n.unsqueeze(b, {0});
+  const int64_t axis = scalar ? 0 : n.axis(n.i("dim", 1), n.rank(a) >= n.rank(b) ? a : b);
   const Value list = n.ints_constant({axis}), eps = n.like(a, n.f("eps", 1e-8));
   const Value la = n(Maximum{}, n(ReduceL2{true}, a, list), eps), lb = n(Maximum{}, n(ReduceL2{true}, b, list), eps);
   return {n(ReduceSum{}, n(Multiply{}, n(Divide{}, a, la), n(Divide{}, b, lb)), list)};
@@ -215,28 +220,6 @@ Values cross(NodeContext& n) {
   };
   return {n(Subtract{}, n(Multiply{}, turned(a, 1), turned(b, 2)), n(Multiply{}, turned(a, 2), turned(b, 1)))};
 }
-Values log_cumulative_sum(NodeContext& n) {
-  const Value x = n.in("self");
-  const int64_t axis = n.axis(n.i("dim"), x);
-  const Value high = n(ReduceMax{true}, x, n.ints_constant({axis}));
-  return {n(Add{}, n(Log{}, n(CumSum{}, n(Exp{}, n(Subtract{}, x, high)), n.int_constant(axis))), high)};
-}
-// Losses: 0 leaves the elements, 1 takes their mean, 2 their sum.
-Values loss(NodeContext& n, Value each) {
-  const int64_t how = n.i("reduction", 1);
-  if (how == 0) return {each};
-  std::vector<int64_t> all;
-  for (size_t k = 0; k < n.rank(each); ++k) all.push_back(static_cast<int64_t>(k));
-  if (all.empty()) return {each};
-  return {how == 1 ? n(ReduceMean{}, each, n.ints_constant(all)) : n(ReduceSum{}, each, n.ints_constant(all))};
-}
-Values squared_loss(NodeContext& n) {
-  return loss(n, n(SquaredDifference{}, n.in("self"), n.in("target")));
-}
-Values absolute_loss(NodeContext& n) {
-  return loss(n, n(Abs{}, n(Subtract{}, n.in("self"), n.in("target"))));
-}
-
 constexpr OperatorRow rows[] = {
     {"_cdist_forward", distances},
     {"all", logical_reduction<ReduceLogicalAnd>},
@@ -251,16 +234,13 @@ constexpr OperatorRow rows[] = {
     {"count_nonzero", count_nonzero},
     {"cross", cross},
     {"cumsum", cumulative_sum},
-    {"l1_loss", absolute_loss},
     {"linalg_cross", cross},
     {"linalg_norm", norm},
     {"linalg_vector_norm", norm},
-    {"logcumsumexp", log_cumulative_sum},
     {"logsumexp", log_sum_exp},
     {"max", max_or_min<ReduceMax, Maximum, TopKMode::max>},
     {"mean", mean},
     {"min", max_or_min<ReduceMin, Minimum, TopKMode::min>},
-    {"mse_loss", squared_loss},
     {"nanmean", nan_mean},
     {"nansum", nan_sum},
     {"norm", norm},

@@ -10,6 +10,8 @@
 #include "ops/blocks.hpp"
 #include "ops/indexing.hpp"
 #include "ops/movement.hpp"
+#include "ops/reduce.hpp"
+#include "ops/search.hpp"
 
 namespace hone::pytorch {
 namespace {
@@ -97,6 +99,7 @@ Values move_axes(NodeContext& n) {
   const Value x = n.in("self");
   const auto from = n.axes(n.ints("source"), x), to = n.axes(n.ints("destination"), x);
   if (from.size() != to.size()) n.fail("source and destination differ in number");
+  if (n.rank(x) == 0) return {x};
   std::vector<int64_t> order(n.rank(x), -1), rest;
   for (size_t k = 0; k < from.size(); ++k) order[static_cast<size_t>(to[k])] = from[k];
   for (int64_t k = 0; k < std::ssize(order); ++k) {
@@ -130,8 +133,20 @@ Values repeat(NodeContext& n) {
   return {n.rank(x) == 0 ? x : n(Tile{}, x, n.sizes(name))};
 }
 Values repeat_interleave(NodeContext& n) {
-  Value x = n.in("self");
-  if (n.is_tensor("repeats")) n.refuse("with a tensor of repeats is not offered");
+  Value x = n.in(n.has("self") ? "self" : "repeats");
+  if (n.is_tensor("repeats")) {
+    // The element that a position of the result comes from: how many elements end at or before it.
+    const bool with_data = n.has("self") && n.has("repeats") && n.is_tensor("self");
+    const Value counts = n.cast(n.in("repeats"), ElementType::i64);
+    const bool whole = !with_data || !n.has("dim");
+    const Value data = whole && with_data ? n.reshape(x, {-1}) : x;
+    const int64_t along = whole ? 0 : n.axis(n.i("dim"), x);
+    const Value length = with_data ? n.dim(data, along) : n.dim(counts, 0);
+    const Value each = n(Broadcast{BroadcastMode::bidirectional}, n.reshape(counts, {-1}), n.reshape(length, {1}));
+    const Value ends = n(CumSum{}, each, n.int_constant(0)), total = n(ReduceSum{}, each, n.ints_constant({0}));
+    const Value from = n(SearchSorted{ElementType::i64, true}, ends, n.range(total));
+    return {with_data ? n.gather(data, from, along) : from};
+  }
   const bool all = !n.has("dim");
   if (all) x = n.reshape(x, {-1});
   const int64_t axis = all ? 0 : n.axis(n.i("dim"), x), rank = static_cast<int64_t>(n.rank(x));
@@ -179,7 +194,8 @@ Values narrow(NodeContext& n) {
   return {n.slice(x, n.axis(n.i("dim"), x), begin, n(Add{}, begin, n.size("length")), n.int_constant(1))};
 }
 Values unfold(NodeContext& n) {
-  const Value x = n.in("self");
+  Value x = n.in("self");
+  if (n.rank(x) == 0) x = n.unsqueeze(x, {0});
   const int64_t axis = n.axis(n.i("dimension"), x), size = n.i("size"), step = n.i("step");
   const int64_t length = x.shape()[static_cast<size_t>(axis)].get_length();
   if (size < 0 || step < 1 || size > length) n.fail("size or step is out of range");
@@ -210,9 +226,11 @@ Values channel_shuffle(NodeContext& n) {
 }
 
 Values diagonal(NodeContext& n) {
-  const Value x = n.in("self");
-  const int64_t a = n.axis(n.i("dim1", 0), x), c = n.axis(n.i("dim2", 1), x), offset = n.i("offset", 0),
-                rank = static_cast<int64_t>(n.rank(x));
+  // The form of linalg has the last two axes.
+  const bool last = n.op() == "linalg_diagonal";
+  const Value x = n.in(last ? "A" : "self");
+  const int64_t a = n.axis(n.i("dim1", last ? -2 : 0), x), c = n.axis(n.i("dim2", last ? -1 : 1), x),
+                offset = n.i("offset", 0), rank = static_cast<int64_t>(n.rank(x));
   const int64_t rows = x.shape()[static_cast<size_t>(a)].get_length(),
                 columns = x.shape()[static_cast<size_t>(c)].get_length();
   if (rows > most_numbers || columns > most_numbers || std::abs(offset) > most_numbers)
@@ -299,16 +317,25 @@ Values rot90(NodeContext& n) {
   return {n(Reverse{{axes.at(1)}}, swapped(n, x, axes.at(0), axes.at(1)))};
 }
 
+template <int64_t axis>
+Values flip_sides(NodeContext& n) {
+  return {n(Reverse{{n.axis(axis, n.in("self"))}}, n.in("self"))};
+}
+Values sum_to_size(NodeContext& n) {
+  return {n(SumToShape{}, n.in("self"), n.sizes("size"))};
+}
+
 constexpr OperatorRow rows[] = {
     {"_reshape_alias", reshape},
     {"_unsafe_view", reshape},
+    {"adjoint", matrix_transpose},
     {"as_strided", as_strided},
+    {"as_strided_copy", as_strided},
     {"atleast_1d", at_least<1>},
     {"atleast_2d", at_least<2>},
     {"atleast_3d", at_least<3>},
     {"broadcast_tensors", broadcast_all},
     {"broadcast_to", expand},
-    {"adjoint", matrix_transpose},
     {"channel_shuffle", channel_shuffle},
     {"diagonal", diagonal},
     {"diagonal_copy", diagonal},
@@ -317,12 +344,18 @@ constexpr OperatorRow rows[] = {
     {"expand_copy", expand},
     {"flatten", flatten},
     {"flip", flip},
+    {"fliplr", flip_sides<1>},
+    {"flipud", flip_sides<0>},
+    {"linalg_diagonal", diagonal},
+    {"mH", matrix_transpose},
     {"mT", matrix_transpose},
+    {"matrix_H", matrix_transpose},
     {"meshgrid", meshgrid},
     {"moveaxis", move_axes},
     {"movedim", move_axes},
     {"narrow", narrow},
     {"narrow_copy", narrow},
+    {"native_channel_shuffle", channel_shuffle},
     {"numpy_T", matrix_transpose},
     {"permute", permute},
     {"permute_copy", permute},
@@ -341,6 +374,7 @@ constexpr OperatorRow rows[] = {
     {"slice_copy", slice},
     {"squeeze", squeeze},
     {"squeeze_copy", squeeze},
+    {"sum_to_size", sum_to_size},
     {"swapaxes", transpose},
     {"swapdims", transpose},
     {"t", matrix_transpose},

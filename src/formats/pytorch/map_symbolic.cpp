@@ -97,12 +97,25 @@ Values checked(NodeContext&) {
   return {};
 }
 
+// Values are contiguous and begin at their first element.
+Values no_offset(NodeContext& n) {
+  return {n.int_constant(0)};
+}
+Values is_contiguous(NodeContext& n) {
+  return {n.b.scalar<bool>(true)};
+}
+
 constexpr OperatorRow rows[] = {
     {"_assert_async", checked},
     {"_assert_scalar", checked},
     {"_assert_tensor_metadata", checked},
     {"_check_is_size", checked},
+    {"_functional_assert_async", checked},
+    {"_functional_assert_scalar", checked},
+    {"_functional_sym_constrain_range", checked},
+    {"_functional_sym_constrain_range_for_size", checked},
     {"_local_scalar_dense", item},
+    {"_make_dep_token", checked},
     {"_operator.abs", absolute},
     {"_operator.add", binary<Add>},
     {"_operator.and_", logical<LogicalAnd>},
@@ -129,8 +142,10 @@ constexpr OperatorRow rows[] = {
     {"math.trunc", to_int},
     {"sym_constrain_range", checked},
     {"sym_constrain_range_for_size", checked},
+    {"sym_is_contiguous", is_contiguous},
     {"sym_numel", element_number},
     {"sym_size", size},
+    {"sym_storage_offset", no_offset},
     {"sym_stride", stride},
     {"torch._sym_sqrt", square_root},
     {"torch.sym_float", to_float},
@@ -140,11 +155,6 @@ constexpr OperatorRow rows[] = {
     {"torch.sym_min", binary<Minimum>},
     {"torch.sym_not", logical_not},
     {"torch.sym_sqrt", square_root},
-    {"_functional_assert_async", checked},
-    {"_functional_sym_constrain_range", checked},
-    {"_functional_sym_constrain_range_for_size", checked},
-    {"_functional_assert_scalar", checked},
-    {"_make_dep_token", checked},
 };
 
 }  // namespace

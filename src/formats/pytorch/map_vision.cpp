@@ -78,8 +78,7 @@ Values fake_quantize(NodeContext& n) {
   const int64_t low = n.i("quant_min"), high = n.i("quant_max");
   Value scale = n.number("scale", x.element_type()), zero = n.number("zero_point", x.element_type());
   if (channel) {
-    std::vector<int64_t> shape(n.rank(x), 1);
-    shape[static_cast<size_t>(n.axis(n.i("axis"), x))] = -1;
+    const auto shape = n.laid_along(n.axis(n.i("axis"), x), n.rank(x));
     scale = n.reshape(scale, shape);
     zero = n.reshape(zero, shape);
   }

@@ -11,10 +11,11 @@ namespace {
 const std::unordered_map<std::string_view, const OperatorRow*>& table() {
   static const auto index = [] {
     std::unordered_map<std::string_view, const OperatorRow*> t;
-    for (auto rows :
-         {elementwise_rows(), activation_rows(), reduction_rows(), order_rows(), shape_rows(), joining_rows(),
-          indexing_rows(), creation_rows(), network_rows(), pooling_rows(), normalization_rows(), attention_rows(),
-          recurrent_rows(), symbolic_rows(), control_rows(), vision_rows()}) {
+    for (auto rows : {elementwise_rows(),   activation_rows(), reduction_rows(), order_rows(),    shape_rows(),
+                      joining_rows(),       indexing_rows(),   creation_rows(),  network_rows(),  pooling_rows(),
+                      normalization_rows(), attention_rows(),  recurrent_rows(), symbolic_rows(), control_rows(),
+                      vision_rows(),        loss_rows(),       matrix_rows(),    special_rows(),  cumulative_rows(),
+                      spectral_rows()}) {
       for (const OperatorRow& r : rows) t.emplace(r.name, &r);
     }
     return t;

@@ -36,6 +36,14 @@ std::span<const OperatorRow> recurrent_rows();
 std::span<const OperatorRow> symbolic_rows();
 std::span<const OperatorRow> control_rows();
 std::span<const OperatorRow> vision_rows();
+std::span<const OperatorRow> loss_rows();
+std::span<const OperatorRow> matrix_rows();
+std::span<const OperatorRow> special_rows();
+std::span<const OperatorRow> cumulative_rows();
+std::span<const OperatorRow> spectral_rows();
+
+/// Norms of matrices, for the operators whose arguments say which kind is meant.
+Values matrix_norm(NodeContext& n);
 
 /// `torch.ops.aten.add_.Tensor` -> `add_`; `torch.ops.torchvision.nms.default` -> `torchvision.nms`; `_operator.mul`
 /// stays.

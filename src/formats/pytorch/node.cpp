@@ -250,6 +250,13 @@ std::vector<int64_t> NodeContext::axes(std::vector<int64_t> axes, Value v) const
   return axes;
 }
 
+std::vector<int64_t> NodeContext::laid_along(int64_t axis, size_t rank) const {
+  if (axis < 0 || static_cast<size_t>(axis) >= rank) fail("axis " + std::to_string(axis) + " is out of range");
+  std::vector<int64_t> shape(rank, 1);
+  shape[static_cast<size_t>(axis)] = -1;
+  return shape;
+}
+
 Node NodeContext::add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions) {
   const OpDef* def = find_op(op);
   if (!def) refuse(std::string("needs operator ") + op + ", which this build lacks");

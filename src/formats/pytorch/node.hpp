@@ -21,6 +21,8 @@ class Importer {
   virtual Value find(std::string_view name) const = 0;
   /// The element type that the file gives a tensor; `dynamic` where it says nothing.
   virtual ElementType type_of(std::string_view name) const = 0;
+  /// Is the tensor complex? Its value then has a last axis of 2, and its type is that of the parts.
+  virtual bool is_complex(std::string_view name) const = 0;
   /// A graph argument with these types of its inputs, as a region.
   virtual std::shared_ptr<Graph> region(const GraphMessage& g, const Types& inputs) = 0;
   /// A graph argument applied to these values, in place.
@@ -32,7 +34,8 @@ class NodeContext : public Emitter {
   NodeContext(Importer& importer, Builder& builder, const NodeMessage& node, std::string_view op)
       : Emitter(builder), importer_(importer), node_(node), op_(op) {}
 
-  std::string_view op() const { return op_; }  ///< the operator's name without overload
+  std::string_view op() const { return op_; }               ///< the operator's name without overload
+  std::string_view target() const { return node_.target; }  ///< with library and overload
   size_t num_outputs() const { return node_.outputs.size(); }
   const std::vector<Argument>& outputs() const { return node_.outputs; }
   Importer& importer() { return importer_; }
@@ -71,6 +74,9 @@ class NodeContext : public Emitter {
   size_t rank(Value v) const;
   int64_t axis(int64_t axis, Value v) const;  ///< counted from the front, checked; 0 for a scalar
   std::vector<int64_t> axes(std::vector<int64_t> axes, Value v) const;
+
+  /// Ones, and -1 at the axis: the shape that lays a vector along it.
+  std::vector<int64_t> laid_along(int64_t axis, size_t rank) const;
 
   // Building, beside Emitter's short forms.
   Node add(const char* op, Attributes attributes, const Values& in, std::vector<Region> regions) override;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "base/checked.hpp"
 #include "formats/nearest_names.hpp"
+#include "formats/pytorch/complex.hpp"
 #include "formats/pytorch/mapping.hpp"
 #include "formats/pytorch/scope.hpp"
 #include "formats/pytorch/state_dict.hpp"
@@ -77,13 +79,21 @@ void take_payloads(const Archive& a, const std::string& folder, const std::strin
       throw Error(ErrorCode::unsupported, "[torch.export] weight '" + name + "' is a pickled tensor subclass", "",
                   "export the model with plain tensors");
     }
-    const auto t = scalar_type(p.meta.dtype);
+    const auto t = scalar_type(part_type(p.meta.dtype));
     if (!t)
       throw Error(ErrorCode::unsupported, "[torch.export] weight '" + name + "' is " + scalar_type_name(p.meta.dtype) +
                                               ", which is not offered");
     try {
-      out.emplace(name, strided_view(a.zip.read(path), *t, numbers(p.meta.sizes), numbers(p.meta.strides),
-                                     p.meta.storage_offset.number));
+      Shape sizes = numbers(p.meta.sizes), strides = numbers(p.meta.strides);
+      int64_t offset = p.meta.storage_offset.number;
+      if (is_complex_type(p.meta.dtype)) {
+        // Real and imaginary part lie side by side.
+        for (int64_t& s : strides) s = checked_mul(s, int64_t{2});
+        offset = checked_mul(offset, int64_t{2});
+        sizes.push_back(2);
+        strides.push_back(1);
+      }
+      out.emplace(name, strided_view(a.zip.read(path), *t, sizes, strides, offset));
     } catch (const Error& e) {
       throw e.at("weight '" + name + "'");
     }
@@ -119,7 +129,7 @@ void find_unknown(const GraphMessage& g, std::map<std::string, std::vector<std::
   };
   for (const NodeMessage& n : g.nodes) {
     const std::string op = operator_name(n.target);
-    if (!find_row(op)) unknown[op].push_back(n.name);
+    if (!find_row(op) && !find_complex_row(op)) unknown[op].push_back(n.name);
     for (const NamedArgument& a : n.inputs) inner(a.value);
   }
 }
@@ -162,12 +172,13 @@ Type type_of_input(const ProgramMessage& p, const Argument& a) {
   const auto it = p.graph.tensors.find(a.text);
   if (it == p.graph.tensors.end())
     throw Error(ErrorCode::unreadable, "[torch.export] input '" + a.text + "' has no type");
-  const auto t = scalar_type(it->second.dtype);
+  const auto t = scalar_type(part_type(it->second.dtype));
   if (!t)
     throw Error(ErrorCode::unsupported, "[torch.export] input '" + a.text + "' is " +
                                             scalar_type_name(it->second.dtype) + ", which is not offered");
   std::vector<Dimension> dims;
   for (const SizeMessage& s : it->second.sizes) dims.push_back(dimension(s, p.ranges));
+  if (is_complex_type(it->second.dtype)) dims.emplace_back(2);
   return Type(*t, PartialShape(dims));
 }
 
@@ -181,7 +192,8 @@ class Program {
     changed_ = Scope::changed_inputs(p_.graph);
     for (const OutputSpec& o : p_.outputs) {
       if (o.kind == OutputSpec::Kind::buffer_mutation) mutated_[o.target] = o.argument;
-      if (o.kind == OutputSpec::Kind::other)
+      // Tokens order operators that do more than compute; there are none left here.
+      if (o.kind == OutputSpec::Kind::other && o.target != "token")
         throw Error(ErrorCode::unsupported, "[torch.export] an output of kind '" + o.target + "' is not offered", "",
                     "export the model for inference");
     }
@@ -241,6 +253,7 @@ class Program {
       case InputSpec::Kind::literal:
         return;
       case InputSpec::Kind::other:
+        if (i.target == "token") return;
         throw Error(ErrorCode::unsupported, "[torch.export] an input of kind '" + i.target + "' is not offered");
     }
   }

@@ -138,11 +138,27 @@ Value Scope::find(std::string_view name) const {
 ElementType Scope::type_of(std::string_view name) const {
   const auto it = message_.tensors.find(name);
   if (it == message_.tensors.end()) return ElementType::dynamic;
-  const auto t = scalar_type(it->second.dtype);
+  const auto t = scalar_type(part_type(it->second.dtype));
   if (!t)
     throw Error(ErrorCode::unsupported, "[torch.export] tensor '" + std::string(name) + "' is " +
                                             scalar_type_name(it->second.dtype) + ", which is not offered");
   return *t;
+}
+
+bool Scope::is_complex(std::string_view name) const {
+  if (!has_complex_) return false;
+  const auto it = message_.tensors.find(name);
+  return it != message_.tensors.end() && is_complex_type(it->second.dtype);
+}
+
+bool Scope::touches_complex(const NodeMessage& n) const {
+  if (!has_complex_) return false;
+  const auto complex = [&](auto&& self, const Argument& a) -> bool {
+    if (a.kind == Argument::Kind::tensor && is_complex(a.text)) return true;
+    return std::any_of(a.list.begin(), a.list.end(), [&](const Argument& e) { return self(self, e); });
+  };
+  return std::any_of(n.inputs.begin(), n.inputs.end(), [&](const auto& a) { return complex(complex, a.value); }) ||
+         std::any_of(n.outputs.begin(), n.outputs.end(), [&](const auto& a) { return complex(complex, a); });
 }
 
 Values Scope::inlined(const GraphMessage& g, const Values& inputs) {
@@ -176,12 +192,23 @@ Value Scope::output(const Argument& a) {
 }
 
 Values Scope::apply(const NodeMessage& n, const std::string& op) {
-  const OperatorRow* row = find_row(op);
-  if (!row) throw Error(ErrorCode::unsupported, "[" + op + "] is not known", "node '" + n.name + "'");
+  const bool control = op.starts_with("higher_order.") || op == "_operator.getitem";
+  const OperatorRow* plain = find_row(op);
+  // Fourier transforms take real numbers as complex ones.
+  if (!control && (touches_complex(n) || !plain)) {
+    const ComplexRow* row = find_complex_row(op);
+    if (!row && !plain) throw Error(ErrorCode::unsupported, "[" + op + "] is not known", "node '" + n.name + "'");
+    if (!row)
+      throw Error(ErrorCode::unsupported, "[" + op + "] of complex numbers is not offered", "node '" + n.name + "'",
+                  "export with run_decompositions(), or compute with real and imaginary parts");
+    ComplexContext context(*this, builder_, n, op);
+    return row->build(context);
+  }
+  if (!plain) throw Error(ErrorCode::unsupported, "[" + op + "] is not known", "node '" + n.name + "'");
   if (graph_.node_capacity() > max_nodes)
     throw Error(ErrorCode::unsafe, "[torch.export] the graph expands to more than 4,000,000 nodes");
   NodeContext context(*this, builder_, n, op);
-  return row->build(context);
+  return plain->build(context);
 }
 
 Value Scope::call(const char* op, std::vector<NamedArgument> inputs, const NodeMessage& like) {

@@ -7,13 +7,16 @@
 #include <set>
 #include <unordered_map>
 
+#include "formats/pytorch/complex.hpp"
 #include "formats/pytorch/mapping.hpp"
 
 namespace hone::pytorch {
 
 class Scope : public Importer {
  public:
-  Scope(Graph& g, const GraphMessage& message, int depth) : graph_(g), builder_(g), message_(message), depth_(depth) {}
+  Scope(Graph& g, const GraphMessage& message, int depth) : graph_(g), builder_(g), message_(message), depth_(depth) {
+    for (const auto& [name, t] : message.tensors) has_complex_ = has_complex_ || is_complex_type(t.dtype);
+  }
 
   Graph& graph() { return graph_; }
   Builder& builder() { return builder_; }
@@ -25,6 +28,7 @@ class Scope : public Importer {
 
   Value find(std::string_view name) const override;
   ElementType type_of(std::string_view name) const override;
+  bool is_complex(std::string_view name) const override;
   std::shared_ptr<Graph> region(const GraphMessage& g, const Types& inputs) override;
   Values inlined(const GraphMessage& g, const Values& inputs) override;
 
@@ -38,6 +42,7 @@ class Scope : public Importer {
     size_t output;
   };
   Values apply(const NodeMessage& n, const std::string& op);
+  bool touches_complex(const NodeMessage& n) const;
   void node(const NodeMessage& n);
   void changed(const std::string& name);
   Value written_back(const View& v, const std::string& child);
@@ -47,6 +52,7 @@ class Scope : public Importer {
   Builder builder_;
   const GraphMessage& message_;
   int depth_;
+  bool has_complex_ = false;
   std::unordered_map<std::string, Value> values_;
   std::unordered_map<std::string, std::string> missing_;  ///< outputs that are not offered, and of which operator
   std::unordered_map<std::string, View> views_;

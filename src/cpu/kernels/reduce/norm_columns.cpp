@@ -99,7 +99,7 @@ struct ColumnsRow {
       const EpilogueView view = epilogue_.bind(args, operands);
       const int64_t tiles = (c_.pixels + tile_rows_ - 1) / tile_rows_;
       args.pool.parallel_for(
-          c_.images * tiles, std::max<int64_t>(1, 8192 / (tile_rows_ * c_.channels)),
+          c_.images * tiles, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, tile_rows_ * c_.channels)),
           [&](int64_t begin, int64_t end, int) {
             alignas(64) float tile[tile_capacity];
             for (int64_t t = begin; t < end; ++t) {
