@@ -33,6 +33,7 @@ def cases():
     yield from text_cases()
     yield from changed_text_cases()
     yield from ragged_cases()
+    yield from matrix_cases()
     yield from keras_cases()
     yield from quantized_cases()
 
@@ -129,6 +130,32 @@ def ragged_cases():
     for binary in (False, True):
         yield f"RaggedBincount_{binary}", lambda x, b=binary: raw.RaggedBincount(splits=splits, values=x, size=4, weights=tf.constant([], tf.float32), binary_output=b), [np.array([1, 3, 1, 0, 5, 2, 2])], 0
     yield "RaggedBincount_weights", lambda x, w: raw.RaggedBincount(splits=splits, values=x, size=4, weights=w), [np.array([1, 3, 1, 0, 5, 2, 2]), random(7)], 1e-6
+
+
+def matrix_cases():
+    a = random(2, 3, 4, 4) + 2 * np.eye(4, dtype=f32)
+    definite = a @ a.swapaxes(-1, -2)
+    for name, x in (("Cholesky", definite), ("MatrixDeterminant", a), ("MatrixDeterminant", random(5, 5) * 3), ("MatrixDeterminant", random(1, 1)), ("MatrixInverse", a)):
+        yield "%s_%d" % (name, x.shape[-1]), lambda x, name=name: getattr(raw, name)(input=x), [x], 1e-5
+    yield "Cholesky_f64", lambda x: raw.Cholesky(input=x), [definite.astype(np.float64)], 1e-12
+    yield "MatrixInverse_adjoint", lambda x: raw.MatrixInverse(input=x, adjoint=True), [a], 1e-5
+    for adjoint in (False, True):
+        yield f"MatrixSolve_{adjoint}", lambda x, y, t=adjoint: raw.MatrixSolve(matrix=x, rhs=y, adjoint=t), [a, random(2, 3, 4, 5)], 1e-5
+        for lower in (False, True):
+            for shape in ((2, 3, 4, 2), (1, 4, 1)):
+                yield f"MatrixTriangularSolve_{adjoint}_{lower}_{len(shape)}", lambda x, y, t=adjoint, l=lower: raw.MatrixTriangularSolve(
+                    matrix=x, rhs=y, lower=l, adjoint=t), [a if len(shape) == 4 else a[0], random(*shape)], 1e-5
+    for padding in ("SAME", "VALID"):
+        for stride, rate in ((1, 1), (2, 1), (1, 2), (3, 2)):
+            yield f"Dilation2D_{padding}_{stride}_{rate}", lambda x, k, p=padding, s=stride, r=rate: raw.Dilation2D(
+                input=x, filter=k, strides=[1, s, s, 1], rates=[1, r, r, 1], padding=p), [random(2, 9, 8, 3), random(3, 2, 3)], 0
+    yield "erosion2d", lambda x, k: tf.nn.erosion2d(x, k, [1, 1, 1, 1], "SAME", "NHWC", [1, 1, 1, 1]), [random(1, 6, 7, 2), random(3, 3, 2)], 0
+    scores = random(9, 4, 5)
+    scores[2:5, 1, 2] = 3
+    for merge in (False, True):
+        for blank in (-1, 0):
+            yield f"CTCGreedyDecoder_{merge}_{blank}", lambda x, m=merge, b=blank: raw.CTCGreedyDecoder(
+                inputs=x, sequence_length=[9, 7, 0, 4], merge_repeated=m, blank_index=b), [scores], 1e-6
 
 
 def keras_cases():

@@ -147,14 +147,13 @@ void image_decoder(EmitContext& e) {
            AttributeList().s("pixel_format", formats[static_cast<size_t>(e.as<ImageDecoder>().pixel_format)]));
 }
 
+void determinant(EmitContext& e) {
+  e.result("Det", e.ins());
+}
+
 constexpr EmitRow rows[] = {
-    {"Einsum", einsum},
-    {"GRUSequence", gru},
-    {"GridSample", grid_sample},
-    {"ImageDecoder", image_decoder},
-    {"LSTMSequence", lstm},
-    {"RNNSequence", rnn},
-    {"STFT", stft},
+    {"Determinant", determinant},    {"Einsum", einsum},     {"GRUSequence", gru}, {"GridSample", grid_sample},
+    {"ImageDecoder", image_decoder}, {"LSTMSequence", lstm}, {"RNNSequence", rnn}, {"STFT", stft},
 };
 
 }  // namespace

@@ -56,6 +56,18 @@ TEST(OnnxReader, reads_linear_models_and_support_vectors_of_classic_learning) {
                            {0.25f, 1}, {"label", "scores"});
   EXPECT_EQ(votes[0], V{5});
   EXPECT_EQ(votes[1], (V{-0.75, 1.5, 2.25}));
+  const auto probabilities = first("SVMClassifier",
+                                   A().floats("support_vectors", {1, 0, 0, 1, -1, -1})
+                                       .floats("coefficients", {1, -1, -1, 1, 1, -1})
+                                       .floats("rho", {0, 0, 0})
+                                       .ints("vectors_per_class", {1, 1, 1})
+                                       .ints("classlabels_ints", {4, 5, 6})
+                                       .floats("prob_a", {-1, -2, -0.5})
+                                       .floats("prob_b", {0, 0.25, -0.5}),
+                                   {0.25f, 1}, {"label", "scores"});
+  EXPECT_EQ(probabilities[0], V{5});
+  const V of_onnxruntime{0.30969676, 0.6224598, 0.06784338};
+  for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(probabilities[1][i], of_onnxruntime[i], 1e-6);
   EXPECT_EQ(first("Imputer", A().floats("imputed_value_floats", {8, 9}).f("replaced_value_float", 1), {1, 2})[0],
             (V{8, 2}));
   EXPECT_EQ(first("OneHotEncoder", A().ints("cats_int64s", {3, 5}), {5, 4})[0], (V{0, 1, 0, 0}));

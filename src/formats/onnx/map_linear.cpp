@@ -10,6 +10,7 @@
 #include "ops/indexing.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/pairwise.hpp"
 #include "ops/reduce.hpp"
 #include "ops/string.hpp"
 #include "ops/unary.hpp"
@@ -136,9 +137,9 @@ Values svm_regressor(NodeContext& n) {
   return {post_transformed(n, y)};
 }
 
-// One comparison for each pair of classes i < j, positive for i; the class with most of them is the label.
+// One comparison for each pair of classes i < j, positive for i; the class with most of them is the label, also where
+// prob_a and prob_b make probabilities of the comparisons.
 Values svm_classifier(NodeContext& n) {
-  if (!n.floats("prob_a").empty()) n.refuse("probabilities (prob_a, prob_b) are not offered; export decision values");
   if (n.s("post_transform", "NONE") != "NONE") n.refuse("post_transform of an SVMClassifier is not offered");
   const Tensor labels = class_labels(n);
   const auto counts = n.ints("vectors_per_class");
@@ -174,6 +175,13 @@ Values svm_classifier(NodeContext& n) {
   const Value lost = n(Subtract{}, n.b.scalar<float>(1), won);
   const Value votes = n(Add{}, n(MatMul{}, won, n.b.constant(wins)), n(MatMul{}, lost, n.b.constant(losses)));
   const Value label = label_of(n, labels, best_class(n, votes));
+  const auto slope = n.floats("prob_a"), offset = n.floats("prob_b");
+  if (!slope.empty() || !offset.empty()) {
+    if (static_cast<int64_t>(slope.size()) != pairs || static_cast<int64_t>(offset.size()) != pairs)
+      n.fail("prob_a and prob_b must have one number for each pair of classes");
+    const Value logits = n(Add{}, n(Multiply{}, scores, row(n, slope)), row(n, offset));
+    return {label, n(PairwiseCoupling{classes}, n(Sigmoid{}, n(Negative{}, logits)))};
+  }
   return {label, classes == 2 ? n.concat({n(Negative{}, scores), scores}, 1) : scores};
 }
 

@@ -13,6 +13,7 @@
 #include "ops/einsum.hpp"
 #include "ops/image_decoder.hpp"
 #include "ops/indexing.hpp"
+#include "ops/linear_algebra.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/reduce.hpp"
@@ -193,10 +194,11 @@ Value determinant(NodeContext& n, Value x, int64_t size) {
 Values det(NodeContext& n) {
   const Value x = n.in(0);
   const size_t r = n.rank(x);
-  if (r < 2 || x.shape()[r - 1].is_dynamic()) n.refuse("needs to know the size of its matrices");
-  const int64_t size = x.shape()[r - 1].get_length();
-  if (size < 1 || size > 5) n.refuse("of matrices larger than 5 x 5 is not offered");
-  return {determinant(n, x, size)};
+  if (r < 2) n.fail("wants matrices");
+  const Dimension d = x.shape()[r - 1];
+  // Small ones spelled out run on the kernels of arithmetic.
+  if (d.is_static() && d.get_length() >= 1 && d.get_length() <= 5) return {determinant(n, x, d.get_length())};
+  return {n(Determinant{}, x)};
 }
 
 // a0 - a1 cos(2 pi i / N) + a2 cos(4 pi i / N).

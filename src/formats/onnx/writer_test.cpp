@@ -17,6 +17,7 @@
 #include "ops/convolution.hpp"
 #include "ops/evaluate.hpp"
 #include "ops/image_decoder.hpp"
+#include "ops/linear_algebra.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "ops/random.hpp"
@@ -72,6 +73,20 @@ TEST(OnnxWriter, pictures_are_decoded_after_a_round_trip) {
     // a picture, but none that can be read: never an empty one in silence
     EXPECT_THROW(run(back, {Tensor::of<uint8_t>({8}, {'G', 'I', 'F', '8', '9', 'a', 1, 0})}), Error);
   }
+}
+
+TEST(OnnxWriter, determinants_of_large_matrices_stay_whole) {
+  Graph g;
+  Builder b(g);
+  b.result(b(Determinant{}, b.parameter(ElementType::f32, {2, 6, 6}, "x")), "y");
+  auto owner = std::make_shared<std::string>(to_onnx(g, {}));
+  const Graph back = parse_onnx(*owner, owner);
+  Tensor x(ElementType::f32, {2, 6, 6});
+  for (size_t k = 0; k < 2; ++k) {
+    for (size_t i = 0; i < 6; ++i) x.data<float>()[k * 36 + i * 6 + 5 - i] = static_cast<float>(i + 1 + k);
+  }
+  // an odd number of exchanges puts the antidiagonal upright
+  EXPECT_TRUE(run(back, {x}).identical(Tensor::of<float>({2}, {-720, -5040})));
 }
 
 TEST(OnnxWriter, takes_the_first_operator_set_that_has_what_the_model_needs) {

@@ -233,10 +233,56 @@ Items image_patches(NodeContext& n) {
   return {back(n, n(op, first(n, n.in(0))))};
 }
 
+// The largest of each window's pixels with the kernel [h, w, C] added; what lies outside of the picture does not count.
+Items dilation(NodeContext& n) {
+  Value x = n.in(0);
+  const Value kernel = n.in(1);
+  if (!is_float(x.element_type())) n.refuse("of integers is not offered");
+  if (n.rank(x) != 4 || n.rank(kernel) != 3) n.fail("wants data of rank 4 and a kernel of rank 3");
+  const auto strides = n.ints("strides"), rates = n.ints("rates");
+  const std::string padding = n.s("padding");
+  if (strides.size() != 4 || rates.size() != 4) n.fail("strides and rates must have one number for each axis");
+  if (padding != "SAME" && padding != "VALID") n.fail("unknown padding '" + padding + "'");
+  std::vector<int64_t> before(4, 0), behind(4, 0), out(2), taps(2);
+  for (size_t k = 0; k < 2; ++k) {
+    const Dimension size = x.shape()[k + 1], tap = kernel.shape()[k];
+    if (size.is_dynamic() || tap.is_dynamic()) n.refuse("needs to know the size of its pictures and its kernel");
+    const int64_t stride = strides[k + 1], rate = rates[k + 1];
+    if (stride < 1 || rate < 1 || stride > 1 << 20 || rate > 1 << 20) n.fail("strides or rates are out of range");
+    taps[k] = tap.get_length();
+    if (taps[k] < 1 || taps[k] > 64) n.refuse("with a kernel of more than 64 x 64 is not offered");
+    const int64_t reach = (taps[k] - 1) * rate + 1;
+    out[k] = padding == "SAME" ? (size.get_length() + stride - 1) / stride : (size.get_length() - reach) / stride + 1;
+    if (out[k] < 1 || (padding == "VALID" && size.get_length() < reach))
+      n.fail("the kernel is larger than the picture");
+    const int64_t missing = std::max<int64_t>((out[k] - 1) * stride + reach - size.get_length(), 0);
+    before[k + 1] = padding == "SAME" ? missing / 2 : 0;
+    behind[k + 1] = padding == "SAME" ? missing - missing / 2 : 0;
+  }
+  x = n(Pad{}, x, n.ints_constant(before), n.ints_constant(behind),
+        n.like(x, -std::numeric_limits<double>::infinity()));
+  Value y;
+  for (int64_t i = 0; i < taps[0]; ++i) {
+    const int64_t top = i * rates[1];
+    const Value rows = n.slice(x, 1, top, top + (out[0] - 1) * strides[1] + 1, strides[1]);
+    for (int64_t j = 0; j < taps[1]; ++j) {
+      const int64_t left = j * rates[2];
+      const Value pixels = n.slice(rows, 2, left, left + (out[1] - 1) * strides[2] + 1, strides[2]);
+      const Value term = n(Add{}, pixels, n.gather(n.gather(kernel, n.int_constant(i), 0), n.int_constant(j), 0));
+      y = y ? n(Maximum{}, y, term) : term;
+    }
+  }
+  return {y};
+}
+
 constexpr OperatorRow rows[] = {
-    {"ExtractImagePatches", image_patches},    {"ResizeArea", resize_area},
-    {"ResizeBicubic", resize_bicubic},         {"ResizeBilinear", resize_bilinear},
-    {"ResizeNearestNeighbor", resize_nearest}, {"ScaleAndTranslate", scale_and_translate},
+    {"Dilation2D", dilation},
+    {"ExtractImagePatches", image_patches},
+    {"ResizeArea", resize_area},
+    {"ResizeBicubic", resize_bicubic},
+    {"ResizeBilinear", resize_bilinear},
+    {"ResizeNearestNeighbor", resize_nearest},
+    {"ScaleAndTranslate", scale_and_translate},
 };
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
 #include "ops/indexing.hpp"
-#include "ops/inverse.hpp"
 #include "ops/movement.hpp"
 #include "ops/reduce.hpp"
 #include "ops/unary.hpp"
@@ -215,12 +214,6 @@ Items matrix_set_diag(NodeContext& n) {
   return {n(Select{}, on, n.unsqueeze(row, {r - 2}), x)};
 }
 
-Items matrix_inverse(NodeContext& n) {
-  const Value x = n.in(0);
-  if (n.flag("adjoint", false)) n.refuse("of the adjoint is not offered");
-  return {n(Inverse{}, x)};
-}
-
 constexpr OperatorRow rows[] = {
     {"Diag", diag},
     {"DiagPart", diag_part},
@@ -235,7 +228,6 @@ constexpr OperatorRow rows[] = {
     {"MatrixDiagPartV3", matrix_diag_part},
     {"MatrixDiagV2", matrix_diag},
     {"MatrixDiagV3", matrix_diag},
-    {"MatrixInverse", matrix_inverse},
     {"MatrixSetDiag", matrix_set_diag},
     {"MatrixSetDiagV2", matrix_set_diag},
     {"MatrixSetDiagV3", matrix_set_diag},

@@ -2,6 +2,7 @@
 #include "formats/tensorflow/mapping.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/ctc.hpp"
 #include "ops/indexing.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
@@ -118,7 +119,28 @@ Items with_dense(NodeContext& n) {
   return {n(Op{}, n.in(1), n(GatherND{}, dense, n.cast(n.in(0), ElementType::i64)))};
 }
 
+// The best class of each step, without blanks: places, values and shape of a sparse tensor, and the sums of the scores
+// that were the best, negated.
+Items ctc_greedy_decoder(NodeContext& n) {
+  const Value scores = n.transpose(n.in(0), {1, 0, 2}), lengths = n.cast(n.in(1), ElementType::i64);
+  CTCGreedyDecoderSeqLen op;
+  op.merge_repeated = n.flag("merge_repeated", false);
+  op.classes_index_type = op.sequence_length_type = ElementType::i64;
+  const int64_t blank = n.i("blank_index", -1);
+  const Value classes = n.dim(scores, 2);
+  const Value last = blank < 0 ? n(Add{}, classes, n.int_constant(blank)) : n.int_constant(blank);
+  const Values found = n.all(op, {scores, lengths, n.reshape(last, {1})});
+  const Value places =
+      n.transpose(n(NonZero{ElementType::i64}, n(GreaterEqual{}, found[0], n.like(found[0], 0))), {1, 0});
+  const Value shape = n.concat({n.shape_of(found[1]), n(ReduceMax{true}, found[1], n.ints_constant({0}))}, 0);
+  const Value best = n(ReduceMax{false}, scores, n.ints_constant({2}));
+  const Value lasts = n(Less{}, n.unsqueeze(n.range(n.dim(scores, 1)), {0}), n.unsqueeze(lengths, {1}));
+  const Value sums = n(ReduceSum{true}, n(Select{}, lasts, best, n.like(best, 0)), n.ints_constant({1}));
+  return {places, n(GatherND{}, found[0], places), shape, n(Negative{}, sums)};
+}
+
 constexpr OperatorRow rows[] = {
+    {"CTCGreedyDecoder", ctc_greedy_decoder, "decoded_indices,decoded_values,decoded_shape,log_probability"},
     {"SparseDenseCwiseAdd", with_dense<Add>},
     {"SparseDenseCwiseDiv", with_dense<Divide>},
     {"SparseDenseCwiseMul", with_dense<Multiply>},

@@ -13,9 +13,10 @@ using Table = std::unordered_map<std::string_view, const OperatorRow*>;
 const Table& table() {
   static const Table index = [] {
     Table t;
-    for (auto rows : {basic_rows(), elementwise_rows(), reduction_rows(), shape_rows(), slice_rows(), indexing_rows(),
-                      network_rows(), image_rows(), color_rows(), control_rows(), list_rows(), random_rows(),
-                      signal_rows(), box_rows(), quantization_rows(), quantized_rows(), sparse_rows(), text_rows()}) {
+    for (auto rows :
+         {basic_rows(), elementwise_rows(), reduction_rows(), shape_rows(), slice_rows(), indexing_rows(),
+          network_rows(), image_rows(), color_rows(), control_rows(), list_rows(), random_rows(), signal_rows(),
+          box_rows(), quantization_rows(), quantized_rows(), sparse_rows(), text_rows(), matrix_rows()}) {
       for (const OperatorRow& r : rows) t.emplace(r.name, &r);
     }
     return t;

@@ -35,6 +35,7 @@ std::span<const OperatorRow> quantization_rows();
 std::span<const OperatorRow> quantized_rows();
 std::span<const OperatorRow> sparse_rows();
 std::span<const OperatorRow> text_rows();
+std::span<const OperatorRow> matrix_rows();
 
 /// The row of an operator; null where there is none.
 const OperatorRow* find_row(std::string_view op);
