@@ -121,7 +121,7 @@ bool Regex::full_match(std::string_view text) const {
                      [&](int32_t id) { return states_[static_cast<size_t>(id)].kind == Kind::match; });
 }
 
-Regex::Match Regex::search(std::string_view text, size_t from) const {
+Regex::Match Regex::search(std::string_view text, size_t from, Prefer prefer) const {
   const size_t slots = 2 * (std::min<size_t>(groups_, 9) + 1);
   const Match nowhere(slots, npos);
   Match best;
@@ -133,9 +133,12 @@ Regex::Match Regex::search(std::string_view text, size_t from) const {
     for (size_t k = 0; k < now.ids.size(); ++k) {
       const State& s = states_[static_cast<size_t>(now.ids[k])];
       const size_t* places = now.places.data() + k * slots;
+      if (!best.empty() && places[0] > best[0]) break;  // begins later, and so do those behind it
       if (s.kind == Kind::match) {
-        best.assign(places, places + slots);
-        break;  // the others count less
+        if (best.empty() || places[0] < best[0] || places[1] > best[1] || prefer == Prefer::first)
+          best.assign(places, places + slots);
+        if (prefer == Prefer::first) break;  // the others count less
+        continue;
       }
       if (i < text.size() && sets_[static_cast<size_t>(s.set)][static_cast<unsigned char>(text[i])])
         follow(next, s.next, places, text, i + 1);

@@ -21,9 +21,10 @@ class Regex {
   explicit Regex(std::string_view pattern);
   /// Does the whole text match?
   bool full_match(std::string_view text) const;
-  /// The leftmost match that begins at `from` or later; where several begin there, the one that Perl would find. Empty
-  /// where there is none.
-  Match search(std::string_view text, size_t from = 0) const;
+  enum class Prefer { first, longest };
+  /// The leftmost match that begins at `from` or later; where several begin there, the one that Perl would find, or the
+  /// longest. Empty where there is none.
+  Match search(std::string_view text, size_t from = 0, Prefer prefer = Prefer::first) const;
   /// Number of groups that capture.
   size_t groups() const { return groups_; }
 

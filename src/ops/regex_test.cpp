@@ -82,6 +82,18 @@ TEST(Regex, finds_the_leftmost_match_that_perl_would_find) {
   EXPECT_EQ(Regex("(?:(a)|(b)){2}").search("ab"), (Regex::Match{0, 2, 0, 1, 1, 2}));
 }
 
+TEST(Regex, finds_the_longest_of_the_leftmost_matches) {
+  const auto found = [](const char* pattern, std::string_view text) {
+    const auto m = Regex(pattern).search(text, 0, Regex::Prefer::longest);
+    return m.empty() ? "none" : std::string(text.substr(m[0], m[1] - m[0]));
+  };
+  EXPECT_EQ(found("a|ab|abcd", "xabcabcd"), "ab");
+  EXPECT_EQ(found("b|abc|a", "abcabcd"), "abc");
+  EXPECT_EQ(found("a+?", "baaa"), "aaa");
+  EXPECT_EQ(found("x*", "abx"), "");
+  EXPECT_EQ(found("z", "abc"), "none");
+}
+
 TEST(Regex, rewrites_as_re2_does) {
   const auto rewritten = [](const char* pattern, const char* rewrite, std::string_view text, bool global = true) {
     const Regex regex(pattern);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "formats/onnx/file_maker_test.hpp"
+#include "hone/error.hpp"
 #include "ops/evaluate.hpp"
 
 namespace hone {
@@ -72,6 +73,33 @@ TEST(OnnxReader, reads_linear_models_and_support_vectors_of_classic_learning) {
             (V{8, 2}));
   EXPECT_EQ(first("OneHotEncoder", A().ints("cats_int64s", {3, 5}), {5, 4})[0], (V{0, 1, 0, 0}));
   EXPECT_EQ(first("ZipMap", A().ints("classlabels_int64s", {0, 1}), {0.25f, 0.75f})[0], (V{0.25, 0.75}));
+}
+
+TEST(OnnxReader, cuts_text_into_tokens_and_counts_them) {
+  using A = onnx::AttributeList;
+  const auto run_on = [](const A& tokenizer, const std::vector<std::string>& text) {
+    OnnxFile f;
+    f.constant("x", Tensor::strings({std::ssize(text)}, text));
+    f.add(OnnxFile::node("Tokenizer", {"x"}, {"tokens"}, "com.microsoft", tokenizer));
+    f.add(OnnxFile::node("TfIdfVectorizer", {"tokens"}, {"y"}, "",
+                         A().i("min_gram_length", 1)
+                             .i("max_gram_length", 2)
+                             .i("max_skip_count", 0)
+                             .s("mode", "TF")
+                             .ints("ngram_counts", {0, 2})
+                             .ints("ngram_indexes", {0, 1, 2})
+                             .strings("pool_strings", {"hello", "dog", "hello", "dog"})))
+        .output("y");
+    return run(f.read(), {}).to_doubles();
+  };
+  using V = std::vector<double>;
+  const std::vector<std::string> text{"hello, dog! hello dog", "doghello", ""};
+  const A base = A().i("mark", 0).s("pad_value", "#").i("mincharnum", 1);
+  EXPECT_EQ(run_on(A(base).s("tokenexp", "[a-z]+"), text), (V{2, 2, 2, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(run_on(A(base).strings("separators", {"[,!]", " "}), text), (V{2, 2, 2, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(run_on(A(base).strings("separators", {" "}), text), (V{1, 1, 1, 0, 0, 0, 0, 0, 0}));
+  EXPECT_THROW(run_on(base, text), Error);
+  EXPECT_THROW(run_on(A(base).strings("separators", {"("}), text), Error);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The domain com.microsoft: quantized embeddings, and operators from before they were standard.
+// The domain com.microsoft: quantized embeddings, tokens, and operators from before they were standard.
 #include "formats/onnx/mapping.hpp"
 #include "formats/onnx/microsoft_attention.hpp"
 #include "ops/arrays.hpp"
@@ -10,6 +10,7 @@
 #include "ops/normalization.hpp"
 #include "ops/quantize.hpp"
 #include "ops/reduce.hpp"
+#include "ops/tokenize.hpp"
 #include "ops/unary.hpp"
 
 namespace hone::onnx {
@@ -137,6 +138,25 @@ Values quantized_embed_layer_norm(NodeContext& n) {
                       : n(Broadcast{}, n.b.scalar<int32_t>(0), n.dims(ids, 0, 1))};
 }
 
+// One empty separator cuts into characters, and so does a dot.
+Values tokenizer(NodeContext& n) {
+  Tokenize op;
+  op.expression = n.s("tokenexp");
+  op.separators = n.strings("separators");
+  op.pad = n.s("pad_value");
+  op.mark = n.i("mark", 0) != 0;
+  op.least = n.i("mincharnum", 1);
+  const bool characters = op.expression == "." || (op.separators.size() == 1 && op.separators[0].empty());
+  if (characters) {
+    if (op.least > 1) n.fail("tokens of one character are shorter than mincharnum");
+    op.separators.clear();
+    op.expression.clear();
+  }
+  if (!characters && op.expression.empty() == op.separators.empty())
+    n.fail("wants either separators or an expression of tokens");
+  return {n(op, n.in(0))};
+}
+
 constexpr OperatorRow rows[] = {
     {"CDist", 1, distances},
     {"ExpandDims", 1, expand_dims},
@@ -148,6 +168,7 @@ constexpr OperatorRow rows[] = {
     {"QEmbedLayerNormalization", 1, quantized_embed_layer_norm},
     {"Range", 1, range},
     {"ReduceSumInteger", 1, reduce_sum_integer},
+    {"Tokenizer", 1, tokenizer},
     {"Trilu", 1, trilu},
     {"Unique", 1, unique},
 };
