@@ -25,6 +25,10 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--clip", o.clip_norm, "Largest global norm of the gradients; 0 is off (default: 5 for a model file)")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--agc", o.unit_clip,
+                 "Adaptive gradient clipping: largest gradient of a unit by its weights; 0 is off (default: 0.5 for a "
+                 "model file)")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--warmup", o.warmup_epochs, "Epochs of rising learning rate")->check(CLI::NonNegativeNumber);
   app.add_option("--patience", o.patience, "Stop after so many epochs without improvement; 0 is off")
       ->check(CLI::NonNegativeNumber);

@@ -38,6 +38,7 @@ struct TrainOptions {
   double label_smoothing = 0.1;    ///< in [0, 1)
   double ema_decay = 0;            ///< of averaged weights, in [0, 1); 0: off
   double clip_norm = -1;           ///< largest norm of the gradient; 0: off; negative: chosen (5 for a file's weights)
+  double unit_clip = -1;           ///< adaptive clipping: gradient of a unit by its weights; 0: off; negative: chosen
   double warmup_epochs = 1;        ///< with a rising learning rate
   std::string precision = "auto";  ///< f32 | bf16 | auto: bf16 where the CPU has it
   int threads = 0;                 ///< 0: all cores

@@ -10,7 +10,8 @@
 #include "base/log.hpp"
 #include "grad/training_form.hpp"
 #include "hone/error.hpp"
-#include "tasks/classifier_head.hpp"
+#include "tasks/linear_probe.hpp"
+#include "tasks/temper_head.hpp"
 #include "train/trainer.hpp"
 #include "zoo/zoo.hpp"
 
@@ -32,6 +33,7 @@ void each_option(F&& f) {
   f("label_smoothing", &TrainOptions::label_smoothing);
   f("ema_decay", &TrainOptions::ema_decay);
   f("clip_norm", &TrainOptions::clip_norm);
+  f("unit_clip", &TrainOptions::unit_clip);
   f("warmup_epochs", &TrainOptions::warmup_epochs);
   f("precision", &TrainOptions::precision);
   f("seed", &TrainOptions::seed);
@@ -176,6 +178,30 @@ ClassifierHead fit_head(Graph& g, const TrainOptions& o, const data::Preprocessi
   return head;
 }
 
+// Where fine-tuning begins: a new head that reads the features as they are, or scores in reach of the loss. What was
+// done.
+std::string settle_head(Graph& start, const ClassifierHead& head, const data::Dataset& data, const TrainedModel& t,
+                        const TrainOptions& o, const CompileOptions& c) {
+  if (!t.new_head.empty()) {
+    LinearProbeOptions probe;
+    probe.label_smoothing = o.label_smoothing;
+    return probe_head(start, head, data, t.split.train, t.recipe.preprocessing, c, probe)
+               ? ", fitted to the features as they are"
+               : "";
+  }
+  ClassifierHead own;
+  try {
+    own = find_head(start);
+  } catch (const Error&) {
+    return "";  // its scores come as they come
+  }
+  const double temperature = temper_head(start, own, data, t.split.train, t.recipe.preprocessing, c);
+  if (temperature == 1) return "";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f", temperature);
+  return "the scores of " + own.op + " '" + own.name + "' are divided by " + text + " to be within reach of the loss";
+}
+
 // Names of the weights that are made of these constants, as training calls them.
 std::vector<std::string> weight_names(const Graph& g, const std::vector<NodeId>& constants) {
   std::vector<std::string> names;
@@ -229,7 +255,7 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
       t.recipe.preprocessing.mean = t.recipe.preprocessing.scale = {};  // the one that is not given does nothing
     take_picture_options(t.recipe.preprocessing, o.picture, "train");
   }
-  const Graph start = file ? std::move(*file) : network_for(*find_network(t.recipe.network), o, t.recipe, data);
+  Graph start = file ? std::move(*file) : network_for(*find_network(t.recipe.network), o, t.recipe, data);
   t.recipe.batch = training_batch(start, t.recipe.preprocessing, t.recipe.batch);
   if (o.batch > 0 && t.recipe.batch != std::min<int64_t>(o.batch, static_cast<int64_t>(t.split.train.size())))
     throw Error(ErrorCode::unsupported,
@@ -246,6 +272,7 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   p.step.label_smoothing = o.label_smoothing;
   p.step.ema_decay = o.ema_decay;
   p.step.clip_norm = o.clip_norm >= 0 ? o.clip_norm : default_clip_norm(trained);
+  p.step.unit_clip = o.unit_clip >= 0 ? o.unit_clip : default_unit_clip(trained);
   if (o.freeze_backbone && head.constants.empty()) head = find_head(start);
   const std::vector<std::string> head_weights =
       o.freeze_backbone ? weight_names(start, head.constants) : std::vector<std::string>();
@@ -291,6 +318,15 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
                            seconds_text(s.images_per_s),
                        s.eta_seconds});
   };
+  if (trained) {
+    CompileOptions c;
+    c.threads = o.threads;
+    try {
+      head_note += settle_head(start, head, data, t, o, c);
+    } catch (const Error& e) {
+      throw e.where().empty() ? e.at(o.model) : e;
+    }
+  }
   if (o.progress && !head_note.empty()) o.progress({"train", 0, 0, "", head_note});
   t.result = train_classifier(start, data, t.split.train, t.split.val, t.recipe.preprocessing, t.recipe.augmentation, p,
                               callback);

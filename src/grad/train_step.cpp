@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "grad/clip_units.hpp"
 #include "grad/differentiate.hpp"
 #include "graph/builder.hpp"
 #include "hone/error.hpp"
@@ -119,6 +120,12 @@ TrainStep train_step(const Graph& model, const TrainStepOptions& o, const Traini
     p.decay_mask.erase(p.decay_mask.begin() + static_cast<std::ptrdiff_t>(i));
   }
   const auto count = static_cast<int64_t>(p.names.size());
+  if (o.unit_clip > 0) {
+    for (size_t i = 0; i < p.names.size(); ++i) {
+      b.set_name(p.names[i] + "/clip");
+      p.gradients[i] = clip_units(b, p.values[i], p.gradients[i], o.unit_clip);
+    }
+  }
   b.set_name("gradient_scale");
   const Values scale = b.all(GradientScale{o.clip_norm}, p.gradients);
   b.set_name("optimizer");

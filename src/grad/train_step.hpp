@@ -18,6 +18,7 @@ struct TrainStepOptions {
   double weight_decay = 5e-4;  ///< not applied to norms and biases
   double label_smoothing = 0;
   double clip_norm = 0;  ///< global L2 norm of the gradients; 0: off
+  double unit_clip = 0;  ///< of each unit's gradient by its weights, before the global one: clip_units.hpp; 0: off
   double ema_decay = 0;  ///< 0: no moving average; else weights `ema/NAME` follow
 };
 

@@ -106,6 +106,10 @@ double default_clip_norm(bool trained) {
   return trained ? 5 : 0;
 }
 
+double default_unit_clip(bool trained) {
+  return trained ? 0.5 : 0;
+}
+
 Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const RecipeRequest& request) {
   const auto n = static_cast<int64_t>(split.train.size());
   if (n == 0) throw Error(ErrorCode::failed, "[train] there are no training samples", data.path());

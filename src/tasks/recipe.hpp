@@ -39,6 +39,11 @@ double default_learning_rate(OptimizerKind optimizer, int64_t batch, bool traine
 /// any size: without a bound the first steps can throw away what they know.
 double default_clip_norm(bool trained);
 
+/// Largest gradient of a unit relative to its weights (adaptive gradient clipping), 0 for any. Networks that were made
+/// for raw pixels have gradients thousands of times as large as their weights, in some layers only, where one bound
+/// for all stops the others; ordinary gradients are far below it.
+double default_unit_clip(bool trained);
+
 /// "flip,crop,rotate,colour,cutout,mixup" for pictures of `size`. Throws `Error` (usage) for unknown names.
 data::Augmentation parse_augmentation(const std::string& names, int64_t size);
 

@@ -88,6 +88,8 @@ TEST(Recipe, learning_rates_follow_batch_optimizer_and_what_the_weights_know) {
   EXPECT_DOUBLE_EQ(default_learning_rate(OptimizerKind::adamw, 64, true), 1e-4);
   EXPECT_EQ(default_clip_norm(false), 0);
   EXPECT_GT(default_clip_norm(true), 0);
+  EXPECT_EQ(default_unit_clip(false), 0);
+  EXPECT_GT(default_unit_clip(true), 0);
 }
 
 TEST(Recipe, names_the_augmentations_it_knows) {
