@@ -91,7 +91,8 @@ Value ComplexContext::joined(Complex z) {
   return concat({unsqueeze(z.re, {-1}), unsqueeze(z.im, {-1})}, -1);
 }
 
-Values ComplexContext::plain(const std::function<Value(const std::string&)>& part) {
+Values ComplexContext::plain(const std::function<Value(const std::string&)>& part, bool imaginary,
+                             std::string_view without) {
   const OperatorRow* row = find_row(op());
   if (!row) refuse("of complex numbers is not offered");
   Parts inner(outer_);
@@ -104,14 +105,28 @@ Values ComplexContext::plain(const std::function<Value(const std::string&)>& par
     a.text += ".part";
     inner.bound[a.text] = v;
   };
-  for (NamedArgument& a : m.inputs) replace(replace, a.value);
+  if (!without.empty()) std::erase_if(m.inputs, [&](const NamedArgument& a) { return a.name == without; });
+  for (NamedArgument& a : m.inputs) {
+    replace(replace, a.value);
+    const bool fills = a.name == "value" || a.name == "fill_value";
+    if (a.value.kind == Kind::complex) {
+      if (!fills) refuse("with a complex number is not offered");
+      a.value.kind = Kind::real;
+      if (imaginary) a.value.real = a.value.imaginary;
+    } else if (fills && imaginary && a.value.kind != Kind::tensor) {
+      a.value = Argument();
+      a.value.kind = Kind::integer;
+    }
+  }
   NodeContext context(inner, b, m, op());
   return row->build(context);
 }
 
 Values ComplexContext::by_parts() {
-  const Values re = plain([&](const std::string&name) { return parts_of(*this, outer_.find(name)).re; }),
-               im = plain([&](const std::string&name) { return parts_of(*this, outer_.find(name)).im; });
+  const Values re = plain([&](const std::string& name) { return parts_of(*this, outer_.find(name)).re; });
+  // A complex tensor may only say what shape a real one takes.
+  if (outputs().size() == 1 && outputs()[0].kind == Kind::tensor && !outer_.is_complex(outputs()[0].text)) return re;
+  const Values im = plain([&](const std::string& name) { return parts_of(*this, outer_.find(name)).im; }, true);
   Values out;
   for (size_t k = 0; k < re.size(); ++k) out.push_back(joined({re[k], im.at(k)}));
   return out;

@@ -26,8 +26,10 @@ class ComplexContext : public NodeContext {
   Complex pair(const Argument& a);
   /// The tensor [..., 2] of the parts, broadcast to each other.
   Value joined(Complex z);
-  /// The operator's row for real tensors with other values instead of its complex ones: `part(name)` of each.
-  Values plain(const std::function<Value(const std::string&)>& part);
+  /// The operator's row for real tensors with other values instead of its complex ones: `part(name)` of each. Numbers
+  /// that fill the result (`value`) are replaced by their real or imaginary part; argument `without` is left out.
+  Values plain(const std::function<Value(const std::string&)>& part, bool imaginary = false,
+               std::string_view without = {});
   /// The same for the real and the imaginary parts, joined.
   Values by_parts();
   const NodeMessage& message() const { return message_; }

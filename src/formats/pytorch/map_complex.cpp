@@ -2,6 +2,7 @@
 #include "formats/pytorch/complex.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/reduce.hpp"
 #include "ops/unary.hpp"
@@ -173,14 +174,12 @@ Values converted(ComplexContext& n) {
   if (x.im) x.im = n.cast(x.im, t);
   return {n.joined(x)};
 }
-// A real number everywhere.
+// A number everywhere.
 Values filled(ComplexContext& n) {
-  for (const char* name : {"fill_value", "value"}) {
-    const Argument* a = n.argument(name);
-    if (a && a->kind == Argument::Kind::complex) n.refuse("with a complex number is not offered");
-  }
   const Value re = of_real_part(n).at(0);
-  return {n.joined({re, {}})};
+  const Argument* a = n.argument("fill_value");
+  if (!a || a->kind != Argument::Kind::complex) return {n.joined({re, {}})};
+  return {n.joined({re, n.filled(n.shape_of(re), n.like(re, a->imaginary))})};
 }
 Values copied(ComplexContext& n) {
   const Complex x = n.pair("self"), src = n.pair("src");
@@ -226,6 +225,12 @@ Values bilinear(ComplexContext& n) {
     for (const Argument& e : a.list) self(self, e);
   };
   for (const NamedArgument& a : n.message().inputs) note(note, a.value);
+  // A bias is added at last.
+  Complex bias;
+  if (names.size() == 3 && n.has("bias")) {
+    bias = n.pair("bias");
+    names.pop_back();
+  }
   if (names.size() != 2) n.refuse("of other than two complex tensors is not offered");
   std::vector<Complex> operand;
   for (const std::string& name : names) {
@@ -243,10 +248,60 @@ Values bilinear(ComplexContext& n) {
     if (operand[0].im) in.push_back(a);
     if (operand[1].im) in.push_back(b);
     size_t next = 0;
-    return n.plain([&](const std::string&) { return in.at(next++); }).at(0);
+    return n.plain([&](const std::string&) { return in.at(next++); }, false, "bias").at(0);
   };
-  return {
-      n.joined({difference(n, part(false, false), part(true, true)), sum(n, part(false, true), part(true, false))})};
+  Complex y{difference(n, part(false, false), part(true, true)), sum(n, part(false, true), part(true, false))};
+  if (bias.re) {
+    const auto rank = n.rank(y.re);
+    // Of a convolution the axis before the spatial ones.
+    const size_t behind = n.op() == "linear" ? 1 : n.rank(operand[1].re) - 1;
+    const int64_t axis = static_cast<int64_t>(rank) - static_cast<int64_t>(behind);
+    const auto added = [&](Value v, Value b) { return b ? sum(n, v, n.reshape(b, n.laid_along(axis, rank))) : v; };
+    y = {added(y.re, bias.re), added(y.im, bias.im)};
+  }
+  return {n.joined(y)};
+}
+
+Values conjugate_transpose(ComplexContext& n) {
+  const Complex x = n.pair("self");
+  const auto turned = [&](Value v) {
+    std::vector<int64_t> order(n.rank(v));
+    for (size_t k = 0; k < order.size(); ++k) order[k] = static_cast<int64_t>(k);
+    if (order.size() > 1) std::swap(order[order.size() - 1], order[order.size() - 2]);
+    return n.transpose(v, order);
+  };
+  return {n.joined({turned(x.re), n(Negative{}, turned(x.im))})};
+}
+Values reciprocal_root(ComplexContext& n) {
+  const Complex x = n.pair("self");
+  const Value angle = n(Multiply{}, angle_of(n, x), n.like(x.re, -0.5));
+  return {n.joined(polar_of(n, n(Divide{}, n.like(x.re, 1), n(Sqrt{}, size_of(n, x))), angle))};
+}
+// 1 / (1 + exp(-x))
+Complex logistic(NodeContext& n, Complex x) {
+  const Complex e = exponential(n, {n(Negative{}, x.re), n(Negative{}, x.im)});
+  return quotient(n, {n.like(x.re, 1), {}}, {n(Add{}, e.re, n.like(x.re, 1)), e.im});
+}
+Values sigmoid(ComplexContext& n) {
+  return {n.joined(logistic(n, n.pair("self")))};
+}
+// tanh x = 2 sigmoid(2 x) - 1
+Values tangent(ComplexContext& n) {
+  const Complex x = n.pair("self");
+  const Value two = n.like(x.re, 2);
+  const Complex y = logistic(n, {n(Multiply{}, x.re, two), n(Multiply{}, x.im, two)});
+  return {n.joined({n(Subtract{}, n(Multiply{}, y.re, two), n.like(x.re, 1)), n(Multiply{}, y.im, two)})};
+}
+// beta self + alpha mat1 mat2
+Values add_product(ComplexContext& n) {
+  const Complex a = n.pair("mat1"), b = n.pair("mat2");
+  const auto times_matrix = [&](Value x, Value y) { return !x || !y ? Value{} : n(MatMul{}, x, y); };
+  Complex y{difference(n, times_matrix(a.re, b.re), times_matrix(a.im, b.im)),
+            sum(n, times_matrix(a.re, b.im), times_matrix(a.im, b.re))};
+  Complex x = n.pair("self");
+  if (n.has("alpha")) y = product(n, y, n.pair("alpha"));
+  if (n.has("beta")) x = product(n, x, n.pair("beta"));
+  return {n.joined({sum(n, x.re, y.re), sum(n, x.im, y.im)})};
 }
 
 constexpr ComplexRow rows[] = {
@@ -260,35 +315,57 @@ constexpr ComplexRow rows[] = {
     {"abs", absolute},
     {"absolute", absolute},
     {"add", add},
+    {"addmm", add_product},
+    {"adjoint", conjugate_transpose},
     {"alias", by_parts},
     {"alias_copy", by_parts},
     {"angle", angle},
     {"as_strided", by_parts},
+    {"as_strided_copy", by_parts},
     {"atleast_1d", by_parts},
     {"atleast_2d", by_parts},
     {"atleast_3d", by_parts},
+    {"block_diag", by_parts},
     {"bmm", bilinear},
+    {"broadcast_tensors", by_parts},
     {"broadcast_to", by_parts},
+    {"cartesian_prod", by_parts},
     {"cat", by_parts},
     {"chunk", by_parts},
     {"clone", by_parts},
+    {"column_stack", by_parts},
+    {"combinations", by_parts},
     {"complex", complex},
     {"concat", by_parts},
     {"conj", conjugate},
     {"conj_physical", conjugate},
     {"constant_pad_nd", by_parts},
     {"contiguous", by_parts},
+    {"conv1d", bilinear},
+    {"conv2d", bilinear},
+    {"conv3d", bilinear},
+    {"conv_transpose1d", bilinear},
+    {"conv_transpose2d", bilinear},
+    {"conv_transpose3d", bilinear},
+    {"convolution", bilinear},
     {"copy", copied},
     {"copy_", copied},
     {"cos", cosine},
     {"cumsum", by_parts},
     {"detach", by_parts},
     {"detach_copy", by_parts},
+    {"diag", by_parts},
+    {"diag_embed", by_parts},
+    {"diagflat", by_parts},
     {"diagonal", by_parts},
+    {"diagonal_copy", by_parts},
+    {"diagonal_scatter", by_parts},
     {"diff", by_parts},
     {"div", divide},
     {"divide", divide},
     {"dot", bilinear},
+    {"dsplit", by_parts},
+    {"dstack", by_parts},
     {"einsum", bilinear},
     {"empty", filled},
     {"empty_like", filled},
@@ -301,15 +378,19 @@ constexpr ComplexRow rows[] = {
     {"fft_ifftshift", by_parts},
     {"flatten", by_parts},
     {"flip", by_parts},
+    {"fliplr", by_parts},
+    {"flipud", by_parts},
     {"full", filled},
     {"full_like", filled},
     {"gather", by_parts},
     {"ger", bilinear},
+    {"hsplit", by_parts},
     {"hstack", by_parts},
     {"imag", imaginary},
     {"index", by_parts},
     {"index_add", by_parts},
     {"index_copy", by_parts},
+    {"index_fill", by_parts},
     {"index_put", by_parts},
     {"index_select", by_parts},
     {"inner", bilinear},
@@ -321,17 +402,22 @@ constexpr ComplexRow rows[] = {
     {"linalg_vector_norm", of_sizes},
     {"linear", bilinear},
     {"log", log},
+    {"mH", conjugate_transpose},
     {"mT", by_parts},
     {"masked_fill", masked_fill},
+    {"masked_scatter", by_parts},
     {"masked_select", by_parts},
     {"matmul", bilinear},
+    {"matrix_H", conjugate_transpose},
     {"mean", by_parts},
+    {"meshgrid", by_parts},
     {"mm", bilinear},
     {"movedim", by_parts},
     {"mul", multiply},
     {"multiply", multiply},
     {"mv", bilinear},
     {"narrow", by_parts},
+    {"narrow_copy", by_parts},
     {"ne", comparison<false>},
     {"neg", by_parts},
     {"negative", by_parts},
@@ -342,6 +428,7 @@ constexpr ComplexRow rows[] = {
     {"ones_like", filled},
     {"outer", bilinear},
     {"pad", by_parts},
+    {"pad_sequence", by_parts},
     {"permute", by_parts},
     {"permute_copy", by_parts},
     {"polar", polar},
@@ -349,6 +436,8 @@ constexpr ComplexRow rows[] = {
     {"pow", power},
     {"real", real},
     {"reciprocal", reciprocal},
+    {"reflection_pad1d", by_parts},
+    {"reflection_pad2d", by_parts},
     {"repeat", by_parts},
     {"repeat_interleave", by_parts},
     {"reshape", by_parts},
@@ -357,6 +446,8 @@ constexpr ComplexRow rows[] = {
     {"resolve_neg", by_parts},
     {"roll", by_parts},
     {"rot90", by_parts},
+    {"row_stack", by_parts},
+    {"rsqrt", reciprocal_root},
     {"rsub", reversed_subtract},
     {"scatter", by_parts},
     {"scatter_add", by_parts},
@@ -364,6 +455,7 @@ constexpr ComplexRow rows[] = {
     {"select_copy", by_parts},
     {"select_scatter", by_parts},
     {"sgn", sign},
+    {"sigmoid", sigmoid},
     {"sin", sine},
     {"slice", by_parts},
     {"slice_copy", by_parts},
@@ -380,17 +472,23 @@ constexpr ComplexRow rows[] = {
     {"sub", subtract},
     {"subtract", subtract},
     {"sum", by_parts},
+    {"sum_to_size", by_parts},
     {"swapaxes", by_parts},
     {"swapdims", by_parts},
     {"sym_numel", of_real_part},
     {"sym_size", of_real_part},
+    {"sym_storage_offset", of_real_part},
+    {"sym_stride", of_real_part},
     {"t", by_parts},
     {"t_copy", by_parts},
+    {"take", by_parts},
     {"take_along_dim", by_parts},
+    {"tanh", tangent},
     {"tensor_split", by_parts},
     {"tensordot", bilinear},
     {"tile", by_parts},
     {"to", converted},
+    {"trace", by_parts},
     {"transpose", by_parts},
     {"transpose_copy", by_parts},
     {"tril", by_parts},
@@ -413,6 +511,7 @@ constexpr ComplexRow rows[] = {
     {"view_as_real", same},
     {"view_as_real_copy", same},
     {"view_copy", by_parts},
+    {"vsplit", by_parts},
     {"vstack", by_parts},
     {"where", where},
     {"zero", filled},

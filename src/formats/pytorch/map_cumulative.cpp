@@ -1,4 +1,5 @@
 // Running results along an axis, differences, counts and histograms.
+#include <algorithm>
 #include <limits>
 
 #include "formats/pytorch/mapping.hpp"
@@ -20,15 +21,17 @@ constexpr int64_t longest = 1 << 22;
 template <class F>
 Values running(NodeContext& n, Values x, int64_t axis, F&& combine) {
   const Dimension d = x[0].shape()[static_cast<size_t>(axis)];
-  if (d.is_dynamic()) n.refuse("needs to know the length of the axis");
-  const int64_t length = d.get_length();
-  if (length > longest) n.refuse("of that length is not offered");
-  for (int64_t step = 1; step < length; step *= 2) {
+  if (d.min() > longest || (d.is_static() && d.get_length() > longest)) n.refuse("of that length is not offered");
+  const int64_t most = std::min<int64_t>(d.max(), longest);
+  const Value length = n.dim(x[0], axis), zero = n.int_constant(0), one = n.int_constant(1);
+  for (int64_t step = 1; step < most; step *= 2) {
+    // Of a line that is shorter than the step nothing is joined.
+    const Value by = n.int_constant(step), rest = n(Maximum{}, n(Subtract{}, length, by), zero);
     Values earlier, later, head;
     for (const Value& v : x) {
-      earlier.push_back(n.slice(v, axis, 0, length - step));
-      later.push_back(n.slice(v, axis, step, length));
-      head.push_back(n.slice(v, axis, 0, step));
+      earlier.push_back(n.slice(v, axis, zero, rest, one));
+      later.push_back(n.slice(v, axis, by, length, one));
+      head.push_back(n.slice(v, axis, zero, by, one));
     }
     const Values joined = combine(earlier, later);
     for (size_t k = 0; k < x.size(); ++k) x[k] = n.concat({head[k], joined[k]}, axis);
@@ -43,14 +46,7 @@ Values cumulative_product(NodeContext& n) {
   const Value x = integers_wide(n, n.in("self"));
   if (n.rank(x) == 0) return {x};
   const int64_t axis = n.axis(n.i("dim"), x);
-  if (x.shape()[static_cast<size_t>(axis)].is_static())
-    return running(n, {x}, axis,
-                   [&](const Values& a, const Values& b) -> Values { return {n(Multiply{}, a[0], b[0])}; });
-  // Of unknown length: element i is the product of those that a triangular mask lets through.
-  const Value at = n.range(n.dim(x, axis));
-  const Value column = n.reshape(at, n.laid_along(axis, n.rank(x) + 1));
-  const Value kept = n(LessEqual{}, column, n.reshape(at, n.laid_along(axis + 1, n.rank(x) + 1)));
-  return {n(ReduceProd{}, n(Select{}, kept, n.unsqueeze(x, {axis + 1}), n.like(x, 1)), n.ints_constant({axis}))};
+  return running(n, {x}, axis, [&](const Values& a, const Values& b) -> Values { return {n(Multiply{}, a[0], b[0])}; });
 }
 // The later of equal ones wins, and nothing wins against NaN.
 template <class Better>
@@ -80,10 +76,7 @@ Values cumulative_log_sum(NodeContext& n) {
   const Value x = n.in("self");
   if (n.rank(x) == 0) return {x};
   const int64_t axis = n.axis(n.i("dim"), x);
-  if (x.shape()[static_cast<size_t>(axis)].is_static())
-    return running(n, {x}, axis, [&](const Values& a, const Values& b) -> Values { return {log_add(n, a[0], b[0])}; });
-  const Value high = n(ReduceMax{true}, x, n.ints_constant({axis}));
-  return {n(Add{}, n(Log{}, n(CumSum{}, n(Exp{}, n(Subtract{}, x, high)), n.int_constant(axis))), high)};
+  return running(n, {x}, axis, [&](const Values& a, const Values& b) -> Values { return {log_add(n, a[0], b[0])}; });
 }
 
 Value without_first(NodeContext& n, Value x, int64_t axis) {

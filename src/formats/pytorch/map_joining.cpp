@@ -72,7 +72,15 @@ Values chunk(NodeContext& n) {
   const size_t parts = listed_outputs(n);
   if (parts <= 1) return {x};
   const Dimension d = x.shape()[static_cast<size_t>(axis)];
-  if (d.is_dynamic()) return n.all(Split{static_cast<int64_t>(parts)}, {x, n.int_constant(axis)});
+  if (d.is_dynamic()) {
+    // All but the last are as long as the first, which rounds up.
+    const Value length = n.dim(x, axis), count = n.int_constant(std::max<int64_t>(1, n.i("chunks")));
+    const Value up = n(Subtract{}, n(Add{}, length, count), n.int_constant(1));
+    const Value each = n.reshape(n(Divide{}, up, count), {1});
+    Values lengths(parts - 1, each);
+    lengths.push_back(n.ints_constant({-1}));
+    return n.all(VariadicSplit{}, {x, n.int_constant(axis), n.concat(lengths, 0)});
+  }
   const int64_t each = (d.get_length() - 1) / std::max<int64_t>(1, n.i("chunks")) + 1;
   std::vector<int64_t> lengths(parts, each);
   lengths.back() = -1;
@@ -100,7 +108,14 @@ Values tensor_split(NodeContext& n) {
     lengths.push_back(-1);
     return split_lengths(n, x, axis, lengths);
   }
-  const int64_t length = x.shape()[static_cast<size_t>(axis)].get_length(), count = static_cast<int64_t>(parts);
+  const auto count = static_cast<int64_t>(parts);
+  if (count > 0 && x.shape()[static_cast<size_t>(axis)].is_dynamic()) {
+    // The first ones are longer by one where the length is no multiple.
+    const Value length = n.dim(x, axis), by = n.int_constant(count), at = n.range(by);
+    const Value longer = n.cast(n(Less{}, at, n(FloorMod{}, length, by)), ElementType::i64);
+    return n.all(VariadicSplit{}, {x, n.int_constant(axis), n(Add{}, longer, n(Divide{}, length, by))});
+  }
+  const int64_t length = x.shape()[static_cast<size_t>(axis)].get_length();
   std::vector<int64_t> lengths;
   for (int64_t k = 0; k < count; ++k) lengths.push_back(length / count + (k < length % count ? 1 : 0));
   return split_lengths(n, x, axis, lengths);

@@ -122,27 +122,23 @@ Values unfold(NodeContext& n) {
   const Value padded = n(Pad{PadMode::constant}, x, n.ints_constant({0, 0, pad[0], pad[1]}),
                          n.ints_constant({0, 0, pad[0], pad[1]}), n.scalar_of(x.element_type(), 0));
   // Positions of each kernel element along an axis: [kernel, windows].
-  Value y = padded;
+  Value y = padded, count;
   for (int64_t k = 0; k < 2; ++k) {
-    const Dimension d = padded.shape()[static_cast<size_t>(2 + k)];
-    if (d.is_dynamic()) n.refuse("needs static spatial sizes");
     const auto u = static_cast<size_t>(k);
     if (stride[u] < 1 || dilation[u] < 1 || kernel[u] < 1 || kernel[u] > 4096 || dilation[u] > 4096)
       n.fail("has a wrong window");
-    const int64_t windows = (d.get_length() - dilation[u] * (kernel[u] - 1) - 1) / stride[u] + 1;
-    if (windows > (int64_t{1} << 24) / kernel[u]) n.refuse("of that size is not offered");
-    if (windows < 1) n.fail("the kernel is larger than the picture");
-    Tensor at(ElementType::i64, {kernel[u], windows});
-    for (int64_t a = 0; a < kernel[u]; ++a) {
-      for (int64_t w = 0; w < windows; ++w) at.data<int64_t>()[a * windows + w] = w * stride[u] + a * dilation[u];
-    }
-    y = n.gather(y, n.b.constant(at), k == 0 ? 2 : 4);
+    const Value by = n.int_constant(stride[u]), reach = n.int_constant(dilation[u] * (kernel[u] - 1) + 1);
+    const Value windows = n(Add{}, n(Divide{}, n(Subtract{}, n.dim(padded, 2 + k), reach), by), n.int_constant(1));
+    count = count ? n(Multiply{}, count, windows) : windows;
+    const Value taps = n(Multiply{}, n.range(n.int_constant(kernel[u])), n.int_constant(dilation[u]));
+    const Value at = n(Add{}, n.unsqueeze(taps, {1}), n.unsqueeze(n(Multiply{}, n.range(windows), by), {0}));
+    y = n.gather(y, at, k == 0 ? 2 : 4);
   }
   // [N, C, kh, windows, kw, windows] -> [N, C * kh * kw, windows * windows]
   y = n.transpose(y, {0, 1, 2, 4, 3, 5});
   const Value shape =
       n.concat({n.dims(x, 0, 1), n(Multiply{}, n.dims(x, 1, 2), n.ints_constant({kernel[0] * kernel[1]})),
-                n.ints_constant({-1})},
+                n.reshape(count, {1})},
                0);
   return {n.reshape_to(y, shape)};
 }

@@ -195,24 +195,22 @@ Values narrow(NodeContext& n) {
 }
 Values unfold(NodeContext& n) {
   Value x = n.in("self");
-  if (n.rank(x) == 0) x = n.unsqueeze(x, {0});
+  const bool scalar = n.rank(x) == 0;
+  if (scalar) x = n.unsqueeze(x, {0});
   const int64_t axis = n.axis(n.i("dimension"), x), size = n.i("size"), step = n.i("step");
-  const int64_t length = x.shape()[static_cast<size_t>(axis)].get_length();
-  if (size < 0 || step < 1 || size > length) n.fail("size or step is out of range");
-  const int64_t windows = (length - size) / step + 1;
-  if (windows > most_numbers || size > most_numbers || windows * size > most_numbers)
-    n.refuse("of that size is not offered");
-  Tensor at(ElementType::i64, {windows, size});
-  for (int64_t w = 0; w < windows; ++w) {
-    for (int64_t k = 0; k < size; ++k) at.data<int64_t>()[w * size + k] = w * step + k;
-  }
-  const Value y = n.gather(x, n.b.constant(at), axis);  // the window's own axis comes last
+  if (size < 0 || step < 1 || size > most_numbers) n.fail("size or step is out of range");
+  const Value by = n.int_constant(step);
+  const Value windows =
+      n(Add{}, n(Divide{}, n(Subtract{}, n.dim(x, axis), n.int_constant(size)), by), n.int_constant(1));
+  const Value at =
+      n(Add{}, n.unsqueeze(n(Multiply{}, n.range(windows), by), {1}), n.unsqueeze(n.range(n.int_constant(size)), {0}));
+  const Value y = n.gather(x, at, axis);  // the window's own axis comes last
   std::vector<int64_t> order;
   for (int64_t k = 0; k < static_cast<int64_t>(n.rank(y)); ++k) {
     if (k != axis + 1) order.push_back(k);
   }
   order.push_back(axis + 1);
-  return {n.transpose(y, order)};
+  return {scalar ? n.squeeze(y, {0}) : n.transpose(y, order)};
 }
 
 Values pixel_shuffle(NodeContext& n) {
@@ -231,6 +229,25 @@ Values diagonal(NodeContext& n) {
   const Value x = n.in(last ? "A" : "self");
   const int64_t a = n.axis(n.i("dim1", last ? -2 : 0), x), c = n.axis(n.i("dim2", last ? -1 : 1), x),
                 offset = n.i("offset", 0), rank = static_cast<int64_t>(n.rank(x));
+  if (a == c) n.fail("has wrong axes");
+  if (x.shape()[static_cast<size_t>(a)].is_dynamic() || x.shape()[static_cast<size_t>(c)].is_dynamic()) {
+    // The elements of all rows, one behind the other, in steps of a row and a column.
+    std::vector<int64_t> order;
+    for (int64_t k = 0; k < rank; ++k) {
+      if (k != a && k != c) order.push_back(k);
+    }
+    order.insert(order.end(), {a, c});
+    const Value t = n.transpose(x, order), columns = n.dim(x, c);
+    const Value row = n.int_constant(std::max<int64_t>(0, -offset)),
+                column = n.int_constant(std::max<int64_t>(0, offset));
+    const Value length =
+        n(Maximum{}, n(Minimum{}, n(Subtract{}, n.dim(x, a), row), n(Subtract{}, columns, column)), n.int_constant(0));
+    const Value at = n.range(length);
+    const Value places = n(Add{}, n(Multiply{}, n(Add{}, at, row), columns), n(Add{}, at, column));
+    Values shape{n.reshape(n(Multiply{}, n.dim(x, a), columns), {1})};
+    if (rank > 2) shape.insert(shape.begin(), n.dims(t, 0, rank - 2));
+    return {n.gather(n.reshape_to(t, shape.size() == 1 ? shape[0] : n.concat(shape, 0)), places, rank - 2)};
+  }
   const int64_t rows = x.shape()[static_cast<size_t>(a)].get_length(),
                 columns = x.shape()[static_cast<size_t>(c)].get_length();
   if (rows > most_numbers || columns > most_numbers || std::abs(offset) > most_numbers)

@@ -264,6 +264,36 @@ TEST(TorchExport, refuses_operators_that_have_no_complex_form_by_name) {
   EXPECT_NE(message_of(archive(p)).find("[relu] of complex numbers is not offered"), std::string::npos);
 }
 
+TEST(TorchExport, gives_real_tensors_the_shape_of_complex_ones) {
+  // x real [1], w complex [2]: x.expand_as(w) is real.
+  Program p = one_node("torch.ops.aten.expand_as.default", {tensor_argument("other", "w")}, {"1"});
+  p.inputs = {"x", "w"};
+  p.tensors = {{"x", meta({"1"})}, {"w", meta({"2"}, 10)}, {"y", meta({"2"})}};
+  const Graph g = parse_torch_export(blob(archive(p)));
+  const Tensor y = evaluate(g, {Tensor::of<float>({1}, {7}), Tensor::of<float>({2, 2}, {1, 2, 3, 4})})[0].tensor();
+  EXPECT_EQ(y.shape(), (Shape{2}));
+  EXPECT_EQ(y.to_doubles(), (std::vector<double>{7, 7}));
+}
+
+TEST(TorchExport, fills_complex_tensors_with_real_numbers) {
+  Program p = one_node("torch.ops.aten.constant_pad_nd.default",
+                       {argument("pad", R"({"as_ints": [0, 1]})"), argument("value", R"({"as_float": 5.0})")}, {"1"});
+  p.tensors = {{"x", meta({"1"}, 10)}, {"y", meta({"2"}, 10)}};
+  EXPECT_EQ(run(p, Tensor::of<float>({1, 2}, {1, 2})), (std::vector<double>{1, 2, 5, 0}));
+}
+
+TEST(TorchExport, cuts_dynamic_lengths_into_chunks) {
+  Program p = one_node("torch.ops.aten.chunk.default", {argument("chunks", R"({"as_int": 2})")}, {"s0"});
+  p.nodes[0] =
+      node("torch.ops.aten.chunk.default", {tensor_argument("self", "x"), argument("chunks", R"({"as_int": 2})")},
+           {R"({"as_tensors": [{"name": "a"}, {"name": "b"}]})"});
+  p.outputs = {"a", "b"};
+  const Graph g = parse_torch_export(blob(archive(p)));
+  const auto y = evaluate(g, {Tensor::of<float>({5}, {1, 2, 3, 4, 5})});
+  EXPECT_EQ(y[0].tensor().to_doubles(), (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(y[1].tensor().to_doubles(), (std::vector<double>{4, 5}));
+}
+
 TEST(TorchExport, takes_scalars_where_an_axis_is_written) {
   Program p = one_node("torch.ops.aten.movedim.intlist",
                        {argument("source", R"({"as_ints": [0]})"), argument("destination", R"({"as_ints": [0]})")}, {});
