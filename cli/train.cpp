@@ -47,7 +47,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--freeze", o.freeze, "Leave weights whose name begins so as they are");
   app.add_flag("--freeze-backbone", o.freeze_backbone, "Train the layer of the classes alone");
   app.add_flag("--new-head", o.new_head,
-               "A new layer of the classes also where the model file has as many classes as the data");
+               "A new layer of the classes also where the model file knows as many classes as the data have");
   app.add_option("--features", o.features,
                  "Tensor of the model file behind which a new layer of the classes is put (default: the file's own is "
                  "replaced where it has other classes)");

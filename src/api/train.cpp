@@ -1,5 +1,6 @@
 // The job `train`: data, split, recipe, trainer, model file.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -12,6 +13,7 @@
 #include "hone/error.hpp"
 #include "tasks/linear_probe.hpp"
 #include "tasks/temper_head.hpp"
+#include "train/evaluate_classifier.hpp"
 #include "train/trainer.hpp"
 #include "zoo/zoo.hpp"
 
@@ -178,28 +180,50 @@ ClassifierHead fit_head(Graph& g, const TrainOptions& o, const data::Preprocessi
   return head;
 }
 
-// Where fine-tuning begins: a new head that reads the features as they are, or scores in reach of the loss. What was
-// done.
-std::string settle_head(Graph& start, const ClassifierHead& head, const data::Dataset& data, const TrainedModel& t,
-                        const TrainOptions& o, const CompileOptions& c) {
-  if (!t.new_head.empty()) {
-    LinearProbeOptions probe;
-    probe.label_smoothing = o.label_smoothing;
-    return probe_head(start, head, data, t.split.train, t.recipe.preprocessing, c, probe)
-               ? ", fitted to the features as they are"
-               : "";
+// Does a file with as many classes as the data know any of them? Guessing is right in one case of as many as there are
+// classes; three standard deviations above that are no luck.
+bool knows_classes(const Graph& g, const data::Dataset& data, const std::vector<uint32_t>& train,
+                   const data::Preprocessing& preprocessing, const CompileOptions& c) {
+  std::vector<uint32_t> chosen;
+  const size_t count = std::min<size_t>(train.size(), 300);
+  for (size_t i = 0; i < count; ++i) chosen.push_back(train[i * train.size() / count]);
+  size_t right = 0;
+  score_samples(g, data, chosen, preprocessing, c, 50,
+                [&](uint32_t, int64_t label, std::span<const float> s) { right += best_class(s) == label; });
+  const double n = static_cast<double>(count), chance = 1 / static_cast<double>(data.classes().size());
+  return static_cast<double>(right) > n * chance + 3 * std::sqrt(n * chance * (1 - chance));
+}
+
+// Where fine-tuning begins: a new head that reads the features as they are, or the file's own with scores in reach of
+// the loss. What was done is told in `note`.
+void settle_head(Graph& start, ClassifierHead& head, const data::Dataset& data, TrainedModel& t, const TrainOptions& o,
+                 std::string& note) {
+  CompileOptions c;
+  c.threads = o.threads;
+  const data::Preprocessing& p = t.recipe.preprocessing;
+  if (t.new_head.empty()) {
+    ClassifierHead own;
+    try {
+      own = find_head(start);
+    } catch (const Error&) {
+      return;  // its scores come as they come
+    }
+    if (!knows_classes(start, data, t.split.train, p, c)) {
+      head = replace_head(start, static_cast<int64_t>(data.classes().size()), o.seed);
+      t.new_head = head.name;
+      note = head.op + " '" + head.name + "' knows none of the " + std::to_string(head.classes) +
+             " classes, so it is replaced by a new one";
+    } else if (const double temperature = temper_head(start, own, data, t.split.train, p, c); temperature > 1) {
+      char text[32];
+      std::snprintf(text, sizeof text, "%.0f", temperature);
+      note =
+          "the scores of " + own.op + " '" + own.name + "' are divided by " + text + " to be within reach of the loss";
+    }
   }
-  ClassifierHead own;
-  try {
-    own = find_head(start);
-  } catch (const Error&) {
-    return "";  // its scores come as they come
-  }
-  const double temperature = temper_head(start, own, data, t.split.train, t.recipe.preprocessing, c);
-  if (temperature == 1) return "";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.0f", temperature);
-  return "the scores of " + own.op + " '" + own.name + "' are divided by " + text + " to be within reach of the loss";
+  if (t.new_head.empty()) return;
+  LinearProbeOptions probe;
+  probe.label_smoothing = o.label_smoothing;
+  if (probe_head(start, head, data, t.split.train, p, c, probe)) note += ", fitted to the features as they are";
 }
 
 // Names of the weights that are made of these constants, as training calls them.
@@ -266,6 +290,13 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   if (o.resume.empty()) write_file(in_out(options_file), options_text(o));
 
   const bool trained = !find_network(t.recipe.network);
+  if (trained) {
+    try {
+      settle_head(start, head, data, t, o, head_note);
+    } catch (const Error& e) {
+      throw e.where().empty() ? e.at(o.model) : e;
+    }
+  }
   TrainerOptions p;
   p.step.optimizer = o.optimizer == "adamw" ? OptimizerKind::adamw : OptimizerKind::sgd;
   p.step.weight_decay = o.weight_decay;
@@ -318,15 +349,6 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
                            seconds_text(s.images_per_s),
                        s.eta_seconds});
   };
-  if (trained) {
-    CompileOptions c;
-    c.threads = o.threads;
-    try {
-      head_note += settle_head(start, head, data, t, o, c);
-    } catch (const Error& e) {
-      throw e.where().empty() ? e.at(o.model) : e;
-    }
-  }
   if (o.progress && !head_note.empty()) o.progress({"train", 0, 0, "", head_note});
   t.result = train_classifier(start, data, t.split.train, t.split.val, t.recipe.preprocessing, t.recipe.augmentation, p,
                               callback);

@@ -86,7 +86,8 @@ TrainStep train_step(const Graph& model, const TrainStepOptions& o, const Traini
   Graph& g = step.graph;
   Builder b(g);
   leave_probabilities_out(g);
-  const Value logits = logits_of(g);
+  Value logits = logits_of(g);
+  if (logits.element_type() != ElementType::f32) logits = b(Convert{ElementType::f32}, logits);
   for (NodeId r : std::vector<NodeId>(g.results())) g.remove(r);
   const PartialShape& shape = logits.shape();
   const Value labels = label_probabilities ? b.parameter(ElementType::f32, PartialShape{shape[0], shape[1]}, "labels")

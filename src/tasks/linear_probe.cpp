@@ -117,7 +117,7 @@ std::optional<Linear> linear_head(const Graph& g, const ClassifierHead& head) {
     if (n.is<Add>() && !out.bias && n.input(1 - use.index).node().is<Constant>()) {
       out.bias = n.input(1 - use.index).node();
       if (head.constants.size() != 2 || out.bias.id != head.constants[1]) return std::nullopt;
-    } else if (!(n.is<Reshape>() || n.is<Squeeze>() || n.is<Convert>())) {
+    } else if (!(n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>() || n.is<Transpose>() || n.is<Convert>())) {
       return std::nullopt;
     }
     v = n.output();

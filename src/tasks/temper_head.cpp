@@ -23,7 +23,9 @@ Value scores_of(const Graph& g, const ClassifierHead& head) {
     if (v.uses().size() != 1) return {};
     const Node n = g.handle(v.uses()[0].node);
     if (n.is<Result>() || n.is<Softmax>() || n.is<LogSoftmax>()) return v;
-    if (!(n.is<Add>() || n.is<Reshape>() || n.is<Squeeze>() || n.is<Convert>())) return {};
+    if (!(n.is<Add>() || n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>() || n.is<Transpose>() ||
+          n.is<Convert>()))
+      return {};
     v = n.output();
   }
 }
