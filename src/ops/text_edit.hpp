@@ -42,7 +42,7 @@ struct NumberToText {
   NumberForm form = NumberForm::fixed;
   int64_t precision = -1;
   int64_t width = -1;
-  std::string fill;
+  std::string fill = {};
   static void fields(auto& o, auto&& f) {
     f("form", o.form);
     f("precision", o.precision);
