@@ -98,9 +98,6 @@ Value back_transform(NodeContext& n, Value x, const Extent& e, Scale scale) {
   return rescaled(n, y, scale, true, points(n, y, e.axes, y.element_type()));
 }
 
-Value self(NodeContext& n) {
-  return n.in(n.has("self") ? "self" : "input");
-}
 Value as_complex(ComplexContext& n, const char* name) {
   return n.is_complex(name) ? n.in(name) : n.joined(n.pair(name));
 }
