@@ -57,13 +57,15 @@ Regex::Regex(std::string_view pattern) {
 }
 
 // All states that `state` reaches without reading, in the order in which they count.
-void Regex::follow(Threads& list, int32_t state, const size_t* places, std::string_view text, size_t at) const {
+void Regex::follow(Threads& list, int32_t state, const size_t* places, std::string_view text, size_t at,
+                   Budget& budget) const {
   list.own.assign(places, places + list.slots);
   list.steps.assign(1, {state, 0, 0});
   const bool before = at > 0 && is_word(text[at - 1]), after = at < text.size() && is_word(text[at]);
   while (!list.steps.empty()) {
     const Threads::Step step = list.steps.back();
     list.steps.pop_back();
+    budget.spend(1);
     if (step.state < 0) {
       list.own[step.slot] = step.old;
       continue;
@@ -105,15 +107,25 @@ void Regex::follow(Threads& list, int32_t state, const size_t* places, std::stri
   }
 }
 
+void Regex::Budget::exceeded() {
+  throw Error(ErrorCode::unsafe, "[Regex] matching takes too many steps", "",
+              "give it less text, or a simpler pattern");
+}
+
 bool Regex::full_match(std::string_view text) const {
+  Budget budget;
+  return full_match(text, budget);
+}
+bool Regex::full_match(std::string_view text, Budget& budget) const {
+  budget.spend(states_.size() / 8);
   Threads now(states_.size(), 0), next(states_.size(), 0);
-  follow(now, start_, nullptr, text, 0);
+  follow(now, start_, nullptr, text, 0, budget);
   for (size_t i = 0; i < text.size() && !now.ids.empty(); ++i) {
     next.clear();
     for (int32_t id : now.ids) {
       const State& s = states_[static_cast<size_t>(id)];
       if (s.kind == Kind::bytes && sets_[static_cast<size_t>(s.set)][static_cast<unsigned char>(text[i])])
-        follow(next, s.next, nullptr, text, i + 1);
+        follow(next, s.next, nullptr, text, i + 1, budget);
     }
     std::swap(now, next);
   }
@@ -121,13 +133,14 @@ bool Regex::full_match(std::string_view text) const {
                      [&](int32_t id) { return states_[static_cast<size_t>(id)].kind == Kind::match; });
 }
 
-Regex::Match Regex::search(std::string_view text, size_t from, Prefer prefer) const {
+Regex::Match Regex::search(std::string_view text, size_t from, Prefer prefer, Budget& budget) const {
+  budget.spend(states_.size() / 8);
   const size_t slots = 2 * (std::min<size_t>(groups_, 9) + 1);
   const Match nowhere(slots, npos);
   Match best;
   Threads now(states_.size(), slots), next(states_.size(), slots);
   for (size_t i = from; i <= text.size(); ++i) {
-    if (best.empty()) follow(now, start_, nowhere.data(), text, i);  // counts less than what began earlier
+    if (best.empty()) follow(now, start_, nowhere.data(), text, i, budget);  // counts less than what began earlier
     if (now.ids.empty() && !best.empty()) break;
     next.clear();
     for (size_t k = 0; k < now.ids.size(); ++k) {
@@ -141,7 +154,7 @@ Regex::Match Regex::search(std::string_view text, size_t from, Prefer prefer) co
         continue;
       }
       if (i < text.size() && sets_[static_cast<size_t>(s.set)][static_cast<unsigned char>(text[i])])
-        follow(next, s.next, places, text, i + 1);
+        follow(next, s.next, places, text, i + 1, budget);
     }
     std::swap(now, next);
   }
@@ -172,11 +185,11 @@ void RegexRewrite::append(std::string& out, std::string_view text, const Regex::
 }
 
 // An empty match right behind the last one is none, as RE2 has it.
-std::string RegexRewrite::apply(std::string_view text, bool global) const {
+std::string RegexRewrite::apply(std::string_view text, bool global, Regex::Budget& budget) const {
   std::string out;
   size_t at = 0, last_end = Regex::npos;
   while (at <= text.size()) {
-    const Regex::Match match = regex_.search(text, at);
+    const Regex::Match match = regex_.search(text, at, Regex::Prefer::first, budget);
     if (match.empty()) break;
     out += text.substr(at, match[0] - at);
     if (match[0] == match[1] && match[0] == last_end) {

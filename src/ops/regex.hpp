@@ -17,14 +17,30 @@ class Regex {
   using Match = std::vector<size_t>;
   static constexpr size_t npos = static_cast<size_t>(-1);
 
+  /// The steps that matching may take in all: linear in the text is still long where pattern and text are, and so are
+  /// many matches that each look far ahead.
+  class Budget {
+   public:
+    explicit Budget(uint64_t steps = uint64_t{1} << 28) : left_(steps) {}
+    void spend(uint64_t steps) {
+      if (steps > left_) exceeded();
+      left_ -= steps;
+    }
+
+   private:
+    [[noreturn]] static void exceeded();
+    uint64_t left_;
+  };
+
   /// Throws `Error` on a malformed or too large pattern.
   explicit Regex(std::string_view pattern);
-  /// Does the whole text match?
-  bool full_match(std::string_view text) const;
+  /// Does the whole text match? Throws `Error` where that exceeds the budget, as the functions below do.
+  bool full_match(std::string_view text, Budget& budget) const;
+  bool full_match(std::string_view text) const;  ///< with a budget of its own
   enum class Prefer { first, longest };
   /// The leftmost match that begins at `from` or later; where several begin there, the one that Perl would find, or the
   /// longest. Empty where there is none.
-  Match search(std::string_view text, size_t from = 0, Prefer prefer = Prefer::first) const;
+  Match search(std::string_view text, size_t from, Prefer prefer, Budget& budget) const;
   /// Number of groups that capture.
   size_t groups() const { return groups_; }
 
@@ -38,7 +54,8 @@ class Regex {
     int32_t set = -1;  ///< of `bytes`; of `save`, the place in a Match
   };
   struct Threads;
-  void follow(Threads& list, int32_t state, const size_t* places, std::string_view text, size_t at) const;
+  void follow(Threads& list, int32_t state, const size_t* places, std::string_view text, size_t at,
+              Budget& budget) const;
   std::vector<State> states_;
   std::vector<std::bitset<256>> sets_;
   int32_t start_ = -1;
@@ -51,7 +68,7 @@ class RegexRewrite {
  public:
   RegexRewrite(const Regex& regex, std::string rewrite);
   /// The text with its first match rewritten, or all that do not overlap.
-  std::string apply(std::string_view text, bool global) const;
+  std::string apply(std::string_view text, bool global, Regex::Budget& budget) const;
 
  private:
   void append(std::string& out, std::string_view text, const Regex::Match& match) const;

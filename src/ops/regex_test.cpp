@@ -9,6 +9,12 @@
 namespace hone {
 namespace {
 
+Regex::Match search(const Regex& regex, std::string_view text, size_t from = 0,
+                    Regex::Prefer prefer = Regex::Prefer::first) {
+  Regex::Budget budget;
+  return regex.search(text, from, prefer, budget);
+}
+
 TEST(Regex, matches_the_whole_text_only) {
   EXPECT_TRUE(Regex("a|bc").full_match("bc"));
   EXPECT_FALSE(Regex("a|bc").full_match("abc"));
@@ -62,7 +68,7 @@ TEST(Regex, flags_classes_and_names) {
 
 TEST(Regex, finds_the_leftmost_match_that_perl_would_find) {
   const auto found = [](const char* pattern, std::string_view text) -> std::string {
-    const auto m = Regex(pattern).search(text);
+    const auto m = search(Regex(pattern), text);
     return m.empty() ? "none" : std::string(text.substr(m[0], m[1] - m[0]));
   };
   EXPECT_EQ(found("a|ab", "xab"), "a");
@@ -75,16 +81,16 @@ TEST(Regex, finds_the_leftmost_match_that_perl_would_find) {
   EXPECT_EQ(found("\\bcat\\b", "concat cat"), "cat");
   EXPECT_EQ(found("z", "abc"), "none");
   EXPECT_EQ(found("$", "abc"), "");
-  const auto m = Regex("(\\w+)@(\\w+)(\\.org)?").search("to me@home now");
+  const auto m = search(Regex("(\\w+)@(\\w+)(\\.org)?"), "to me@home now");
   ASSERT_EQ(m.size(), 8u);
   EXPECT_EQ(m, (Regex::Match{3, 10, 3, 5, 6, 10, Regex::npos, Regex::npos}));
-  EXPECT_EQ(Regex("(a)|b").search("ab", 1), (Regex::Match{1, 2, Regex::npos, Regex::npos}));
-  EXPECT_EQ(Regex("(?:(a)|(b)){2}").search("ab"), (Regex::Match{0, 2, 0, 1, 1, 2}));
+  EXPECT_EQ(search(Regex("(a)|b"), "ab", 1), (Regex::Match{1, 2, Regex::npos, Regex::npos}));
+  EXPECT_EQ(search(Regex("(?:(a)|(b)){2}"), "ab"), (Regex::Match{0, 2, 0, 1, 1, 2}));
 }
 
 TEST(Regex, finds_the_longest_of_the_leftmost_matches) {
   const auto found = [](const char* pattern, std::string_view text) {
-    const auto m = Regex(pattern).search(text, 0, Regex::Prefer::longest);
+    const auto m = search(Regex(pattern), text, 0, Regex::Prefer::longest);
     return m.empty() ? "none" : std::string(text.substr(m[0], m[1] - m[0]));
   };
   EXPECT_EQ(found("a|ab|abcd", "xabcabcd"), "ab");
@@ -97,7 +103,8 @@ TEST(Regex, finds_the_longest_of_the_leftmost_matches) {
 TEST(Regex, rewrites_as_re2_does) {
   const auto rewritten = [](const char* pattern, const char* rewrite, std::string_view text, bool global = true) {
     const Regex regex(pattern);
-    return RegexRewrite(regex, rewrite).apply(text, global);
+    Regex::Budget budget;
+    return RegexRewrite(regex, rewrite).apply(text, global, budget);
   };
   EXPECT_EQ(rewritten("b+", "-", "abbcb"), "a-c-");
   EXPECT_EQ(rewritten("b+", "-", "abbcb", false), "a-cb");
@@ -115,6 +122,16 @@ TEST(Regex, takes_linear_time_where_backtracking_would_not_end) {
   const std::string text(20000, 'a');
   EXPECT_FALSE(Regex("(a*)*b").full_match(text));
   EXPECT_FALSE(Regex("(a|a)*(a|a)*c").full_match(text));
+}
+
+TEST(Regex, ends_where_matching_would_take_too_long) {
+  const std::string text(2000, 'a');
+  Regex::Budget two_million(2'000'000), again(2'000'000), enough;
+  // each of 2,000 matches looks ahead to the end
+  const Regex regex("a.*b|a");
+  EXPECT_THROW(RegexRewrite(regex, "").apply(text, true, two_million), Error);
+  EXPECT_EQ(RegexRewrite(regex, "").apply(text, true, enough), "");
+  EXPECT_THROW(Regex("((a?){100}){60}b").full_match(text, again), Error);
 }
 
 TEST(Regex, refuses_malformed_and_exploding_patterns) {

@@ -206,8 +206,9 @@ Types RegexFullMatch::infer(InferCtx& ctx) const {
 void RegexFullMatch::eval(EvalCtx& ctx) const {
   const Tensor& x = ctx.input(0);
   const Regex regex(pattern);
+  Regex::Budget budget;
   Tensor y = ctx.output(0, ElementType::boolean, x.shape());
-  for (size_t i = 0; i < x.strings().size(); ++i) set_integer(y, i, regex.full_match(x.strings()[i]));
+  for (size_t i = 0; i < x.strings().size(); ++i) set_integer(y, i, regex.full_match(x.strings()[i], budget));
 }
 Samples RegexFullMatch::samples() {
   const auto bools = [](std::initializer_list<bool> v) {

@@ -81,9 +81,10 @@ Types RegexReplace::infer(InferCtx& ctx) const {
 void RegexReplace::eval(EvalCtx& ctx) const {
   const Regex regex(pattern);
   const RegexRewrite to(regex, rewrite);
+  Regex::Budget budget;
   size_t bytes = 0;  // a rewrite may repeat the text at each of its places
   change(ctx, [&](const std::string& s) {
-    std::string y = to.apply(s, global);
+    std::string y = to.apply(s, global, budget);
     bytes += y.size();
     if (bytes > size_t{1} << 32) ctx.fail("results of more than 4 GiB");
     return y;
@@ -103,7 +104,7 @@ HONE_DEFINE_OP(RegexReplace)
 Types NumberToText::infer(InferCtx& ctx) const {
   const ElementType t = ctx.element(0);
   ctx.check(t != ElementType::string, "wants numbers, got strings");
-  ctx.check(width <= 4096 && precision <= 4096, "more than 4096 characters a number");
+  ctx.check(width <= 256 && precision <= 256, "more than 256 characters a number");
   ctx.check(fill.empty() || fill == "0" || fill == "-" || fill == "+" || fill == " ", "unknown fill '" + fill + "'");
   ctx.check(is_float(t) || t == ElementType::dynamic || (precision < 0 && form == NumberForm::fixed),
             "precision and form are for floats");

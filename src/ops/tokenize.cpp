@@ -42,10 +42,10 @@ size_t behind(std::string_view s, size_t match, size_t end) {
   return end > match ? end : match + (match < s.size() ? std::max<size_t>(first_character(s.substr(match)), 1) : 1);
 }
 
-Tokens matched(std::string_view s, const Regex& regex, int64_t least) {
+Tokens matched(std::string_view s, const Regex& regex, int64_t least, Regex::Budget& budget) {
   Tokens out;
   for (size_t at = 0; at <= s.size();) {
-    const Regex::Match m = regex.search(s, at, Regex::Prefer::longest);
+    const Regex::Match m = regex.search(s, at, Regex::Prefer::longest, budget);
     if (m.empty()) break;
     const std::string_view token = s.substr(m[0], m[1] - m[0]);
     const bool kept = long_enough(token, least);
@@ -55,14 +55,14 @@ Tokens matched(std::string_view s, const Regex& regex, int64_t least) {
   return out;
 }
 
-Tokens between(std::string_view s, const Regex& separator, int64_t least) {
+Tokens between(std::string_view s, const Regex& separator, int64_t least, Regex::Budget& budget) {
   Tokens out;
   size_t at = 0;
   const auto keep = [&](size_t end) {
     if (end > at && long_enough(s.substr(at, end - at), least)) out.push_back(s.substr(at, end - at));
   };
   while (at <= s.size()) {
-    const Regex::Match m = separator.search(s, at, Regex::Prefer::longest);
+    const Regex::Match m = separator.search(s, at, Regex::Prefer::longest, budget);
     if (m.empty()) break;
     keep(m[0]);
     at = behind(s, m[0], m[1]);
@@ -95,16 +95,17 @@ void Tokenize::eval(EvalCtx& ctx) const {
   std::vector<Regex> cuts;
   for (const std::string& s : separators) cuts.emplace_back(s);
   const Regex regex(expression);
+  Regex::Budget budget;
   std::vector<Tokens> rows;
   size_t most = 0;
   for (const std::string& s : x.strings()) {
     Tokens row = characters(ctx, s);  // also checks the text
-    if (!expression.empty()) row = matched(s, regex, least);
+    if (!expression.empty()) row = matched(s, regex, least, budget);
     if (!separators.empty()) row = {s};
     for (const Regex& cut : cuts) {
       Tokens parts;
       for (const std::string_view part : row) {
-        const Tokens inner = between(part, cut, least);
+        const Tokens inner = between(part, cut, least, budget);
         parts.insert(parts.end(), inner.begin(), inner.end());
       }
       row = std::move(parts);
