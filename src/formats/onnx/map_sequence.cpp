@@ -73,7 +73,9 @@ Values sequence_map(NodeContext& n) {
 
 Values optional_construct(NodeContext& n) {
   if (n.has(0)) return {n(OptionalConstruct{}, n.in(0))};
-  n.refuse("without a value is not offered");
+  const AttributeMessage* type = n.attribute("type");
+  if (!type || type->kind != AttributeMessage::type_) n.fail("has neither a value nor a type");
+  return {n(OptionalConstruct{to_string(parse_type_message(type->message))})};
 }
 Values optional_has_element(NodeContext& n) {
   return {n(OptionalHasElement{}, n.opt(0))};

@@ -199,6 +199,24 @@ TEST(OnnxReader, refuses_results_of_a_branch_with_names_of_values_around_it) {
   }
 }
 
+TEST(OnnxReader, an_optional_may_hold_nothing_of_a_type) {
+  std::string tensor, type, attribute;
+  protozero::pbf_writer(tensor).add_int32(1, 1);
+  protozero::pbf_writer(type).add_message(1, tensor);
+  protozero::pbf_writer w(attribute);
+  w.add_string(1, "type");
+  w.add_message(14, type);
+  w.add_int32(20, 13);
+  std::string none = File::node("Optional", {}, {"none"});
+  protozero::pbf_writer(none).add_message(5, attribute);
+  File f;
+  f.add(none).add(File::node("OptionalHasElement", {"none"}, {"y"})).output("y");
+  EXPECT_TRUE(run(f.read(), {}).identical(Tensor::scalar<bool>(false)));
+  File untyped;
+  untyped.add(File::node("Optional", {}, {"none"})).add(File::node("OptionalHasElement", {"none"}, {"y"})).output("y");
+  EXPECT_THROW(untyped.read(), Error);
+}
+
 TEST(OnnxReader, maps_external_data_and_refuses_paths_that_leave_the_folder) {
   const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "external_data";
   std::filesystem::create_directories(folder);
