@@ -302,6 +302,9 @@ case("norm.rms", lambda a, w: (F.rms_norm(a, (4,), w), F.rms_norm(a, (3, 4)), F.
 case("norm.lrn", lambda a: F.local_response_norm(a, 3), r(2, 5, 4, 4))
 case("attention", lambda q, k, v, m: (F.scaled_dot_product_attention(q, k, v), F.scaled_dot_product_attention(q, k, v, m > 0), F.scaled_dot_product_attention(q, k, v, m), F.scaled_dot_product_attention(q, k, v, scale=0.3)),
      r(2, 2, 5, 4), r(2, 2, 6, 4), r(2, 2, 6, 4), torch.cat((torch.ones(5, 1), r(5, 5)), 1))
+case("attention.rows_without_keys", lambda q, k, v, m: (F.scaled_dot_product_attention(q, k, v, m > 0), F.scaled_dot_product_attention(q, k, v, torch.where(m > 0, 0.0, -torch.inf))),
+     r(2, 2, 5, 4), r(2, 2, 6, 4), r(2, 2, 6, 4), torch.cat((torch.ones(4, 6), -torch.ones(1, 6)), 0))
+case("histc", lambda a: (torch.histc(a, bins=4, min=0, max=3), torch.histc(a, bins=7, min=-0.5, max=0.5)), torch.tensor([0.0, 1, 1, 2, 3, 3, 3, -0.3, 0.4, 4, -1]))
 case("attention.causal", lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True), r(2, 2, 5, 4))
 case("attention.gqa", lambda q, k: F.scaled_dot_product_attention(q, k, k, enable_gqa=True), r(2, 4, 5, 4), r(2, 2, 6, 4))
 

@@ -135,7 +135,8 @@ Values inner(NodeContext& n) {
   return {n(MatMul{false, true}, a, b)};
 }
 Values outer(NodeContext& n) {
-  return {n(Multiply{}, n.unsqueeze(n.in("self"), {1}), n.unsqueeze(n.in("vec2"), {0}))};
+  const ElementType t = n.out_type(0, n.promoted("self", "vec2"));
+  return {n(Multiply{}, n.unsqueeze(n.cast(n.in("self"), t), {1}), n.unsqueeze(n.cast(n.in("vec2"), t), {0}))};
 }
 
 // beta * self + alpha * a b
@@ -295,8 +296,31 @@ Values affine_grid(NodeContext& n) {
   return {n.reshape(grid, {-1, h, w, 2})};
 }
 
+// Rows that are sorted by group, each times its group's matrix: [S, K] x [G, K, N] -> [S, N]; group g ends before row
+// offs[g]. All matrices lie side by side as one and each row keeps the part of its group, so that no size hangs on the
+// data. Rows behind the last group are zeros.
+Values grouped_matmul(NodeContext& n) {
+  const bool own = n.op().starts_with("transformers.");
+  const Value x = n.in(own ? "input" : "self"), weights = n.cast(n.in(own ? "weight" : "mat2"), x.element_type());
+  if (n.rank(x) != 2 || n.rank(weights) != 3 || !n.has("offs"))
+    n.refuse("is offered for rows times a matrix a group, with offsets");
+  if (n.has("bias")) n.refuse("with bias is not offered");
+  if (!weights.shape().is_static()) n.refuse("needs to know the size of its matrices");
+  const Shape sizes = weights.shape().to_shape();
+  const Value joined = n.reshape(n.transpose(weights, {1, 0, 2}), {sizes[1], sizes[0] * sizes[2]});
+  const Value parts = n.reshape(n(MatMul{}, x, joined), {-1, sizes[0], sizes[2]});
+  const auto count = [&](Value length) {
+    return n(Range{ElementType::i64}, n.int_constant(0), length, n.int_constant(1));
+  };
+  const Value passed = n(LessEqual{}, n.cast(n.in("offs"), ElementType::i64), n.unsqueeze(count(n.dim(x, 0)), {1}));
+  const Value group = n(ReduceSum{true}, n.cast(passed, ElementType::i64), n.ints_constant({1}));
+  const Value chosen = n.unsqueeze(n(Equal{}, group, count(n.int_constant(sizes[0]))), {2});
+  return {n(ReduceSum{}, n(Select{}, chosen, parts, n.scalar_of(x.element_type(), 0)), n.ints_constant({1}))};
+}
+
 constexpr OperatorRow rows[] = {
     {"_convolution", convolution},
+    {"_grouped_mm", grouped_matmul},
     {"_trilinear", trilinear},
     {"_upsample_bicubic2d_aa", upsample},
     {"_upsample_bilinear2d_aa", upsample},
@@ -324,6 +348,7 @@ constexpr OperatorRow rows[] = {
     {"grid_sampler_2d", grid_sample},
     {"grid_sampler_3d", grid_sample},
     {"ger", outer},
+    {"grouped_mm", grouped_matmul},
     {"inner", inner},
     {"linalg_matmul", matmul},
     {"linear", linear},
@@ -339,6 +364,7 @@ constexpr OperatorRow rows[] = {
     {"replication_pad2d", pad},
     {"replication_pad3d", pad},
     {"tensordot", tensordot},
+    {"transformers.grouped_mm_fallback", grouped_matmul},
     {"upsample_bicubic2d", upsample},
     {"upsample_bilinear2d", upsample},
     {"upsample_linear1d", upsample},

@@ -124,6 +124,40 @@ TEST(TorchExport, attention_gives_zeros_where_a_row_may_look_at_no_key) {
   }
 }
 
+TEST(TorchExport, multiplies_rows_by_the_matrix_of_their_group) {
+  Program p = one_node("torch.ops.transformers.grouped_mm_fallback.default", {});
+  p.nodes = {node("torch.ops.transformers.grouped_mm_fallback.default",
+                  {tensor_argument("input", "x"), tensor_argument("weight", "w"), tensor_argument("offs", "o")},
+                  {tensor_name("y")})};
+  p.inputs = {"x", "w", "o"};
+  p.tensors = {{"x", meta({"4", "2"})}, {"w", meta({"3", "2", "1"})}, {"o", meta({"3"}, 4)}, {"y", meta({"4", "1"})}};
+  // Rows 0 and 1 are of group 0, none of group 1, row 2 of group 2, row 3 of none.
+  const Tensor x = Tensor::of<float>({4, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  const Tensor w = Tensor::of<float>({3, 2, 1}, {1, 10, 2, 20, 3, 30});
+  const auto y = evaluate(parse_torch_export(blob(archive(p))), {x, w, Tensor::of<int32_t>({3}, {2, 2, 3})});
+  EXPECT_EQ(y[0].tensor().to_doubles(), (std::vector<double>{21, 43, 195, 0}));
+}
+
+TEST(TorchExport, outer_products_promote_types) {
+  Program p = one_node("torch.ops.aten.outer.default", {});
+  p.nodes = {node("torch.ops.aten.outer.default", {tensor_argument("self", "x"), tensor_argument("vec2", "w")},
+                  {tensor_name("y")})};
+  p.inputs = {"x", "w"};
+  p.tensors = {{"x", meta({"2"})}, {"w", meta({"3"}, 8)}, {"y", meta({"2", "3"}, 8)}};
+  const auto y = evaluate(parse_torch_export(blob(archive(p))),
+                          {Tensor::of<float>({2}, {1, 2}), Tensor::of<double>({3}, {0.1, 3, 4})});
+  EXPECT_EQ(y[0].tensor().element_type(), ElementType::f64);
+  EXPECT_EQ(y[0].tensor().to_doubles(), (std::vector<double>{0.1, 3, 4, 0.2, 6, 8}));
+}
+
+TEST(TorchExport, counts_elements_in_bins) {
+  const auto y = run(one_node("torch.ops.aten.histc.default",
+                              {argument("bins", R"({"as_int": 4})"), argument("min", R"({"as_int": 0})"),
+                               argument("max", R"({"as_int": 3})")}),
+                     Tensor::of<float>({2, 3}, {0, 1, 3, 3, 2, 4}));
+  EXPECT_EQ(y, (std::vector<double>{1, 1, 1, 2}));
+}
+
 TEST(TorchExport, promotes_types_as_pytorch_does) {
   // int64 tensor + float number -> f32; boolean comparison of mixed types.
   Program p = one_node("torch.ops.aten.mul.Tensor", {argument("other", R"({"as_float": 0.5})")});
