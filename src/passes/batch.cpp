@@ -76,19 +76,34 @@ std::optional<Place> place_of(const Place& from, const Shape& in, const Shape& o
   return place;
 }
 
+// The numbers of a shape where all are known; what is computed from shapes holds those of the batch that is set
+// already.
+std::optional<Shape> numbers(const Graph& g, const Value& v) {
+  if (v.node().is<Constant>()) return v.constant().to_ints();
+  const auto& content = g.value(v.id).content;
+  if (!content) return std::nullopt;
+  Shape s;
+  for (const Dimension& d : *content) {
+    if (!d.is_static()) return std::nullopt;
+    s.push_back(d.min());
+  }
+  return s;
+}
+
 // The target of a Reshape with the batch taken from its input, which counts it out `outer` times.
 bool follow_batch(Graph& g, NodeId id, const Change& batch, const PartialShape& in_before,
                   const PartialShape& out_before, int64_t outer) {
   const Node node = g.handle(id);
   const Reshape* reshape = node.as<Reshape>();
-  if (!node.input(1).node().is<Constant>() || !in_before.is_static() || !out_before.is_static()) return false;
+  if (!in_before.is_static() || !out_before.is_static()) return false;
   const auto axis = batch_axis(in_before, node.input(0).shape(), batch);
   if (!axis) return false;
   const Shape in = in_before.to_shape(), out = out_before.to_shape();
   if (element_count(in) == 0) return false;  // a place is told by the elements around it
   const auto found = place_of({*axis, outer}, in, out, batch.from.min());
-  Shape target = node.input(1).constant().to_ints();
-  if (!found || target.size() != out.size()) return false;
+  auto known = numbers(g, node.input(1));
+  if (!found || !known || known->size() != out.size()) return false;
+  Shape& target = *known;
   const size_t place = found->axis;
   if (target[place] != out[place]) return false;
   bool special_zero = reshape->special_zero;

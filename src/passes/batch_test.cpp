@@ -218,6 +218,27 @@ TEST(Batch, shapes_computed_from_constants_follow_it) {
   expect_samples_apart(before, g, 3, {1, 4, 8});
 }
 
+TEST(Batch, shapes_computed_from_the_picture_follow_it) {
+  // [1, rows, 8] with the rows of the picture asked for, and the batch spelled.
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{1, 4, 2, 4}, "x");
+  const Value rows = b(Slice{}, b(ShapeOf{}, x), b.ints({1}), b.ints({2}), b.ints({1}), b.ints({0}));
+  b.result(b(Reshape{}, x, b(Concat{0}, b.ints({1}), rows, b.ints({8}))), "y");
+  const Graph before = g;
+  EXPECT_EQ(reshape_with_batch(g, {{x.id, PartialShape{3, 4, 2, 4}}}), 1u);
+  EXPECT_EQ(output(g), (PartialShape{3, 4, 8}));
+  expect_samples_apart(before, g, 3, {1, 4, 2, 4});
+  // Asked for as well, the batch follows by itself.
+  Graph h;
+  Builder c(h);
+  const Value z = c.parameter(ElementType::f32, PartialShape{1, 4, 2, 4}, "x");
+  const Value first = c(Slice{}, c(ShapeOf{}, z), c.ints({0}), c.ints({2}), c.ints({1}), c.ints({0}));
+  c.result(c(Reshape{}, z, c(Concat{0}, first, c.ints({8}))), "y");
+  EXPECT_EQ(reshape_with_batch(h, {{z.id, PartialShape{3, 4, 2, 4}}}), 0u);
+  EXPECT_EQ(output(h), (PartialShape{3, 4, 8}));
+}
+
 TEST(Batch, targets_of_broadcasts_follow_it) {
   Graph g;
   Builder b(g);

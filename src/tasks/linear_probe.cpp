@@ -12,6 +12,9 @@
 #include "ops/convolution.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/pooling.hpp"
+#include "ops/random.hpp"
+#include "ops/reduce.hpp"
 #include "passes/batch.hpp"
 #include "train/evaluate_classifier.hpp"
 
@@ -86,20 +89,21 @@ float dot(const float* a, const float* b, size_t n) {
   return sum;
 }
 
-// What the layer reads as one row a picture; null where it is none.
+// What the layer reads: one row of features a picture, or a picture of features of which a window of 1 x 1 makes scores
+// at each place, to be averaged: the average of the features gives the same. Null where it is neither.
 Value features_of(const Graph& g, const ClassifierHead& head) {
   const Node n = g.handle(head.layer);
   const Value x = n.input(0);
   if (!x.shape().rank_known() || !x.type().is_tensor()) return {};
   if (const auto* m = n.as<MatMul>()) return x.shape().rank() == 2 && !m->transpose_a ? x : Value();
-  if (n.is<Convolution>() && x.shape().rank() == 4 && x.shape()[2] == Dimension(1) && x.shape()[3] == Dimension(1) &&
-      n.output().shape()[2] == Dimension(1) && n.output().shape()[3] == Dimension(1))
-    return x;
+  const PartialShape& w = n.input(1).shape();
+  if (n.is<Convolution>() && x.shape().rank() == 4 && w[2] == Dimension(1) && w[3] == Dimension(1)) return x;
   return {};
 }
 
 struct Linear {
-  Node weights, bias;  // Constants; no bias: null
+  Node weights, bias;      // Constants; no bias: null
+  bool rectified = false;  // scores below 0 are lost behind it
 };
 
 // The constants to write, where between the layer and the scores stand a bias and what changes no number or no order.
@@ -117,7 +121,10 @@ std::optional<Linear> linear_head(const Graph& g, const ClassifierHead& head) {
     if (n.is<Add>() && !out.bias && n.input(1 - use.index).node().is<Constant>()) {
       out.bias = n.input(1 - use.index).node();
       if (head.constants.size() != 2 || out.bias.id != head.constants[1]) return std::nullopt;
-    } else if (!(n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>() || n.is<Transpose>() || n.is<Convert>())) {
+    } else if (n.is<Relu>() && out.bias && n.input(0).shape().rank() == 4) {
+      out.rectified = true;  // as SqueezeNet has it
+    } else if (!(n.is<Reshape>() || n.is<Squeeze>() || n.is<Unsqueeze>() || n.is<Transpose>() || n.is<Convert>() ||
+                 n.is<ReduceMean>() || n.is<AvgPool>() || n.is<AdaptiveAvgPool>() || n.is<Dropout>())) {
       return std::nullopt;
     }
     v = n.output();
@@ -194,7 +201,8 @@ bool probe_head(Graph& model, const ClassifierHead& head, const data::Dataset& d
   Graph g = model;
   {
     Builder b(g);
-    const Value row = b(Reshape{true}, g.value_handle(x.id), b.ints({0, head.features}));
+    Value row = b(Convert{ElementType::f32}, g.value_handle(x.id));
+    if (x.shape().rank() == 4) row = b(ReduceMean{}, row, b.ints({2, 3}));
     g.set_input(g.results()[0], 0, row.id);
     for (size_t i = g.results().size(); i-- > 1;) g.remove(g.results()[i]);
     g.remove_dead();
@@ -220,7 +228,15 @@ bool probe_head(Graph& model, const ClassifierHead& head, const data::Dataset& d
                 });
   LinearProbeOptions o = probe;
   o.intercept = bool(linear->bias);
-  const LinearProbe p = fit_probe(features, labels, width, classes, o);
+  LinearProbe p = fit_probe(features, labels, width, classes, o);
+  if (linear->rectified) {  // scores that all grow alike mean the same
+    float least = 0;
+    for (size_t i = 0; i < labels.size(); ++i) {
+      for (size_t c = 0; c < classes; ++c)
+        least = std::min(least, p.bias[c] + dot(features.data() + i * width, p.weights.data() + c * width, width));
+    }
+    for (float& v : p.bias) v -= least;
+  }
   if (!std::all_of(p.weights.begin(), p.weights.end(), [](float v) { return std::isfinite(v); })) return false;
 
   const Tensor old = linear->weights.output().constant();

@@ -31,8 +31,9 @@ LinearProbe fit_probe(std::span<const float> features, std::span<const int64_t> 
                       const LinearProbeOptions& options = {});
 
 /// Fits the new head of `model` to the features of `samples` (evenly spaced ones of them where there are many) as
-/// `preprocessing` makes them. False, and nothing changed, where the scores are not a linear function of one row of
-/// features each (a convolution before pooling, an activation behind it). Throws what scoring throws.
+/// `preprocessing` makes them, averaged over places where the head is a convolution before pooling. False, and nothing
+/// changed, where the scores are not a linear function of them; but for a Relu before pooling, below which the scores
+/// are not let. Throws what scoring throws.
 bool probe_head(Graph& model, const ClassifierHead& head, const data::Dataset& data,
                 const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
                 const CompileOptions& options, const LinearProbeOptions& probe = {});

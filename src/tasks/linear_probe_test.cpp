@@ -9,8 +9,10 @@
 #include "ops/activation.hpp"
 #include "ops/basic.hpp"
 #include "ops/binary.hpp"
+#include "ops/convolution.hpp"
 #include "ops/matmul.hpp"
 #include "ops/movement.hpp"
+#include "ops/reduce.hpp"
 #include "ops/samples.hpp"
 #include "train/evaluate_classifier.hpp"
 
@@ -121,6 +123,31 @@ TEST(LinearProbe, fits_a_new_head_in_its_own_form) {
                     [&](uint32_t, int64_t label, std::span<const float> s) { correct += best_class(s) == label; });
       EXPECT_EQ(correct, 40u) << transposed << biased;
     }
+  }
+}
+
+TEST(LinearProbe, fits_a_convolution_before_pooling) {
+  const auto data = halves(40);
+  for (const bool relu : {false, true}) {
+    Graph g;
+    Builder b(g);
+    const Convolution window{.strides = {2, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}, .dilations = {1, 1}};
+    const Convolution one{.strides = {1, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}, .dilations = {1, 1}};
+    const Value x = b.parameter(ElementType::f32, PartialShape{1, 1, 4, 4}, "x");
+    // The upper and the lower half are told apart by the place alone, so weights see the whole height.
+    const Value f = b(window, x, b.constant(random_tensor({8, 1, 4, 2}, 1)));
+    Value y =
+        b(Add{}, b(one, f, b.constant(random_tensor({5, 8, 1, 1}, 2))), b.constant(random_tensor({1, 5, 1, 1}, 3)));
+    if (relu) y = b(Relu{}, y);
+    b.result(b(Softmax{1}, b(Reshape{}, b(ReduceMean{true}, y, b.ints({2, 3})), b.ints({1, 5}))), "y");
+    const ClassifierHead head = replace_head(g, 2, 0);
+    CompileOptions c;
+    c.threads = 1;
+    ASSERT_TRUE(probe_head(g, head, *data, first(40), grey4(), c));
+    size_t correct = 0;
+    score_samples(g, *data, first(40), grey4(), c, 8,
+                  [&](uint32_t, int64_t label, std::span<const float> s) { correct += best_class(s) == label; });
+    EXPECT_EQ(correct, 40u) << relu;
   }
 }
 
