@@ -114,8 +114,10 @@ std::optional<Linear> linear_head(const Graph& g, const ClassifierHead& head) {
   Linear out{w.node(), Node()};
   Value v = layer.output();
   for (;;) {
-    if (v.uses().size() != 1) return std::nullopt;
-    const Use use = v.uses()[0];
+    std::vector<Use> uses = v.uses();
+    std::erase_if(uses, [&](const Use& u) { return g.handle(u.node).is<ShapeOf>(); });
+    if (uses.size() != 1) return std::nullopt;
+    const Use use = uses[0];
     const Node n = g.handle(use.node);
     if (n.is<Result>() || n.is<Softmax>() || n.is<LogSoftmax>()) return out;
     if (n.is<Add>() && !out.bias && n.input(1 - use.index).node().is<Constant>()) {
