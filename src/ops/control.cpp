@@ -117,7 +117,7 @@ Types Loop::infer(InferCtx& ctx) const {
   const size_t carried = static_cast<size_t>(num_carried), scans = scan_outputs.size();
   ctx.check(num_carried >= 0 && ctx.num_inputs() >= 2 + carried,
             std::to_string(ctx.num_inputs()) + " inputs for " + std::to_string(num_carried) + " carried values");
-  Types in{Type(ElementType::i64, PartialShape{}), Type(ElementType::boolean, PartialShape{})};
+  Types in{Type(ElementType::i64, PartialShape(Shape{})), Type(ElementType::boolean, PartialShape(Shape{}))};
   for (const Type& t : tail_types(ctx, 2)) in.push_back(t);
   Types out;
   // Types of carried values widen until they hold what the region gives back: each round loses a dimension or a rank,

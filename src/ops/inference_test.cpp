@@ -5,6 +5,7 @@
 #include "hone/error.hpp"
 #include "ops/activation.hpp"
 #include "ops/binary.hpp"
+#include "ops/control.hpp"
 #include "ops/convolution.hpp"
 #include "ops/indexing.hpp"
 #include "ops/matmul.hpp"
@@ -64,6 +65,26 @@ TEST(Inference, carries_batch_symbols_through_layers) {
             (PartialShape{batch, 3, Dimension(2, 4), 4}));
   const Value flat = b.parameter(ElementType::f32, {batch, 6});
   EXPECT_EQ(b(MatMul{false, true}, flat, b.parameter(ElementType::f32, {10, 6})).shape(), (PartialShape{batch, 10}));
+}
+
+TEST(Inference, knows_that_the_number_of_an_iteration_is_a_scalar) {
+  // A loop over the rows of x: row i is gathered by the number of the iteration.
+  auto body = std::make_shared<Graph>();
+  {
+    Builder b(*body);
+    const Value step = b.parameter(ElementType::i64, PartialShape(Shape{}));
+    b.parameter(ElementType::boolean, PartialShape(Shape{}));
+    const Value rows = b.parameter(ElementType::f32, {6, 4});
+    b.result(b.scalar<bool>(true));
+    b.result(b(Gather{}, rows, step, b.scalar<int64_t>(0)));
+  }
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, {6, 4});
+  Loop op;
+  op.scan_outputs = {-1};
+  const Node loop = b.add(op_def<Loop>(), std::make_shared<Loop>(op), {b.scalar<int64_t>(6), Value{}, x}, {body});
+  EXPECT_EQ(loop.output(0).shape(), (PartialShape{6, 4}));
 }
 
 TEST(Inference, refuses_what_cannot_be_computed) {

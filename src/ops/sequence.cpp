@@ -124,7 +124,7 @@ HONE_DEFINE_OP(SequenceErase)
 
 Types SequenceLength::infer(InferCtx& ctx) const {
   element_type(ctx, 0);
-  return {Type(ElementType::i64, PartialShape{})};
+  return {Type(ElementType::i64, PartialShape(Shape{}))};
 }
 void SequenceLength::eval(EvalCtx& ctx) const {
   ctx.set_output(0, int_scalar(static_cast<int64_t>(ctx.datum(0).sequence().size())));
@@ -255,7 +255,7 @@ Samples OptionalConstruct::samples() {
 HONE_DEFINE_OP(OptionalConstruct)
 
 Types OptionalHasElement::infer(InferCtx&) const {
-  return {Type(ElementType::boolean, PartialShape{})};
+  return {Type(ElementType::boolean, PartialShape(Shape{}))};
 }
 void OptionalHasElement::eval(EvalCtx& ctx) const {
   ctx.set_output(0, Tensor::scalar<bool>(ctx.has(0)));

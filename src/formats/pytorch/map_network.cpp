@@ -228,6 +228,7 @@ Values upsample(NodeContext& n) {
     r.mode = InterpolateMode::linear_onnx;
   }
   if (op.ends_with("_aa")) {
+    if (corners) n.refuse("with align_corners is not offered");
     r.antialias = r.exclude_outside = true;
     if (r.mode == InterpolateMode::cubic) r.cube_coeff = -0.5;
   }

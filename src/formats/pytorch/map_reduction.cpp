@@ -129,7 +129,8 @@ Values deviation_and_mean(NodeContext& n) {
 }
 
 Values log_sum_exp(NodeContext& n) {
-  const Value x = n.in("self");
+  Value x = n.in("self");
+  x = is_float(x.element_type()) ? x : n.cast(x, n.out_type(0, ElementType::f32));
   const auto axes = reduced_axes(n, x);
   if (axes.empty()) return {x};
   const Value list = n.ints_constant(axes), high = n(ReduceMax{true}, x, list);

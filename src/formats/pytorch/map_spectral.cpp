@@ -43,7 +43,8 @@ Extent extent_of(NodeContext& n, size_t rank) {
   const bool many = op.back() == 'n', two = op.back() == '2';
   const auto r = static_cast<int64_t>(rank);
   const char* sizes = many || two ? "s" : "n";
-  const size_t given = n.has(sizes) ? n.ints(sizes).size() : 0;
+  const Argument* list = n.has(sizes) ? n.argument(sizes) : nullptr;
+  const size_t given = !list ? 0 : list->kind == Argument::Kind::list ? list->list.size() : 1;
   if (n.has("dim"))
     e.axes = n.ints("dim");
   else if (two)
