@@ -290,6 +290,7 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   if (o.resume.empty()) write_file(in_out(options_file), options_text(o));
 
   const bool trained = !find_network(t.recipe.network);
+  separate_norms(start);
   if (trained) {
     try {
       settle_head(start, head, data, t, o, head_note);
@@ -355,6 +356,7 @@ TrainedModel run_training(const TrainOptions& given, const data::Dataset& data) 
   t.precision = p.precision;
   if (trained && !t.result.stopped && !t.result.epochs.empty() && !t.split.val.empty() && t.result.best_epoch == 0)
     log(LogLevel::warning, "[train] no epoch is better than the weights of " + o.model +
+                               (t.new_head.empty() ? "" : " with the new '" + t.new_head + "'") +
                                ", which are kept: try a lower --lr than " + std::to_string(p.learning_rate));
 
   std::string log;

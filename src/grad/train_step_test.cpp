@@ -142,6 +142,23 @@ TEST(TrainStep, freezes_what_it_is_told_to) {
   EXPECT_EQ(weight_gradients, 1u) << "frozen layers cost no gradient";
 }
 
+TEST(TrainStep, norms_that_share_statistics_part) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{4, 2}, "input");
+  const Value ones = b.constant(random_tensor({2}, 1, 1, 1.0001)), zeros = b.constant(Tensor(ElementType::f32, {2}));
+  Value y = b(BatchNormInference{1e-5}, x, ones, zeros, zeros, ones);
+  y = b(BatchNormInference{1e-5}, b(MatMul{}, y, b.constant(random_tensor({2, 2}, 2))), ones, zeros, zeros, ones);
+  b.result(y, "logits");
+  const Tensor in = random_tensor({4, 2}, 3);
+  const Tensor before = evaluate(g, {in})[0].tensor();
+  separate_norms(g);
+  const Tensor after = evaluate(g, {in})[0].tensor();
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(after.data<float>()[i], before.data<float>()[i]);
+  const TrainStep step = train_step(g, {});
+  EXPECT_EQ(step.weights.size(), 9u);  // four of each norm, and the product
+}
+
 TEST(TrainStep, refuses_a_model_that_is_no_classifier) {
   Graph g;
   Builder b(g);

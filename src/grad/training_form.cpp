@@ -163,6 +163,20 @@ TrainingForm to_training_form(const Graph& model, const TrainingFormOptions& opt
   return form;
 }
 
+void separate_norms(Graph& model) {
+  for (NodeId id : model.topological_order()) {
+    if (!model.handle(id).is<BatchNormInference>()) continue;
+    for (size_t i = 1; i < 5; ++i) {
+      const Node c = model.handle(id).input(i).node();
+      if (!c.is<Constant>() || c.output().uses().size() < 2) continue;
+      Builder b(model);
+      b.set_name(model.handle(id).name() + "/" + std::to_string(i));
+      b.set_provenance(model.node(c.id).provenance);
+      model.set_input(id, i, b.constant(c.as<Constant>()->value).id);
+    }
+  }
+}
+
 void write_back(Graph& model, const std::vector<TrainableWeight>& weights, const VariableStore& contents) {
   for (const TrainableWeight& w : weights) {
     const auto found = contents.find(w.variable_id);

@@ -34,6 +34,10 @@ struct TrainingFormOptions {
 /// where nothing else reads the value between.
 TrainingForm to_training_form(const Graph& model, const TrainingFormOptions& options = {});
 
+/// Gives each norm scales, biases and statistics of its own: files may store equal ones once. Training makes them
+/// differ.
+void separate_norms(Graph& model);
+
 /// Puts contents of variables back into the constants of `model`, in the constants' own element type.
 void write_back(Graph& model, const std::vector<TrainableWeight>& weights, const VariableStore& contents);
 

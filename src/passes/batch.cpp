@@ -270,16 +270,15 @@ std::optional<Tensor> computed(const Value& v, int& budget) {
   }
 }
 
-// Shapes that exporters compute from constants become numbers, so that inference knows what they give. Weights stay
-// what they are made of.
-void settle_shapes(Graph& g, const std::vector<NodeId>& order) {
-  for (NodeId id : order) {
+// Whole numbers beside the data become Constants where `known` can tell them. Weights stay what they are made of.
+template <class Known>
+void settle(Graph& g, Known&& known) {
+  for (NodeId id : g.topological_order()) {
     const Node n = g.handle(id);
     for (size_t i = 1; i < n.num_inputs(); ++i) {
       const Value v = n.input(i);
       if (!v || v.node().is<Constant>() || !v.type().is_tensor() || !is_integer(v.element_type())) continue;
-      int budget = 100;
-      if (const auto t = computed(v, budget)) {
+      if (const std::optional<Tensor> t = known(v)) {
         Builder b(g);
         b.set_provenance(g.node(v.node().id).provenance);
         g.set_input(id, i, b.constant(*t).id);
@@ -287,6 +286,11 @@ void settle_shapes(Graph& g, const std::vector<NodeId>& order) {
     }
     g.infer(id);
   }
+}
+
+std::optional<Tensor> computed(const Value& v) {
+  int budget = 100;
+  return computed(v, budget);
 }
 
 [[noreturn]] void mixes(const Node& n) {
@@ -310,7 +314,7 @@ size_t reshape_with_batch(Graph& g, const std::map<ValueId, PartialShape>& shape
     return 0;
   }
   Transaction t(g);
-  settle_shapes(g, g.topological_order());
+  settle(g, [](const Value& v) { return computed(v); });
   const auto order = g.topological_order();
   std::vector<PartialShape> before(g.value_capacity());
   for (size_t i = 0; i < before.size(); ++i) before[i] = g.value(static_cast<ValueId>(i)).type.shape;
@@ -363,6 +367,21 @@ size_t reshape_with_batch(Graph& g, const std::map<ValueId, PartialShape>& shape
   }
   t.commit();
   return changed;
+}
+
+void settle_shapes(Graph& g) {
+  Transaction t(g);
+  settle(g, [&](const Value& v) -> std::optional<Tensor> {
+    if (auto c = computed(v)) return c;
+    const auto known = numbers(g, v);
+    if (!known || !v.shape().is_static() || known->size() > small) return std::nullopt;
+    const Shape shape = v.shape().to_shape();
+    if (static_cast<size_t>(element_count(shape)) != known->size()) return std::nullopt;
+    Tensor ints(ElementType::i64, shape);
+    std::copy(known->begin(), known->end(), ints.data<int64_t>());
+    return ints.converted(v.element_type());
+  });
+  t.commit();
 }
 
 }  // namespace hone

@@ -239,6 +239,24 @@ TEST(Batch, shapes_computed_from_the_picture_follow_it) {
   EXPECT_EQ(output(h), (PartialShape{3, 4, 8}));
 }
 
+TEST(SettleShapes, makes_numbers_of_what_is_known) {
+  Graph g;
+  Builder b(g);
+  const Value x = b.parameter(ElementType::f32, PartialShape{2, 6, 4}, "x");
+  const Value half =
+      b(Divide{}, b(Slice{}, b(ShapeOf{}, x), b.ints({1}), b.ints({2}), b.ints({1}), b.ints({0})), b.ints({2}));
+  const Value y = b(Slice{}, x, b.ints({0}), half, b.ints({1}), b.ints({1}));
+  b.result(y, "y");
+  const Graph before = g;
+  settle_shapes(g);
+  ASSERT_TRUE(y.node().input(2).node().is<Constant>());
+  EXPECT_EQ(y.node().input(2).constant().to_ints(), std::vector<int64_t>{3});
+  const Tensor in = random_tensor({2, 6, 4}, 1);
+  EXPECT_EQ(run(g, in).shape(), (Shape{2, 3, 4}));
+  const Tensor now = run(g, in), then = run(before, in);
+  for (size_t i = 0; i < now.size(); ++i) EXPECT_EQ(now.data<float>()[i], then.data<float>()[i]);
+}
+
 TEST(Batch, targets_of_broadcasts_follow_it) {
   Graph g;
   Builder b(g);

@@ -39,6 +39,7 @@ Graph with_batch(const Graph& model, const data::Preprocessing& preprocessing, i
                 "set --size, or choose a model of the zoo");
   }
   if (input.shape() != shape) reshape_with_batch(g, {{input.id, shape}});
+  settle_shapes(g);
   if (logits_of(g).shape()[0] != Dimension(batch))
     throw Error(ErrorCode::unsupported, "[train] the batch of the model is fixed inside");
   return g;
