@@ -23,6 +23,24 @@ using protozero::pbf_writer;
 
 constexpr size_t max_message = (size_t{1} << 31) - (size_t{1} << 20);  // protobuf's own limit
 
+// The operator set in which an element type came.
+int64_t first_operator_set(ElementType t) {
+  switch (t) {
+    case ElementType::f8e4m3:
+    case ElementType::f8e4m3fnuz:
+    case ElementType::f8e5m2:
+    case ElementType::f8e5m2fnuz:
+      return 19;
+    case ElementType::u4:
+    case ElementType::i4:
+      return 21;
+    case ElementType::f4e2m1:
+      return 23;
+    default:
+      return 13;
+  }
+}
+
 }  // namespace
 
 std::string GraphWriter::fresh(const std::string& wanted) {
@@ -138,6 +156,13 @@ void GraphWriter::write(const Graph& g, const std::vector<std::string>& outer) {
     }
     if (node.is<Constant>()) continue;
     EmitContext e(*this, g, id);
+    for (size_t k = 0; k < node.num_inputs(); ++k) {
+      if (e.has(k)) e.needs(first_operator_set(e.element(k)), "on " + std::string(hone::name_of(e.element(k))) + " ");
+    }
+    for (size_t k = 0; k < node.num_outputs(); ++k) {
+      const ElementType t = node.output(k).element_type();
+      e.needs(first_operator_set(t), "on " + std::string(hone::name_of(t)) + " ");
+    }
     if (n.op->name == "If")
       emit_if(e, used_);
     else if (n.op->name == "Loop")

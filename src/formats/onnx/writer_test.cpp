@@ -18,6 +18,7 @@
 #include "ops/evaluate.hpp"
 #include "ops/image_decoder.hpp"
 #include "ops/linear_algebra.hpp"
+#include "ops/matmul.hpp"
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "ops/random.hpp"
@@ -121,6 +122,20 @@ TEST(OnnxWriter, writes_bitwise_operators_on_booleans_as_logical_ones) {
   }
   const Tensor z = run(parse_onnx(*owner, owner), {in[0], in[1]});
   EXPECT_EQ(z.to_doubles(), (std::vector<double>{1, 0, 0, 1}));
+}
+
+TEST(OnnxWriter, writes_weights_of_4_bits_in_the_operator_set_that_has_them) {
+  Graph g;
+  Builder b(g);
+  Tensor w(ElementType::i4, {2, 2});
+  for (size_t i = 0; i < w.size(); ++i) set_element(w, i, static_cast<double>(i) - 2);
+  const Value x = b.parameter(ElementType::f32, {1, 2}, "x");
+  b.result(b(MatMul{}, x, b(Convert{ElementType::f32}, b.constant(w))), "y");
+  EXPECT_THROW(to_onnx(g, WriteOptions{.opset = 20}), Error);
+  auto owner = std::make_shared<std::string>(to_onnx(g, {}));
+  EXPECT_NE(owner->find(std::string("\x0a\0\x10\x15", 4)), std::string::npos);
+  const Tensor y = run(parse_onnx(*owner, owner), {Tensor::of<float>({1, 2}, {1, 10})});
+  EXPECT_EQ(y.to_doubles(), (std::vector<double>{-2, 9}));
 }
 
 TEST(OnnxWriter, writes_one_axis_as_a_vector) {
