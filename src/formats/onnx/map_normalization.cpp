@@ -173,6 +173,7 @@ constexpr OperatorRow rows[] = {
     {"MeanVarianceNormalization", 1, mean_variance},
     {"NegativeLogLikelihoodLoss", 12, negative_log_likelihood},
     {"RMSNormalization", 23, rms_norm},
+    {"SimplifiedLayerNormalization", 1, rms_norm},  // ONNX Runtime's own; its optimizer writes it without a domain
     {"SoftmaxCrossEntropyLoss", 12, softmax_cross_entropy},
 };
 

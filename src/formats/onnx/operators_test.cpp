@@ -102,6 +102,19 @@ TEST(OnnxOperators, normalizes_along_the_last_axis_of_an_unknown_rank) {
   EXPECT_NEAR(column.data<float>()[1], 0.75, 1e-6);
 }
 
+TEST(OnnxOperators, knows_the_norm_that_onnx_runtime_writes_without_a_domain) {
+  File f;
+  f.opset = 17;
+  f.input("x", ElementType::f32, {1, 2}).constant("scale", Tensor::of<float>({2}, {1, 2}));
+  f.add(File::node("SimplifiedLayerNormalization", {"x", "scale"}, {"y"}, "",
+                   onnx::AttributeList().i("axis", -1).f("epsilon", 0.5)))
+      .output("y");
+  const Tensor y = run(f.read(), {Tensor::of<float>({1, 2}, {2, 1})});
+  // The mean of the squares is 2.5.
+  EXPECT_NEAR(y.data<float>()[0], 2 / std::sqrt(3.0), 1e-6);
+  EXPECT_NEAR(y.data<float>()[1], 2 / std::sqrt(3.0), 1e-6);
+}
+
 TEST(OnnxOperators, products_of_integers_are_exact_beyond_what_f32_holds) {
   // Sums up to 600 * 255 * 127 > 2^24, the last one odd.
   File f;
