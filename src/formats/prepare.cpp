@@ -1,6 +1,7 @@
 #include "formats/prepare.hpp"
 
 #include <algorithm>
+#include <numbers>
 
 #include "hone/error.hpp"
 #include "ops/basic.hpp"
@@ -10,6 +11,7 @@
 #include "ops/quantize.hpp"
 #include "ops/recurrent.hpp"
 #include "ops/registry.hpp"
+#include "ops/unary.hpp"
 
 namespace hone {
 namespace {
@@ -87,9 +89,20 @@ class Preparation {
     if (n.op == find_op("SumToShape")) refuse(n, "is a part of gradients, which " + rules_.name + " lacks");
     if (rules_.whole_sequences && complete_sequence(node)) return true;
     if (rules_.has(g_, id)) return false;
+    if (node.is<Atan2>()) return replace(id, {angle(node.input(0), node.input(1))}), true;
     if (!n.op->expand) refuse(n, "has no counterpart in " + rules_.name);
     replace(id, n.op->expand(n.attributes.get(), b_, node.inputs()));
     return true;
+  }
+
+  // atan(y / x), on the left moved by half a turn, and a quarter turn where x is 0.
+  Value angle(Value y, Value x) {
+    const Value zero = b_.like(x, 0), turn = b_.like(x, std::numbers::pi), a = add(Atan{}, add(Divide{}, y, x));
+    const Value up = add(GreaterEqual{}, y, zero);
+    const Value left = add(Select{}, up, add(Add{}, a, turn), add(Subtract{}, a, turn));
+    const Value edge = add(Multiply{}, add(Sign{}, y), b_.like(x, std::numbers::pi / 2));
+    const Value rest = add(Select{}, add(Equal{}, x, zero), edge, a);
+    return add(Select{}, add(Greater{}, x, zero), a, add(Select{}, add(Less{}, x, zero), left, rest));
   }
 
   // Lengths and biases that a recurrent sequence leaves out: all of the time axis, and zero.

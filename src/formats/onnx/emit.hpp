@@ -125,6 +125,7 @@ std::span<const EmitRow> emit_elementwise_rows();
 std::span<const EmitRow> emit_shape_rows();
 std::span<const EmitRow> emit_network_rows();
 std::span<const EmitRow> emit_recurrent_rows();
+std::span<const EmitRow> emit_spectral_rows();
 std::span<const EmitRow> emit_random_rows();
 const EmitRow* find_emit_row(std::string_view hone_op);
 

@@ -82,8 +82,8 @@ void EmitContext::refuse(const std::string& why) const {
 const EmitRow* find_emit_row(std::string_view op) {
   static const auto index = [] {
     std::unordered_map<std::string_view, const EmitRow*> m;
-    for (auto rows :
-         {emit_elementwise_rows(), emit_shape_rows(), emit_network_rows(), emit_recurrent_rows(), emit_random_rows()}) {
+    for (auto rows : {emit_elementwise_rows(), emit_shape_rows(), emit_network_rows(), emit_recurrent_rows(),
+                      emit_spectral_rows(), emit_random_rows()}) {
       for (const EmitRow& r : rows) m.emplace(r.name, &r);
     }
     return m;

@@ -1,12 +1,12 @@
-// LSTM, GRU and RNN as ONNX nodes: gates and axes back in its order; Einsum, pictures and samplers by name.
+// LSTM, GRU and RNN as ONNX nodes: gates and axes back in its order; Einsum, pictures, columns and samplers by name.
 #include <cctype>
 
 #include "formats/onnx/emit.hpp"
+#include "ops/blocks.hpp"
 #include "ops/einsum.hpp"
 #include "ops/image_decoder.hpp"
 #include "ops/recurrent.hpp"
 #include "ops/sampling.hpp"
-#include "ops/spectral.hpp"
 
 namespace hone::onnx {
 namespace {
@@ -130,16 +130,6 @@ void grid_sample(EmitContext& e) {
 }
 
 // Inputs of Hone: signal [N, length], window, frame size, frame step.
-void stft(EmitContext& e) {
-  e.needs(17);
-  if (e.as<STFT>().transpose_frames || e.rank(0) != 2)
-    e.refuse("with transposed frames or without a batch has no counterpart in ONNX");
-  e.result("STFT",
-           {e.op("Unsqueeze", {e.in(0), e.ints({2})}), e.cast(e.in(3), ElementType::i64), e.in(1),
-            e.cast(e.in(2), ElementType::i64)},
-           AttributeList().i("onesided", 1));
-}
-
 void image_decoder(EmitContext& e) {
   e.needs(20);
   const char* formats[] = {"RGB", "BGR", "Grayscale"};
@@ -147,13 +137,25 @@ void image_decoder(EmitContext& e) {
            AttributeList().s("pixel_format", formats[static_cast<size_t>(e.as<ImageDecoder>().pixel_format)]));
 }
 
+void col2im(EmitContext& e) {
+  e.needs(18);
+  const auto& op = e.as<Col2Im>();
+  std::vector<int64_t> pads = op.pads_begin;
+  pads.insert(pads.end(), op.pads_end.begin(), op.pads_end.end());
+  AttributeList a;
+  if (!op.strides.empty()) a.ints("strides", op.strides);
+  if (!op.dilations.empty()) a.ints("dilations", op.dilations);
+  if (!pads.empty()) a.ints("pads", pads);
+  e.result("Col2Im", {e.in(0), e.cast(e.in(1), ElementType::i64), e.cast(e.in(2), ElementType::i64)}, a);
+}
+
 void determinant(EmitContext& e) {
   e.result("Det", e.ins());
 }
 
 constexpr EmitRow rows[] = {
-    {"Determinant", determinant},    {"Einsum", einsum},     {"GRUSequence", gru}, {"GridSample", grid_sample},
-    {"ImageDecoder", image_decoder}, {"LSTMSequence", lstm}, {"RNNSequence", rnn}, {"STFT", stft},
+    {"Col2Im", col2im},          {"Determinant", determinant},    {"Einsum", einsum},     {"GRUSequence", gru},
+    {"GridSample", grid_sample}, {"ImageDecoder", image_decoder}, {"LSTMSequence", lstm}, {"RNNSequence", rnn},
 };
 
 }  // namespace

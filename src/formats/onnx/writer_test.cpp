@@ -22,6 +22,7 @@
 #include "ops/movement.hpp"
 #include "ops/quantize.hpp"
 #include "ops/random.hpp"
+#include "ops/registry.hpp"
 #include "ops/unary.hpp"
 
 namespace hone {
@@ -158,6 +159,32 @@ TEST(OnnxWriter, writes_roll_with_slices_and_with_counted_positions) {
   auto owner = std::make_shared<std::string>(to_onnx(g, {}));
   const Tensor y = run(parse_onnx(*owner, owner), {Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6})});
   EXPECT_EQ(y.to_doubles(), (std::vector<double>{5, 6, 4, 2, 3, 1}));
+}
+
+// Each operator on its first input, the others constant, and the same from its own ONNX nodes: sums in another order.
+TEST(OnnxWriter, writes_transforms_angles_and_columns_by_what_onnx_has) {
+  for (const char* name : {"Atan2", "Col2Im", "DFT", "IDFT", "IRDFT", "RDFT", "STFT"}) {
+    const OpDef* op = find_op(name);
+    ASSERT_TRUE(op) << name;
+    size_t written = 0;
+    for (const Sample& sample : op->samples()) {
+      if (sample.inputs[0].tensor().element_type() != ElementType::f32) continue;
+      Graph g;
+      Builder b(g);
+      Values in;
+      for (const Datum& d : sample.inputs) {
+        const Type t(d.tensor().element_type(), PartialShape(d.tensor().shape()));
+        in.push_back(in.empty() ? b.parameter(t, "x") : b.constant(d.tensor()));
+      }
+      b.result(b.add(*op, sample.attributes, in).output(0), "y");
+      auto owner = std::make_shared<std::string>(to_onnx(g, {}));
+      const Tensor want = run(g, {sample.inputs[0]}), got = run(parse_onnx(*owner, owner), {sample.inputs[0]});
+      ASSERT_EQ(got.shape(), want.shape()) << name;
+      for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(get_element(got, i), get_element(want, i), 2e-5) << name;
+      ++written;
+    }
+    EXPECT_GT(written, 0u) << name;
+  }
 }
 
 TEST(OnnxWriter, writes_fake_quantize_as_quantize_and_dequantize) {

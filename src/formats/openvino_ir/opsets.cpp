@@ -23,7 +23,7 @@ constexpr OpsetRow table[] = {
     {"Abs", 1}, {"Acos", 1}, {"Acosh", 4}, {"AdaptiveAvgPool", 8}, {"AdaptiveMaxPool", 8}, {"Add", 1}, {"Asin", 1}, {"Asinh", 4}, {"Assign", 6},
     {"Atan", 1}, {"Atanh", 4}, {"AvgPool", 14}, {"BatchNormInference", 5}, {"BatchToSpace", 2}, {"BinaryConvolution", 1}, {"BitwiseAnd", 13}, {"BitwiseLeftShift", 15},
     {"BitwiseNot", 13}, {"BitwiseOr", 13}, {"BitwiseRightShift", 15}, {"BitwiseXor", 13}, {"Broadcast", 3}, {"Bucketize", 3}, {"CTCGreedyDecoder", 1},
-    {"CTCGreedyDecoderSeqLen", 6}, {"CTCLoss", 4}, {"Ceiling", 1}, {"Clamp", 1}, {"Concat", 1}, {"Constant", 1}, {"Convert", 1}, {"Convolution", 1},
+    {"CTCGreedyDecoderSeqLen", 6}, {"CTCLoss", 4}, {"Ceiling", 1}, {"Clamp", 1}, {"Col2Im", 15}, {"Concat", 1}, {"Constant", 1}, {"Convert", 1}, {"Convolution", 1},
     {"ConvolutionBackpropData", 1}, {"Cos", 1}, {"Cosh", 1}, {"CumSum", 3}, {"DFT", 7}, {"DeformableConvolution", 8}, {"DeformablePSROIPooling", 1},
     {"DepthToSpace", 1}, {"Divide", 1}, {"Einsum", 7}, {"Elu", 1}, {"Equal", 1}, {"Erf", 1}, {"Exp", 1},
     {"ExperimentalDetectronDetectionOutput", 6}, {"ExperimentalDetectronGenerateProposalsSingleImage", 6}, {"ExtractImagePatches", 3}, {"Eye", 9}, {"FakeQuantize", 1}, {"Floor", 1}, {"FloorMod", 1},

@@ -66,7 +66,7 @@ TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
        {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals",
         "ExperimentalDetectronGenerateProposalsSingleImage", "ExperimentalDetectronDetectionOutput", "PSROIPooling",
         "DeformablePSROIPooling", "NMSRotated", "ROIAlignRotated", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen",
-        "CTCLoss", "GatherTree", "Inverse", "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
+        "CTCLoss", "Col2Im", "GatherTree", "Inverse", "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
     const OpDef* op = find_op(name);
     ASSERT_TRUE(op) << name;
     for (const Sample& sample : op->samples()) {
