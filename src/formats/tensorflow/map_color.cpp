@@ -24,7 +24,7 @@ Value joined(NodeContext& n, const Channels& c) {
 
 // The formulas of tensorflow/core/kernels/image/colorspace_op.h.
 Channels hsv_of(NodeContext& n, const Channels& rgb) {
-  const auto& [r, g, b] = rgb;
+  const Value &r = rgb.a, &g = rgb.b, &b = rgb.c;
   const auto number = [&](double v) { return n.like(r, v); };
   const Value v = n(Maximum{}, n(Maximum{}, r, g), b), least = n(Minimum{}, n(Minimum{}, r, g), b);
   const Value range = n(Subtract{}, v, least), some = n(Greater{}, range, number(0));
@@ -37,7 +37,7 @@ Channels hsv_of(NodeContext& n, const Channels& rgb) {
   return {n(Select{}, n(Less{}, h, number(0)), n(Add{}, h, number(1)), h), s, v};
 }
 Channels rgb_of(NodeContext& n, const Channels& hsv) {
-  const auto& [h, s, v] = hsv;
+  const Value &h = hsv.a, &s = hsv.b, &v = hsv.c;
   const auto number = [&](double x) { return n.like(h, x); };
   const Value six = n(Multiply{}, h, number(6)), grey = n(Subtract{}, number(1), s);
   const auto away = [&](double from) { return n(Abs{}, n(Subtract{}, six, number(from))); };
