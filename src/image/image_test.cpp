@@ -367,6 +367,22 @@ void expect_refuses_truncation(const Bytes& file, const char* what, size_t slack
   }
 }
 
+TEST(image, refuses_chunks_that_are_longer_than_their_file) {
+  // in front of the pixels and behind them: libpng would take 128 MiB for either
+  const Bytes file = encode_png(noise(5, 4, 3));
+  const Bytes chunk{8, 0, 0, 26, 'e', 'X', 'I', 'f', 'M', 'M', 0, 42};
+  for (const size_t at : {size_t{33}, file.size() - 12}) {
+    Bytes bad = file;
+    bad.insert(bad.begin() + ptrdiff_t(at), chunk.begin(), chunk.end());
+    try {
+      decode_image(bad, "x");
+      ADD_FAILURE() << at;
+    } catch (const Error& e) {
+      EXPECT_NE(e.message().find("truncated"), std::string::npos) << e.what();
+    }
+  }
+}
+
 TEST(image, refuses_truncated_files) {
   expect_refuses_truncation(bytes_of(samples::png_grey16), "png");
   expect_refuses_truncation(bytes_of(samples::png_palette_alpha), "png palette");

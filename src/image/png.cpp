@@ -124,7 +124,21 @@ int orientation_of(PngDecoder& d) {
   return 1;
 }
 
-void header_or_throw(PngDecoder& d, const Input& in) {
+/// libpng takes memory for what a chunk announces before it looks whether the bytes are there, so that is looked at
+/// first: of the chunks in front of the pixels, or of all.
+void check_chunks(const Input& in, bool all) {
+  const auto b = in.bytes;
+  for (size_t at = 8; b.size() - at >= 8;) {
+    const size_t n = size_t(b[at]) << 24 | size_t(b[at + 1]) << 16 | size_t(b[at + 2]) << 8 | size_t(b[at + 3]);
+    const std::string_view name(reinterpret_cast<const char*>(b.data() + at + 4), 4);
+    if (name == "IEND" || (name == "IDAT" && !all)) return;
+    if (n > b.size() - at - 8 || b.size() - at - 8 - n < 4) codec::corrupt(in, ImageFormat::png, "truncated");
+    at += n + 12;
+  }
+}
+
+void header_or_throw(PngDecoder& d, const Input& in, bool all_chunks) {
+  if (in.bytes.size() >= 8) check_chunks(in, all_chunks);
   if (!read_header(d, in)) codec::corrupt(in, ImageFormat::png, d.failure.text[0] ? d.failure.text : "out of memory");
   const auto w = int64_t(png_get_image_width(d.png, d.info)), h = int64_t(png_get_image_height(d.png, d.info));
   const int bits = png_get_bit_depth(d.png, d.info) * png_get_channels(d.png, d.info);
@@ -140,14 +154,14 @@ namespace codec {
 
 ImageInfo probe_png(const Input& in) {
   PngDecoder d;
-  header_or_throw(d, in);
+  header_or_throw(d, in, false);
   return {ImageFormat::png, int(png_get_image_width(d.png, d.info)), int(png_get_image_height(d.png, d.info)),
           channels_of(d), orientation_of(d)};
 }
 
 int decode_png(const Input& in, Image& out) {
   PngDecoder d;
-  header_or_throw(d, in);
+  header_or_throw(d, in, true);
   const int channels = channels_of(d);
   if (!prepare(d)) corrupt(in, ImageFormat::png, d.failure.text);
   const int w = int(png_get_image_width(d.png, d.info)), h = int(png_get_image_height(d.png, d.info));
