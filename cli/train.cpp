@@ -26,7 +26,7 @@ void add_train_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--clip", o.clip_norm, "Largest global norm of the gradients; 0 is off (default: 5 for a model file)")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--agc", o.unit_clip,
-                 "Adaptive gradient clipping: largest gradient of a unit by its weights; 0 is off (default: 0.5 for a "
+                 "Adaptive gradient clipping: largest gradient of a unit by its weights; 0 is off (default: 1 for a "
                  "model file)")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--warmup", o.warmup_epochs, "Epochs of rising learning rate")->check(CLI::NonNegativeNumber);

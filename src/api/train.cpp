@@ -223,7 +223,11 @@ void settle_head(Graph& start, ClassifierHead& head, const data::Dataset& data, 
   if (t.new_head.empty()) return;
   LinearProbeOptions probe;
   probe.label_smoothing = o.label_smoothing;
-  if (probe_head(start, head, data, t.split.train, p, c, probe)) note += ", fitted to the features as they are";
+  const auto progress = [&](size_t done, size_t of) {
+    return !o.progress || o.progress({"probe", static_cast<double>(done), static_cast<double>(of), "pictures", "", -1});
+  };
+  if (probe_head(start, head, data, t.split.train, p, c, probe, progress))
+    note += ", fitted to the features as they are";
 }
 
 // Names of the weights that are made of these constants, as training calls them.

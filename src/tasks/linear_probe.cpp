@@ -22,8 +22,10 @@ namespace hone {
 namespace {
 
 constexpr int64_t batch = 50;           // pictures that features are computed of at a time
-constexpr double work_limit = 1e8;      // samples * features * classes, for seconds rather than minutes
+constexpr double work_limit = 4e7;      // samples * features * classes, for seconds rather than minutes
 constexpr size_t fewest_samples = 200;  // that are looked at whatever the work
+constexpr size_t most_samples = 2000;   // or these many of each class: features of more cost as much as an epoch
+constexpr size_t most_of_class = 20;
 
 // Rows of features with mean 0 and mean variance 1, and what that took.
 struct Scaled {
@@ -194,7 +196,8 @@ LinearProbe fit_probe(std::span<const float> features, std::span<const int64_t> 
 
 bool probe_head(Graph& model, const ClassifierHead& head, const data::Dataset& data,
                 const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                const CompileOptions& options, const LinearProbeOptions& probe) {
+                const CompileOptions& options, const LinearProbeOptions& probe,
+                const std::function<bool(size_t, size_t)>& progress) {
   const auto linear = linear_head(model, head);
   const Value x = features_of(model, head);
   if (!linear || !x || samples.empty()) return false;
@@ -218,16 +221,18 @@ bool probe_head(Graph& model, const ClassifierHead& head, const data::Dataset& d
   }
   const auto affordable =
       std::max(fewest_samples, static_cast<size_t>(work_limit / static_cast<double>(width * classes)));
-  const size_t count = std::min(samples.size(), affordable);
+  const size_t count = std::min({samples.size(), affordable, std::max(most_samples, most_of_class * classes)});
   std::vector<uint32_t> chosen;
   for (size_t i = 0; i < count; ++i) chosen.push_back(samples[i * samples.size() / count]);
   std::vector<float> features;
   std::vector<int64_t> labels;
-  score_samples(g, data, chosen, preprocessing, options, batch,
-                [&](uint32_t, int64_t label, std::span<const float> row) {
-                  features.insert(features.end(), row.begin(), row.end());
-                  labels.push_back(label);
-                });
+  score_samples(
+      g, data, chosen, preprocessing, options, batch,
+      [&](uint32_t, int64_t label, std::span<const float> row) {
+        features.insert(features.end(), row.begin(), row.end());
+        labels.push_back(label);
+      },
+      progress);
   LinearProbeOptions o = probe;
   o.intercept = bool(linear->bias);
   LinearProbe p = fit_probe(features, labels, width, classes, o);

@@ -2,6 +2,7 @@
 // head begins, since what a random head sends back would spoil the features before it has learned to read them (Kumar
 // et al. 2022, "Fine-tuning can distort pretrained features and underperform out-of-distribution").
 #pragma once
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -33,9 +34,10 @@ LinearProbe fit_probe(std::span<const float> features, std::span<const int64_t> 
 /// Fits the new head of `model` to the features of `samples` (evenly spaced ones of them where there are many) as
 /// `preprocessing` makes them, averaged over places where the head is a convolution before pooling. False, and nothing
 /// changed, where the scores are not a linear function of them; but for a Relu before pooling, below which the scores
-/// are not let. Throws what scoring throws.
+/// are not let. `progress(done, of)` false stops with `Error` (interrupted). Throws what scoring throws.
 bool probe_head(Graph& model, const ClassifierHead& head, const data::Dataset& data,
                 const std::vector<uint32_t>& samples, const data::Preprocessing& preprocessing,
-                const CompileOptions& options, const LinearProbeOptions& probe = {});
+                const CompileOptions& options, const LinearProbeOptions& probe = {},
+                const std::function<bool(size_t, size_t)>& progress = {});
 
 }  // namespace hone

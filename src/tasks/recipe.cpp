@@ -107,7 +107,7 @@ double default_clip_norm(bool trained) {
 }
 
 double default_unit_clip(bool trained) {
-  return trained ? 0.5 : 0;
+  return trained ? 1 : 0;
 }
 
 Recipe choose_recipe(const data::Dataset& data, const data::Split& split, const RecipeRequest& request) {
