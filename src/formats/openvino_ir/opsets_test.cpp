@@ -62,11 +62,11 @@ TEST(OpenVinoOpsets, refuses_attributes_that_openvino_lacks) {
 
 // Each operator with inputs as parameters, and the same from its own IR.
 TEST(OpenVinoOpsets, operators_mean_the_same_after_writing_and_reading) {
-  for (const char* name :
-       {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals",
-        "ExperimentalDetectronGenerateProposalsSingleImage", "ExperimentalDetectronDetectionOutput", "PSROIPooling",
-        "DeformablePSROIPooling", "NMSRotated", "ROIAlignRotated", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen",
-        "CTCLoss", "Col2Im", "GatherTree", "Inverse", "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
+  for (const char* name : {"MulticlassNms", "MatrixNms", "Proposal", "GenerateProposals",
+                           "ExperimentalDetectronGenerateProposalsSingleImage", "ExperimentalDetectronDetectionOutput",
+                           "PSROIPooling", "DeformablePSROIPooling", "NMSRotated", "ROIAlignRotated",
+                           "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen", "CTCLoss", "Col2Im", "GatherTree", "Inverse",
+                           "SparseFillEmptyRows", "StringTensorPack", "StringTensorUnpack"}) {
     const OpDef* op = find_op(name);
     ASSERT_TRUE(op) << name;
     for (const Sample& sample : op->samples()) {

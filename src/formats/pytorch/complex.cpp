@@ -37,10 +37,16 @@ class Parts : public Importer {
   Importer& outer_;
 };
 
+// Is the value another one with a new last axis of 1?
 bool is_unsqueezed(Value v) {
   const Node n = v.node();
-  return n.is<Unsqueeze>() && n.input(0).shape().rank_known() && v.shape().rank_known() &&
-         v.shape()[v.shape().rank() - 1] == Dimension(1);
+  if (!n.is<Unsqueeze>() || !n.input(0).shape().rank_known() || !v.shape().rank_known()) return false;
+  const PartialShape &before = n.input(0).shape(), &after = v.shape();
+  if (after.rank() != before.rank() + 1 || after[before.rank()] != Dimension(1)) return false;
+  for (size_t k = 0; k < before.rank(); ++k) {
+    if (!before[k].same(after[k])) return false;
+  }
+  return true;
 }
 // What `joined` made is taken apart without a node.
 Complex parts_of(NodeContext& n, Value v) {
@@ -77,6 +83,12 @@ Complex ComplexContext::pair(std::string_view name) {
   const Argument* a = argument(name);
   if (!a || a->is_none()) fail("argument '" + std::string(name) + "' is missing");
   return pair(*a);
+}
+
+Complex ComplexContext::both_parts(std::string_view name) {
+  Complex z = pair(name);
+  if (!z.im) z.im = filled(shape_of(z.re), like(z.re, 0));
+  return z;
 }
 
 Value ComplexContext::joined(Complex z) {
@@ -123,10 +135,15 @@ Values ComplexContext::plain(const std::function<Value(const std::string&)>& par
 }
 
 Values ComplexContext::by_parts() {
-  const Values re = plain([&](const std::string& name) { return parts_of(*this, outer_.find(name)).re; });
+  const auto parts = [&](const std::string& name) {
+    const Value v = outer_.find(name);
+    if (!v) fail("'" + name + "' is made by no earlier node");
+    return parts_of(*this, v);
+  };
+  const Values re = plain([&](const std::string& name) { return parts(name).re; });
   // A complex tensor may only say what shape a real one takes.
   if (outputs().size() == 1 && outputs()[0].kind == Kind::tensor && !outer_.is_complex(outputs()[0].text)) return re;
-  const Values im = plain([&](const std::string& name) { return parts_of(*this, outer_.find(name)).im; }, true);
+  const Values im = plain([&](const std::string& name) { return parts(name).im; }, true);
   Values out;
   for (size_t k = 0; k < re.size(); ++k) out.push_back(joined({re[k], im.at(k)}));
   return out;

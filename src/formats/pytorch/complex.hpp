@@ -24,6 +24,8 @@ class ComplexContext : public NodeContext {
   /// A tensor or number, complex or real.
   Complex pair(std::string_view name);
   Complex pair(const Argument& a);
+  /// The same with an imaginary part in any case.
+  Complex both_parts(std::string_view name);
   /// The tensor [..., 2] of the parts, broadcast to each other.
   Value joined(Complex z);
   /// The operator's row for real tensors with other values instead of its complex ones: `part(name)` of each. Numbers

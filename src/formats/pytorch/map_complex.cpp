@@ -123,16 +123,16 @@ Values square_root(ComplexContext& n) {
 }
 // sin(a + bi) = sin a cosh b + i cos a sinh b
 Values sine(ComplexContext& n) {
-  const Complex x = n.pair("self");
+  const Complex x = n.both_parts("self");
   return {n.joined({n(Multiply{}, n(Sin{}, x.re), n(Cosh{}, x.im)), n(Multiply{}, n(Cos{}, x.re), n(Sinh{}, x.im))})};
 }
 Values cosine(ComplexContext& n) {
-  const Complex x = n.pair("self");
+  const Complex x = n.both_parts("self");
   return {n.joined(
       {n(Multiply{}, n(Cos{}, x.re), n(Cosh{}, x.im)), n(Negative{}, n(Multiply{}, n(Sin{}, x.re), n(Sinh{}, x.im)))})};
 }
 Values sign(ComplexContext& n) {
-  const Complex x = n.pair("self");
+  const Complex x = n.both_parts("self");
   const Value size = size_of(n, x), zero = n.like(x.re, 0);
   const Value by = n(Select{}, n(Equal{}, size, zero), n.like(x.re, 1), size);
   return {n.joined({n(Divide{}, x.re, by), n(Divide{}, x.im, by)})};
@@ -148,10 +148,10 @@ Values real(ComplexContext& n) {
   return {n.pair("self").re};
 }
 Values imaginary(ComplexContext& n) {
-  return {n.pair("self").im};
+  return {n.both_parts("self").im};
 }
 Values conjugate(ComplexContext& n) {
-  const Complex x = n.pair("self");
+  const Complex x = n.both_parts("self");
   return {n.joined({x.re, n(Negative{}, x.im)})};
 }
 // Between [..., 2] and complex: the same numbers.
@@ -197,7 +197,7 @@ Values where(ComplexContext& n) {
 }
 Values masked_fill(ComplexContext& n) {
   const Value mask = n.cast(n.in("mask"), ElementType::boolean);
-  const Complex x = n.pair("self"), v = n.pair("value");
+  const Complex x = n.both_parts("self"), v = n.pair("value");
   return {n.joined({n(Select{}, mask, v.re, x.re), n(Select{}, mask, v.im ? v.im : n.like(x.re, 0), x.im)})};
 }
 template <bool equal>
@@ -263,7 +263,7 @@ Values bilinear(ComplexContext& n) {
 }
 
 Values conjugate_transpose(ComplexContext& n) {
-  const Complex x = n.pair("self");
+  const Complex x = n.both_parts("self");
   const auto turned = [&](Value v) {
     std::vector<int64_t> order(n.rank(v));
     for (size_t k = 0; k < order.size(); ++k) order[k] = static_cast<int64_t>(k);
@@ -283,11 +283,11 @@ Complex logistic(NodeContext& n, Complex x) {
   return quotient(n, {n.like(x.re, 1), {}}, {n(Add{}, e.re, n.like(x.re, 1)), e.im});
 }
 Values sigmoid(ComplexContext& n) {
-  return {n.joined(logistic(n, n.pair("self")))};
+  return {n.joined(logistic(n, n.both_parts("self")))};
 }
 // tanh x = 2 sigmoid(2 x) - 1
 Values tangent(ComplexContext& n) {
-  const Complex x = n.pair("self");
+  const Complex x = n.both_parts("self");
   const Value two = n.like(x.re, 2);
   const Complex y = logistic(n, {n(Multiply{}, x.re, two), n(Multiply{}, x.im, two)});
   return {n.joined({n(Subtract{}, n(Multiply{}, y.re, two), n.like(x.re, 1)), n(Multiply{}, y.im, two)})};

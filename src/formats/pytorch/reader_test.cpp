@@ -298,6 +298,13 @@ TEST(TorchExport, refuses_operators_that_have_no_complex_form_by_name) {
   EXPECT_NE(message_of(archive(p)).find("[relu] of complex numbers is not offered"), std::string::npos);
 }
 
+TEST(TorchExport, names_complex_tensors_that_no_node_makes) {
+  Program p =
+      one_node("torch.ops.aten.cat.default", {argument("tensors", R"({"as_tensors": [{"name": "gone"}]})")}, {"2"});
+  p.tensors = {{"x", meta({"2"}, 10)}, {"gone", meta({"2"}, 10)}, {"y", meta({"2"}, 10)}};
+  EXPECT_NE(message_of(archive(p)).find("'gone' is made by no earlier node"), std::string::npos);
+}
+
 TEST(TorchExport, gives_real_tensors_the_shape_of_complex_ones) {
   // x real [1], w complex [2]: x.expand_as(w) is real.
   Program p = one_node("torch.ops.aten.expand_as.default", {tensor_argument("other", "w")}, {"1"});

@@ -81,12 +81,13 @@ struct PoolRow {
       const int64_t pixels = w.images * w.out_h * w.out_w;
       if (elements_) {
         const int64_t work = w.channels * w.kernel_h * w.kernel_w;
-        return args.pool.parallel_for(pixels, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin, next; i < end; i = next) {
-            next = std::min(end, i - i % w.out_w + w.out_w);
-            run_line(x, y, i, next);
-          }
-        });
+        return args.pool.parallel_for(pixels, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)),
+                                      [&](int64_t begin, int64_t end, int) {
+                                        for (int64_t i = begin, next; i < end; i = next) {
+                                          next = std::min(end, i - i % w.out_w + w.out_w);
+                                          run_line(x, y, i, next);
+                                        }
+                                      });
       }
       // A few large windows (global pooling) are shared out by channels.
       const int64_t blocks = pixels < 4 * args.pool.size() ? (w.channels + 63) / 64 : 1;
@@ -297,7 +298,8 @@ struct ReduceRow {
         return;
       }
       const int64_t blocks = p.outer < 4 * args.pool.size() ? (p.inner + 255) / 256 : 1;
-      args.pool.parallel_for(p.outer * blocks, std::max<int64_t>(1, 16384 * blocks / std::max<int64_t>(1, p.n * p.inner)),
+      args.pool.parallel_for(p.outer * blocks,
+                             std::max<int64_t>(1, 16384 * blocks / std::max<int64_t>(1, p.n * p.inner)),
                              [&](int64_t begin, int64_t end, int) {
                                for (int64_t i = begin; i < end; ++i) {
                                  const int64_t o = i / blocks, b = i % blocks, c = p.inner * b / blocks;
