@@ -298,6 +298,15 @@ TEST(TorchExport, refuses_operators_that_have_no_complex_form_by_name) {
   EXPECT_NE(message_of(archive(p)).find("[relu] of complex numbers is not offered"), std::string::npos);
 }
 
+TEST(TorchExport, refuses_views_of_themselves) {
+  Program p = one_node("torch.ops.aten.view_as.default", {});
+  p.nodes = {node("torch.ops.aten.alias.default", {tensor_argument("self", "b")}, {tensor_name("a")}),
+             node("torch.ops.aten.alias.default", {tensor_argument("self", "a")}, {tensor_name("b")}),
+             node("torch.ops.aten.add_.Tensor", {tensor_argument("self", "a"), argument("other", R"({"as_int": 1})")},
+                  {tensor_name("y")})};
+  EXPECT_NE(message_of(archive(p)).find("is a view of itself"), std::string::npos);
+}
+
 TEST(TorchExport, names_complex_tensors_that_no_node_makes) {
   Program p =
       one_node("torch.ops.aten.cat.default", {argument("tensors", R"({"as_tensors": [{"name": "gone"}]})")}, {"2"});

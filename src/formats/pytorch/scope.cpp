@@ -97,6 +97,11 @@ std::vector<std::string> output_names(const NodeMessage& n) {
   return out;
 }
 
+// Views of views end at a tensor of its own; names that lead back to themselves are hostile.
+[[noreturn]] void refuse_ring(const std::string& name) {
+  throw Error(ErrorCode::unreadable, "[torch.export] '" + name + "' is a view of itself");
+}
+
 Argument tensor_argument(std::string name) {
   Argument a;
   a.kind = Argument::Kind::tensor;
@@ -120,7 +125,11 @@ std::set<std::string> Scope::changed_inputs(const GraphMessage& g) {
     }
     if (!in_place) continue;
     std::string root = from;
-    for (auto it = parent.find(root); it != parent.end(); it = parent.find(root)) root = it->second;
+    size_t steps = 0;
+    for (auto it = parent.find(root); it != parent.end(); it = parent.find(root)) {
+      if (++steps > parent.size()) refuse_ring(root);
+      root = it->second;
+    }
     roots.insert(root);
   }
   return roots;
@@ -274,7 +283,9 @@ void Scope::node(const NodeMessage& n) {
 
 void Scope::changed(const std::string& name) {
   std::set<std::string> fresh{name};
+  size_t steps = 0;
   for (std::string child = name; views_.contains(child);) {
+    if (++steps > views_.size()) refuse_ring(child);
     const View v = views_.at(child);
     values_[v.parent] = written_back(v, child);
     fresh.insert(v.parent);
