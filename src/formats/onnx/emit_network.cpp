@@ -193,9 +193,11 @@ void interpolate(EmitContext& e) {
   if (op.coordinate_transformation_mode == CoordinateMode::half_pixel_symmetric)
     e.needs(19, "with half_pixel_symmetric ");
   if (op.antialias) e.needs(18, "with antialias ");
-  a.s("coordinate_transformation_mode",
-      std::string(
-          enum_names(op.coordinate_transformation_mode)[static_cast<size_t>(op.coordinate_transformation_mode)]));
+  // With scales ONNX does not round the length.
+  const CoordinateMode mode = op.coordinate_transformation_mode == CoordinateMode::align_corners_unrounded
+                                  ? CoordinateMode::align_corners
+                                  : op.coordinate_transformation_mode;
+  a.s("coordinate_transformation_mode", std::string(enum_names(mode)[static_cast<size_t>(mode)]));
   a.s("nearest_mode", std::string(enum_names(op.nearest_mode)[static_cast<size_t>(op.nearest_mode)]));
   a.i("exclude_outside", op.exclude_outside);
   if (op.antialias) a.i("antialias", 1);

@@ -339,12 +339,13 @@ Values resize(NodeContext& n) {
     // With scales the corners are those of the size before it is rounded.
     if (op.coordinate_transformation_mode == CoordinateMode::align_corners) {
       const Tensor scales = n.constant(2);
-      bool whole = scales && x.shape().is_static();
+      bool whole = scales && x.shape().rank_known();
       for (size_t k = 0; whole && k < scales.size(); ++k) {
         const int64_t a = n.has_attribute("axes") ? n.axis(n.ints("axes").at(k), x) : static_cast<int64_t>(k);
         if (static_cast<size_t>(a) >= x.shape().rank()) n.fail("axis " + std::to_string(a) + " is out of range");
+        const Dimension length = x.shape()[static_cast<size_t>(a)];
         const double exact =
-            get_element(scales, k) * static_cast<double>(x.shape()[static_cast<size_t>(a)].get_length());
+            get_element(scales, k) * (length.is_static() ? static_cast<double>(length.get_length()) : 1);
         whole = exact == std::floor(exact);
       }
       if (!whole) op.coordinate_transformation_mode = CoordinateMode::align_corners_unrounded;

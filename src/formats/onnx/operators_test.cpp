@@ -7,7 +7,9 @@
 #include "formats/onnx/emit.hpp"
 #include "formats/onnx/file_maker_test.hpp"
 #include "formats/onnx/reader.hpp"
+#include "formats/onnx/writer.hpp"
 #include "ops/evaluate.hpp"
+#include "ops/resize.hpp"
 
 namespace hone {
 namespace {
@@ -113,6 +115,25 @@ TEST(OnnxOperators, knows_the_norm_that_onnx_runtime_writes_without_a_domain) {
   // The mean of the squares is 2.5.
   EXPECT_NEAR(y.data<float>()[0], 2 / std::sqrt(3.0), 1e-6);
   EXPECT_NEAR(y.data<float>()[1], 2 / std::sqrt(3.0), 1e-6);
+}
+
+TEST(OnnxOperators, aligned_corners_of_an_open_length_are_those_of_its_multiple) {
+  for (const float scale : {2.0f, 1.5f}) {
+    File f;
+    f.opset = 13;
+    f.input("x", ElementType::f32, {1, 1, -1});
+    f.constant("scales", Tensor::of<float>({3}, {1, 1, scale}));
+    f.add(File::node("Resize", {"x", "", "scales"}, {"y"}, "",
+                     onnx::AttributeList().s("mode", "linear").s("coordinate_transformation_mode", "align_corners")))
+        .output("y");
+    const Graph g = f.read();
+    const Node resize = g.outputs()[0].node();
+    ASSERT_TRUE(resize.is<Interpolate>());
+    EXPECT_EQ(resize.as<Interpolate>()->coordinate_transformation_mode,
+              scale == 2 ? CoordinateMode::align_corners : CoordinateMode::align_corners_unrounded);
+    // ONNX has one word for both, by whether scales or sizes are given.
+    EXPECT_EQ(to_onnx(g, {}).find("unrounded"), std::string::npos);
+  }
 }
 
 TEST(OnnxOperators, products_of_integers_are_exact_beyond_what_f32_holds) {

@@ -70,6 +70,12 @@ void write_fields(pugi::xml_node l, const Graph& g, NodeId id) {
                   "[Interpolate] half_pixel_symmetric and exclude_outside have no counterpart in OpenVINO",
                   "node '" + n.name + "'");
     }
+    if (i->coordinate_transformation_mode == CoordinateMode::align_corners_unrounded) {
+      throw Error(
+          ErrorCode::unsupported,
+          "[Interpolate] align_corners with scales that may give no whole length has no counterpart in OpenVINO",
+          "node '" + n.name + "'", "fix the size of the input (--input), or write ONNX");
+    }
     i->pads_begin.resize(std::max<size_t>(i->pads_begin.size(), 1), 0);
     i->pads_end.resize(std::max<size_t>(i->pads_end.size(), 1), 0);
     a = i;
