@@ -205,21 +205,23 @@ TEST(Convert, reports_what_it_did_node_by_node) {
   }
 }
 
-// As torch.onnx writes `x.view(-1, 3)` of a fixed shape: sizes that stay open would hide that only one of them works.
+// As torch.onnx writes `mixed @ x.view(-1, 3)` of a fixed shape: sizes that stay open would hide that only one works.
 TEST(Convert, refuses_a_batch_that_some_of_its_sizes_contradict) {
   ModelBuilder b("net");
   const auto x = b.parameter("x", ElementType::f32, {1, 2, 3});
   const auto rows = b.constant(Tensor::of<int64_t>({2}, {2, 3}));
-  b.result("y", b.add("Reshape", {x, rows}, {{"special_zero", "false"}}));
+  const auto mixed = b.constant(Tensor::of<float>({2, 2}, {1, 2, 3, 4}));
+  b.result("y", b.add("MatMul", {mixed, b.add("Reshape", {x, rows}, {{"special_zero", "false"}})}));
   Core().save_model(b.build(), at("view.onnx"));
   for (const std::string batch : {"2", "1..4", "?"}) {
     const Outcome o = hone_run("convert " + at("view.onnx") + " " + at("batch.onnx") + " --batch '" + batch + "'");
-    expect_refused(o, 2, "the model does not take another batch: [Reshape]");
+    expect_refused(o, 2, "the model does not take another batch: [batch] MatMul may mix samples");
     EXPECT_FALSE(fs::exists(at("batch.onnx"))) << batch;
   }
   // The same for shapes: both bounds must work, all inputs change at once.
   const Outcome o = hone_run("convert " + at("view.onnx") + " " + at("batch.onnx") + " --input 'x[1..4,2,3]'");
-  expect_refused(o, 2, "--input x[4,2,3]: the model does not take that shape instead of [1,2,3]: [Reshape]");
+  expect_refused(o, 2,
+                 "--input x[4,2,3]: the model does not take that shape instead of [1,2,3]: [batch] MatMul may mix");
   EXPECT_EQ(hone_run("convert " + at("view.onnx") + " " + at("batch.onnx") + " --batch 1").code, 0);
 }
 
