@@ -10,8 +10,8 @@
 
 #include "base/file.hpp"
 #include "command.hpp"
-#include "image/image.hpp"
 #include "data/random.hpp"
+#include "image/image.hpp"
 
 namespace hone::workspace {
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "data/geometry.hpp"
-#include "image/image.hpp"
 #include "data/random.hpp"
 #include "hone/tensor.hpp"
+#include "image/image.hpp"
 
 namespace hone::data {
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "data/geometry.hpp"
-#include "image/image.hpp"
 #include "data/resize.hpp"
 #include "hone/shape.hpp"
+#include "image/image.hpp"
 
 namespace hone {
 class Tensor;

@@ -3,8 +3,8 @@
 #include <span>
 #include <string_view>
 
-#include "image/image.hpp"
 #include "hone/error.hpp"
+#include "image/image.hpp"
 
 namespace hone::data::codec {
 
