@@ -53,21 +53,6 @@ bool has_row_tiles(const Window& w) {
 int64_t pairs_from_first(int64_t rows) {
   return (rows + 1) / 2;
 }
-int64_t num_pairs(int64_t rows) {
-  return pairs_from_first(rows) + rows / 2;
-}
-// src = channel-row-column  dst = pair-column-channel-2, channels padded to 16
-void pack_pairs(const uint16_t* from, uint16_t* to, const Window& w, int64_t padded) {
-  const int64_t rows = w.kernel_h, columns = w.kernel_w, whole = pairs_from_first(rows);
-  for (int64_t pair = 0; pair < num_pairs(rows); ++pair) {
-    const int64_t row = pair < whole ? 2 * pair : 2 * (pair - whole) + 1;
-    for (int64_t k = 0; k < columns; ++k, to += 2 * padded) {
-      for (int64_t c = 0; c < w.channels; ++c) {
-        for (int64_t r = 0; r < 2 && row + r < rows; ++r) to[2 * c + r] = from[(c * rows + row + r) * columns + k];
-      }
-    }
-  }
-}
 
 struct DepthwiseIsa {
   bool pairs;  ///< rows take weights in pairs
@@ -358,6 +343,22 @@ struct Row {
 };
 
 #if defined(__x86_64__)
+int64_t num_pairs(int64_t rows) {
+  return pairs_from_first(rows) + rows / 2;
+}
+// src = channel-row-column  dst = pair-column-channel-2, channels padded to 16
+void pack_pairs(const uint16_t* from, uint16_t* to, const Window& w, int64_t padded) {
+  const int64_t rows = w.kernel_h, columns = w.kernel_w, whole = pairs_from_first(rows);
+  for (int64_t pair = 0; pair < num_pairs(rows); ++pair) {
+    const int64_t row = pair < whole ? 2 * pair : 2 * (pair - whole) + 1;
+    for (int64_t k = 0; k < columns; ++k, to += 2 * padded) {
+      for (int64_t c = 0; c < w.channels; ++c) {
+        for (int64_t r = 0; r < 2 && row + r < rows; ++r) to[2 * c + r] = from[(c * rows + row + r) * columns + k];
+      }
+    }
+  }
+}
+
 // Constant bf16 weights of bf16 tiles, two rows of a window in a dot product.
 struct PairsRow {
   static Support supports(const KernelQuery& q) {
