@@ -288,7 +288,8 @@ void take_shapes(Graph& g, const std::map<ValueId, PartialShape>& shapes) {
         text += (text.empty() ? "" : " ") + port_of(input, input.node().name()).name + to_string(shape);
         before += (before.empty() ? "" : " ") + to_string(input.shape());
       }
-      throw Error(e.code() == ErrorCode::failed ? ErrorCode::usage : e.code(),
+      const bool refused = e.code() == ErrorCode::failed || e.code() == ErrorCode::unsupported;
+      throw Error(refused ? ErrorCode::usage : e.code(),
                   "[convert] --input " + text + ": the model does not take that shape instead of " + before + ": " +
                       e.message(),
                   e.where(), e.hint());
