@@ -45,6 +45,14 @@ Values split_lengths(NodeContext& n, Value x, int64_t axis, std::vector<int64_t>
   if (lengths.size() == 1) return {x};
   return n.all(VariadicSplit{}, {x, n.int_constant(axis), n.ints_constant(std::move(lengths))});
 }
+// The last piece takes what the indices leave.
+Values split_at_indices(NodeContext& n, Value x, int64_t axis) {
+  const auto at = n.ints("indices");
+  std::vector<int64_t> lengths;
+  for (size_t k = 0; k < at.size(); ++k) lengths.push_back(at[k] - (k ? at[k - 1] : 0));
+  lengths.push_back(-1);
+  return split_lengths(n, x, axis, lengths);
+}
 // Outputs are one list in the file, so their number is known.
 size_t listed_outputs(NodeContext& n) {
   return n.outputs().size() == 1 && n.outputs()[0].kind == Argument::Kind::list ? n.outputs()[0].list.size()
@@ -101,13 +109,7 @@ Values tensor_split(NodeContext& n) {
     }
     return out;
   }
-  if (n.has("indices")) {
-    const auto at = n.ints("indices");
-    std::vector<int64_t> lengths;
-    for (size_t k = 0; k < at.size(); ++k) lengths.push_back(at[k] - (k ? at[k - 1] : 0));
-    lengths.push_back(-1);
-    return split_lengths(n, x, axis, lengths);
-  }
+  if (n.has("indices")) return split_at_indices(n, x, axis);
   const auto count = static_cast<int64_t>(parts);
   if (count > 0 && x.shape()[static_cast<size_t>(axis)].is_dynamic()) {
     // The first ones are longer by one where the length is no multiple.
@@ -151,13 +153,7 @@ template <int64_t wanted>
 Values split_along(NodeContext& n) {
   const Value x = n.in("self");
   const int64_t axis = wanted == 1 && n.rank(x) == 1 ? 0 : n.axis(wanted, x);
-  if (n.has("indices")) {
-    const auto at = n.ints("indices");
-    std::vector<int64_t> lengths;
-    for (size_t k = 0; k < at.size(); ++k) lengths.push_back(at[k] - (k ? at[k - 1] : 0));
-    lengths.push_back(-1);
-    return split_lengths(n, x, axis, lengths);
-  }
+  if (n.has("indices")) return split_at_indices(n, x, axis);
   return n.all(Split{n.i("sections")}, {x, n.int_constant(axis)});
 }
 // Every choice of one element of each vector, the last one changing fastest.
